@@ -1,0 +1,72 @@
+//! Brings the database schema up to date: as a Lambda function when the deployment invokes it, as a command when a
+//! person runs it. Running it again, or twice at once, is harmless; a migration that was changed after it had been
+//! applied is refused.
+
+use std::{error::Error, process::ExitCode};
+
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde_json::{Value, json};
+use shared::{DatabaseConfig, config::Environment};
+
+refinery::embed_migrations!("../../migrations");
+
+/// Whoever holds this lock migrates. An arbitrary number, the same in every version.
+const LOCK: i64 = 0x7461_736b_6d69_6772;
+
+/// Applies what is missing, and tells the names of what it applied.
+async fn migrate(database: &DatabaseConfig) -> Result<Vec<String>, Box<dyn Error + Send + Sync>> {
+    // The lock lives in a transaction of a connection of its own, so that it holds through a pooler, too, and goes
+    // when the connection does, whatever becomes of this process.
+    let lock = database.connect().await?;
+    lock.batch_execute(&format!("begin; select pg_advisory_xact_lock({LOCK})")).await?;
+    let mut client = database.connect().await?;
+    let report = migrations::runner().run_async(&mut client).await?;
+    lock.batch_execute("commit").await?;
+    Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
+}
+
+/// An error and what it came from, in one line.
+fn in_one_line(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        line.push_str(": ");
+        line.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    line.replace('\n', " ")
+}
+
+async fn serve(database: &'static DatabaseConfig) -> Result<(), lambda_runtime::Error> {
+    let handler = async |_: LambdaEvent<Value>| {
+        let applied = migrate(database).await.map_err(|error| in_one_line(&*error))?;
+        Ok::<_, lambda_runtime::Error>(json!({ "applied": applied }))
+    };
+    lambda_runtime::run(service_fn(handler)).await
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let database: &'static DatabaseConfig = match Environment::read(DatabaseConfig::read_unpooled) {
+        Ok(database) => Box::leak(Box::new(database)),
+        Err(mistakes) => {
+            eprintln!("cannot migrate: {mistakes}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some() {
+        serve(database).await
+    } else {
+        migrate(database).await.map(|applied| match applied.as_slice() {
+            [] => println!("The schema is up to date."),
+            applied => println!("Applied {}.", applied.join(", ")),
+        })
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cannot migrate: {}", in_one_line(&*error));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,262 @@
+use serde_json::json;
+
+use super::*;
+use crate::task::{CompleteTask, NewTask, PatchTask, PutTask, TaskKey, TaskQuery};
+
+/// An event with this body and what else `change` puts in.
+fn event(body: &str, change: impl FnOnce(&mut Value)) -> ApiGatewayV2httpRequest {
+    let mut event = json!({
+        "version": "2.0",
+        "rawQueryString": "",
+        "headers": { "content-type": "application/json" },
+        "pathParameters": { "task_id": "0199d3c4-7a00-7000-8000-000000000001" },
+        "requestContext": { "http": { "method": "POST" } },
+        "body": body,
+        "isBase64Encoded": false,
+    });
+    change(&mut event);
+    serde_json::from_value(event).expect("an event")
+}
+
+fn read<I: Input>(contract: Contract, body: impl ToString) -> Result<I, Error> {
+    Reader::read(contract, &event(&body.to_string(), |_| {}))
+}
+
+fn read_query(contract: Contract, query: &str) -> Result<TaskQuery, Error> {
+    Reader::read(contract, &event("", |event| event["rawQueryString"] = json!(query)))
+}
+
+/// The faults as `place.field kind`.
+fn faults<I: std::fmt::Debug>(result: Result<I, Error>) -> Vec<String> {
+    match result.expect_err("faulty") {
+        Error::Invalid(faults) => faults
+            .iter()
+            .map(|fault| {
+                let field = fault.field.as_deref().unwrap_or("*");
+                format!("{}.{field} {}", fault.place.as_str(), fault.kind)
+            })
+            .collect(),
+        error => panic!("{error}"),
+    }
+}
+
+#[test]
+fn every_fault_of_a_request_is_told_at_once() {
+    let event = event(r#"{"description": 7, "due_date": "soon", "x": 1, "x": 2}"#, |event| {
+        event["headers"]["idempotency-key"] = json!("two words");
+        event["pathParameters"]["task_id"] = json!("first");
+    });
+    assert_eq!(
+        faults(Reader::read::<NewTask>(Contract::Envelope, &event)),
+        [
+            "header.idempotency-key string_pattern_mismatch",
+            "body.x repeated",
+            "body.title missing",
+            "body.description string_type",
+            "body.due_date datetime_parsing",
+        ]
+    );
+    assert_eq!(
+        faults(Reader::read::<PatchTask>(Contract::Envelope, &event)),
+        [
+            "path.task_id uuid_parsing",
+            "body.x repeated",
+            "body.description string_type",
+            "body.due_date datetime_parsing"
+        ]
+    );
+}
+
+#[test]
+fn a_fault_before_the_body_is_told_before_the_body_is_judged() {
+    let event = event("not JSON", |event| event["pathParameters"]["task_id"] = json!("first"));
+    assert_eq!(faults(Reader::read::<PatchTask>(Contract::Envelope, &event)), ["path.task_id uuid_parsing"]);
+}
+
+#[test]
+fn bodies_that_are_no_json_object() {
+    for broken in ["", " ", "{", "{\"title\": \"\\ud800\"}", "{'title': 1}", "{\"title\": \"a\"} x", "nul"] {
+        assert!(matches!(read::<NewTask>(Contract::Plain, broken), Err(Error::InvalidJson)), "{broken}");
+    }
+    let deep = format!("{{\"title\": {}1{}}}", "[".repeat(10_000), "]".repeat(10_000));
+    assert!(matches!(read::<NewTask>(Contract::Plain, deep), Err(Error::InvalidJson)));
+    for other in ["[]", "null", "7", "\"text\"", "true", "[{\"title\": \"a\"}]"] {
+        assert_eq!(
+            faults(read::<NewTask>(Contract::Plain, other)),
+            ["body.* model_attributes_type"],
+            "{other}"
+        );
+    }
+}
+
+#[test]
+fn the_size_of_a_body_is_bounded_decoded_or_not() {
+    let padded = |len: usize| {
+        let body = r#"{"title": "a", "x": ""}"#;
+        body.replace(r#""""#, &format!("\"{}\"", "x".repeat(len - body.len())))
+    };
+    let base64 = |body: String| {
+        event("", |event| {
+            event["body"] = json!(BASE64_STANDARD.encode(body));
+            event["isBase64Encoded"] = json!(true);
+        })
+    };
+    let (fits, too_large) = (padded(MAX_BODY_LEN), padded(MAX_BODY_LEN + 1));
+    assert!(read::<NewTask>(Contract::Plain, &fits).is_ok());
+    assert!(Reader::read::<NewTask>(Contract::Plain, &base64(fits)).is_ok());
+    assert!(matches!(read::<NewTask>(Contract::Plain, &too_large), Err(Error::PayloadTooLarge)));
+    let result = Reader::read::<NewTask>(Contract::Plain, &base64(too_large));
+    assert!(matches!(result, Err(Error::PayloadTooLarge)));
+}
+
+#[test]
+fn base64_that_is_none_is_no_json() {
+    let event = event("💥", |event| event["isBase64Encoded"] = json!(true));
+    assert!(matches!(Reader::read::<NewTask>(Contract::Plain, &event), Err(Error::InvalidJson)));
+}
+
+#[test]
+fn a_content_type_must_say_json_where_it_says_anything() {
+    let read = |content_type: Value| {
+        let event = event(r#"{"title": "a"}"#, |event| event["headers"] = content_type);
+        Reader::read::<NewTask>(Contract::Plain, &event)
+    };
+    assert!(read(json!({})).is_ok());
+    for json_type in ["application/json", "Application/JSON; charset=utf-8", "application/merge-patch+json"] {
+        assert!(read(json!({ "content-type": json_type })).is_ok(), "{json_type}");
+    }
+    for other in
+        ["text/plain", "application/x-www-form-urlencoded", "application/jsonp", "", "text/json", "é"]
+    {
+        let result = read(json!({ "content-type": other }));
+        assert!(matches!(result, Err(Error::UnsupportedMediaType)), "{other}");
+    }
+}
+
+#[test]
+fn integers_are_whole_and_within_their_bounds() {
+    let newest = |limit, offset| Some(TaskQuery::Newest { limit, offset });
+    let query = |query| read_query(Contract::Envelope, query).ok();
+    assert_eq!(query(""), newest(10, 0));
+    assert_eq!(query("limit=1&offset=0&other=x"), newest(1, 0));
+    assert_eq!(query("limit=100&offset=9223372036854775807"), newest(100, i64::MAX));
+    for (text, fault) in [
+        ("limit=0", "query.limit greater_than_equal"),
+        ("limit=101", "query.limit less_than_equal"),
+        ("limit=1e9", "query.limit int_parsing"),
+        ("limit=", "query.limit int_parsing"),
+        ("limit", "query.limit int_parsing"),
+        ("limit=+1", "query.limit int_parsing"),
+        ("limit=%2B1", "query.limit int_parsing"),
+        ("limit=1.0", "query.limit int_parsing"),
+        ("limit=%D9%A3", "query.limit int_parsing"),
+        ("limit=1&limit=2", "query.limit repeated"),
+        ("offset=-1", "query.offset greater_than_equal"),
+        ("offset=9223372036854775808", "query.offset less_than_equal"),
+        ("offset=-9223372036854775809", "query.offset greater_than_equal"),
+    ] {
+        assert_eq!(faults(read_query(Contract::Envelope, text)), [fault], "{text}");
+    }
+    assert_eq!(
+        read_query(Contract::Plain, "limit=0").ok(),
+        Some(TaskQuery::Oldest { limit: 1000, after: 0 })
+    );
+    assert_eq!(faults(read_query(Contract::Plain, "after=x")), ["query.after int_parsing"]);
+}
+
+#[test]
+fn task_ids_are_of_their_contracts_kind() {
+    let read = |contract, id: &str| {
+        Reader::read::<TaskKey>(contract, &event("", |event| event["pathParameters"]["task_id"] = json!(id)))
+    };
+    let uuid = "0199D3C4-7a00-7000-8000-000000000001";
+    assert!(matches!(read(Contract::Envelope, uuid), Ok(TaskKey::Id(_))));
+    assert!(matches!(read(Contract::Plain, "1"), Ok(TaskKey::Number(1))));
+    assert!(matches!(read(Contract::Plain, "9223372036854775807"), Ok(TaskKey::Number(i64::MAX))));
+    for id in ["1", "", &uuid.replace('-', ""), &format!("{{{uuid}}}"), &format!("urn:uuid:{uuid}")] {
+        assert_eq!(faults(read(Contract::Envelope, id)), ["path.task_id uuid_parsing"], "{id}");
+    }
+    assert_eq!(faults(read(Contract::Plain, "0")), ["path.task_id greater_than_equal"]);
+    assert_eq!(faults(read(Contract::Plain, uuid)), ["path.task_id int_parsing"]);
+    assert_eq!(faults(read(Contract::Plain, &"9".repeat(400))), ["path.task_id less_than_equal"]);
+}
+
+#[test]
+fn times_in_the_forms_of_iso_8601_become_utc() {
+    for (text, utc) in [
+        ("2026-01-06", "2026-01-06T00:00:00Z"),
+        ("2026-01-06T15:30:00Z", "2026-01-06T15:30:00Z"),
+        ("2026-01-06t15:30:00z", "2026-01-06T15:30:00Z"),
+        ("2026-01-06 15:30:00", "2026-01-06T15:30:00Z"),
+        ("2026-01-06T15:30", "2026-01-06T15:30:00Z"),
+        ("2026-01-06T15:30+02:00", "2026-01-06T13:30:00Z"),
+        ("2026-01-06T15:30:00.123456+02:00", "2026-01-06T13:30:00.123456Z"),
+        ("2026-01-06T15:30:00-0330", "2026-01-06T19:00:00Z"),
+        ("2026-01-06T00:30:00+01", "2026-01-05T23:30:00Z"),
+        ("2024-02-29", "2024-02-29T00:00:00Z"),
+        ("0001-01-01", "0001-01-01T00:00:00Z"),
+        ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59Z"),
+    ] {
+        let time = date_time(json!(text)).unwrap_or_else(|_| panic!("{text}"));
+        assert_eq!(json!(time), utc, "{text}");
+    }
+}
+
+#[test]
+fn anything_else_is_no_time() {
+    for value in [
+        json!(""),
+        json!("tomorrow"),
+        json!("2026-1-6"),
+        json!("2026-13-01"),
+        json!("2026-02-29"),
+        json!("2026-01-06T"),
+        json!("2026-01-06T25:00:00Z"),
+        json!("2026-01-06T15"),
+        json!("2026-01-06T15:30:00 Z"),
+        json!("2026-01-06T15:30:00Zulu"),
+        json!("2026-01-06T15:30:00+25:00"),
+        json!("2026-01-06T15:30:00+💥"),
+        json!("20260106T153000Z"),
+        json!("2026-W02-2"),
+        json!("+12026-01-06"),
+        json!("0000-01-01"),
+        json!("0001-01-01T00:00:00+14:00"),
+        json!("9999-12-31T23:59:59-01:00"),
+        json!("２０２６-01-06"),
+        json!("2026-01-0é"),
+        json!(1767713400),
+        json!(true),
+        json!({}),
+    ] {
+        assert_eq!(date_time(value.clone()).expect_err("no time").0, "datetime_parsing", "{value}");
+    }
+}
+
+#[test]
+fn a_completion_is_said_in_one_contract_and_flipped_in_the_other() {
+    let read = |contract, body: &str| read::<CompleteTask>(contract, body);
+    assert!(read(Contract::Envelope, r#"{"completed": false}"#).is_ok());
+    for (body, fault) in [
+        ("{}", "body.completed missing"),
+        (r#"{"completed": null}"#, "body.completed bool_type"),
+        (r#"{"completed": 1}"#, "body.completed bool_type"),
+        (r#"{"completed": "true"}"#, "body.completed bool_type"),
+    ] {
+        assert_eq!(faults(read(Contract::Envelope, body)), [fault]);
+    }
+    let event = event("no JSON at all", |event| {
+        event["pathParameters"]["task_id"] = json!("7");
+    });
+    assert!(Reader::read::<CompleteTask>(Contract::Plain, &event).is_ok());
+}
+
+#[test]
+fn a_put_without_its_title_is_faulty_in_one_contract_and_empty_in_the_other() {
+    assert_eq!(faults(read::<PutTask>(Contract::Envelope, "{}")), ["body.title missing"]);
+    let event = event(r#"{"title": null, "completed": null}"#, |event| {
+        event["pathParameters"]["task_id"] = json!("7");
+    });
+    let put = Reader::read::<PutTask>(Contract::Plain, &event).expect("valid");
+    assert_eq!(put.changes, crate::TaskChanges::default());
+}

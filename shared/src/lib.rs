@@ -1,0 +1,30 @@
+//! What the functions share. A request runs through the modules in one direction:
+//!
+//! API Gateway event → [`http`] → [`Contract`] (from the route) → [`auth`] (token → [`Caller`]) →
+//! [`input`] (typed, all faults gathered) → [`Store`] (one statement, one round trip) →
+//! [`Contract`] renders → event back.
+//!
+//! A function's `main.rs` names its input type, its store call and its success status; the rest is here.
+
+#![warn(missing_docs)]
+
+pub mod auth;
+pub mod config;
+mod contract;
+mod error;
+pub mod http;
+pub mod input;
+mod store;
+mod task;
+pub mod telemetry;
+
+pub use auth::Caller;
+pub use contract::Contract;
+pub use error::Error;
+pub use http::{Request, Response, serve};
+pub use lambda_http::http::StatusCode;
+pub use store::{Created, DatabaseConfig, Store};
+pub use task::{
+    CompleteTask, Completion, NewTask, NewTaskFields, PatchTask, PutTask, Task, TaskChanges, TaskKey,
+    TaskList, TaskQuery,
+};

@@ -1,0 +1,219 @@
+//! Where the database is and how to speak with it, from the URL that Neon (or a Python ancestor's `.env`) shows.
+
+use std::{borrow::Cow, fmt, path::Path, str::FromStr, sync::Arc};
+
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+use tokio_postgres::{Client, Config, config::SslNegotiation};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// Where the database is and how to speak with it.
+#[derive(Clone)]
+pub struct DatabaseConfig {
+    pub(super) postgres: Config,
+    pub(super) tls: MakeRustlsConnect,
+    pub(super) pool_size: usize,
+}
+
+/// Why there is no connecting with a URL. Never quotes it.
+#[derive(Debug, PartialEq)]
+pub enum DatabaseConfigError {
+    /// The URL can't be read.
+    Url(String),
+    /// `DATABASE_CA_CERT` holds no certificate.
+    CaCertificate(&'static str),
+}
+
+impl DatabaseConfig {
+    /// From a URL; certificates (PEM, or a file with them) whose word is trusted besides the public authorities';
+    /// and the most connections to hold.
+    ///
+    /// # Errors
+    /// The URL or the certificates can't be read.
+    pub fn new(
+        url: &str,
+        ca_certificates: Option<&str>,
+        pool_size: usize,
+    ) -> Result<Self, DatabaseConfigError> {
+        let postgres = parse_url(url).map_err(DatabaseConfigError::Url)?;
+        let tls = tls(ca_certificates, postgres.get_ssl_negotiation() == SslNegotiation::Direct)
+            .map_err(DatabaseConfigError::CaCertificate)?;
+        Ok(Self { postgres, tls, pool_size })
+    }
+
+    /// A connection of its own, outside any pool, for work that is no request's.
+    ///
+    /// # Errors
+    /// As [`Config::connect`].
+    pub async fn connect(&self) -> Result<Client, tokio_postgres::Error> {
+        let (client, connection) = self.postgres.connect(self.tls.clone()).await?;
+        // Its end shows in the client's next call.
+        tokio::spawn(connection);
+        Ok(client)
+    }
+}
+
+impl DatabaseConfigError {
+    /// In one line that names the variable.
+    pub fn describe(&self, url_variable: &str) -> String {
+        match self {
+            Self::Url(mistake) => format!("{url_variable} {mistake}"),
+            Self::CaCertificate(mistake) => format!("DATABASE_CA_CERT {mistake}"),
+        }
+    }
+}
+
+impl fmt::Debug for DatabaseConfig {
+    /// Without the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DatabaseConfig")
+            .field("hosts", &self.postgres.get_hosts())
+            .field("database", &self.postgres.get_dbname())
+            .field("pool_size", &self.pool_size)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads a URL in the spellings of libpq, SQLAlchemy and asyncpg; tokio-postgres alone knows some of libpq's only.
+fn parse_url(url: &str) -> Result<Config, String> {
+    let (scheme, rest) = url.split_once("://").ok_or("is no URL (it must start with postgresql://)")?;
+    // SQLAlchemy names a driver behind the scheme: postgresql+asyncpg.
+    if !matches!(scheme.split('+').next(), Some("postgres" | "postgresql")) {
+        return Err("is no PostgreSQL URL (it must start with postgresql://)".into());
+    }
+    let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let parameters: Vec<_> = query.split('&').filter(|pair| !pair.is_empty()).filter_map(translate).collect();
+    let config = Config::from_str(&format!("postgresql://{address}?{}", parameters.join("&")));
+    let config = config.map_err(|error| format!("can't be read: {}", super::causes(&error)))?;
+    if config.get_hosts().is_empty() {
+        return Err("names no host".into());
+    }
+    Ok(config)
+}
+
+/// A parameter of the URL in words that tokio-postgres knows; `None` for one that says what is done anyway.
+fn translate(pair: &str) -> Option<Cow<'_, str>> {
+    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+    let mode = match (name, value) {
+        // The public authorities are trusted anyway; others come in DATABASE_CA_CERT.
+        ("sslrootcert", _) => return None,
+        ("sslmode" | "ssl", "verify-ca" | "verify-full" | "require" | "true") => "require",
+        ("sslmode" | "ssl", "allow" | "prefer") => "prefer",
+        ("ssl", "disable" | "false") => "disable",
+        _ => return Some(Cow::Borrowed(pair)),
+    };
+    Some(Cow::Owned(format!("sslmode={mode}")))
+}
+
+/// TLS that always verifies the server's certificate and its host name.
+fn tls(ca_certificates: Option<&str>, direct: bool) -> Result<MakeRustlsConnect, &'static str> {
+    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    if let Some(certificates) = ca_certificates {
+        let pem = match certificates.contains("-----BEGIN") {
+            true => certificates.as_bytes().to_vec(),
+            false => {
+                std::fs::read(Path::new(certificates)).map_err(|_| "is neither PEM nor a file to read")?
+            }
+        };
+        let before = roots.len();
+        for certificate in CertificateDer::pem_slice_iter(&pem) {
+            let certificate = certificate.map_err(|_| "holds broken PEM")?;
+            roots.add(certificate).map_err(|_| "holds a certificate that can't be read")?;
+        }
+        if roots.len() == before {
+            return Err("holds no certificate");
+        }
+    }
+    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("the provider knows TLS 1.2 and 1.3")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    if direct {
+        // Without the usual negotiation the server knows only by this that PostgreSQL is meant.
+        config.alpn_protocols = vec![b"postgresql".to_vec()];
+    }
+    Ok(MakeRustlsConnect::new(config))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_postgres::config::{ChannelBinding, Host, SslMode};
+
+    use super::*;
+
+    fn parse(url: &str) -> Config {
+        parse_url(url).unwrap_or_else(|mistake| panic!("{url} {mistake}"))
+    }
+
+    #[test]
+    fn neons_url_is_taken_as_it_is_pasted() {
+        let config = parse(
+            "postgresql://alex:AbC%23d@ep-cool-pooler.eu-central-1.aws.neon.tech/dbname?sslmode=require&channel_binding=require",
+        );
+        assert_eq!(config.get_ssl_mode(), SslMode::Require);
+        assert_eq!(config.get_channel_binding(), ChannelBinding::Require);
+        assert_eq!(config.get_password(), Some(&b"AbC#d"[..]));
+        assert_eq!(config.get_dbname(), Some("dbname"));
+        let host = Host::Tcp("ep-cool-pooler.eu-central-1.aws.neon.tech".into());
+        assert_eq!(config.get_hosts(), [host]);
+    }
+
+    #[test]
+    fn every_spelling_of_tls_is_understood() {
+        for (query, mode) in [
+            ("", SslMode::Prefer),
+            ("?sslmode=disable", SslMode::Disable),
+            ("?sslmode=allow", SslMode::Prefer),
+            ("?sslmode=prefer", SslMode::Prefer),
+            ("?sslmode=require", SslMode::Require),
+            ("?sslmode=verify-ca", SslMode::Require),
+            ("?sslmode=verify-full&sslrootcert=system", SslMode::Require),
+            ("?ssl=require", SslMode::Require),
+            ("?ssl=true", SslMode::Require),
+            ("?ssl=false", SslMode::Disable),
+        ] {
+            assert_eq!(parse(&format!("postgres://u:p@h/db{query}")).get_ssl_mode(), mode, "{query}");
+        }
+        let direct = parse("postgres://u:p@h/db?sslmode=require&sslnegotiation=direct");
+        assert_eq!(direct.get_ssl_negotiation(), SslNegotiation::Direct);
+    }
+
+    #[test]
+    fn the_ancestors_urls_are_understood() {
+        let config = parse("postgresql+asyncpg://u:p@h:6543/db?ssl=require&options=endpoint%3Dep-cool");
+        assert_eq!(config.get_ports(), [6543]);
+        assert_eq!(config.get_options(), Some("endpoint=ep-cool"));
+    }
+
+    #[test]
+    fn a_broken_url_is_told_without_quoting_it() {
+        for url in [
+            "secret",
+            "mysql://u:secret@h/db",
+            "postgres://u:secret@h/db?sslmode=secret",
+            "postgres://u:secret@h:port/db",
+            "postgres:///db",
+        ] {
+            let mistake = parse_url(url).expect_err(url);
+            assert!(!mistake.contains("secret"), "{url}: {mistake}");
+        }
+    }
+
+    #[test]
+    fn a_broken_ca_certificate_is_told() {
+        let error = |certificates| {
+            let error = DatabaseConfig::new("postgres://h/db", Some(certificates), 1).expect_err("broken");
+            error.describe("DATABASE_URL")
+        };
+        assert_eq!(error("/no/such/file"), "DATABASE_CA_CERT is neither PEM nor a file to read");
+        let key = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n";
+        assert_eq!(error(key), "DATABASE_CA_CERT holds no certificate");
+        assert_eq!(error("-----BEGIN CERTIFICATE-----\nAAAA"), "DATABASE_CA_CERT holds broken PEM");
+        let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        assert_eq!(error(broken), "DATABASE_CA_CERT holds a certificate that can't be read");
+    }
+}

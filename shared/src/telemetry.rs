@@ -1,0 +1,144 @@
+//! Logs: one JSON object a line on standard output, where Lambda collects them. Every line carries the function and
+//! the environment, and within a request the request's id and user. Text is written as JSON strings, so that
+//! nothing from outside can break a line.
+
+use std::{
+    fmt::{self, Write},
+    io,
+    time::Duration,
+};
+
+use chrono::{SecondsFormat, Utc};
+use serde_json::Value;
+use tracing::{
+    Event, Subscriber,
+    field::{Field, Visit},
+    span::Record,
+};
+use tracing_subscriber::{
+    filter::Targets,
+    fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields, format::Writer},
+    layer::SubscriberExt,
+    registry::LookupSpan,
+    util::SubscriberInitExt,
+};
+
+use crate::config::LogConfig;
+
+/// The name of this function: as deployed where Lambda says so, else the program's.
+pub fn function_name() -> String {
+    std::env::var("AWS_LAMBDA_FUNCTION_NAME").ok().unwrap_or_else(|| {
+        let program = std::env::current_exe().ok();
+        let name = program.as_ref().and_then(|path| path.file_name());
+        name.map_or_else(|| "unknown".into(), |name| name.to_string_lossy().into_owned())
+    })
+}
+
+/// Starts logging. Libraries are heard from `warn` on: below that they would show what they carry.
+pub fn init(config: &LogConfig) {
+    let mut constant = String::new();
+    push_member(&mut constant, "function", &function_name().into());
+    if let Some(environment) = &config.environment {
+        push_member(&mut constant, "environment", &environment.as_str().into());
+    }
+    let levels = Targets::new()
+        .with_default(config.level.min(tracing::level_filters::LevelFilter::WARN))
+        .with_target(env!("CARGO_CRATE_NAME"), config.level);
+    let lines = tracing_subscriber::fmt::layer()
+        .event_format(JsonLines { constant })
+        .fmt_fields(JsonMembers)
+        .with_writer(io::stdout);
+    tracing_subscriber::registry().with(levels).with(lines).init();
+}
+
+/// A duration in milliseconds, to the microsecond.
+pub(crate) fn milliseconds(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1e3
+}
+
+/// Logs a change: what was done to which task. By whom is in the request's span.
+pub(crate) fn audit(action: &'static str, task_id: impl fmt::Display) {
+    tracing::info!(audit = action, %task_id, "task changed");
+}
+
+/// Writes an event as a line: `{"timestamp":…,"level":…,…}`.
+struct JsonLines {
+    /// Members that are the same in every line.
+    constant: String,
+}
+
+/// Writes fields as JSON members, each with a comma in front, so that they can be put one after another.
+struct JsonMembers;
+
+impl<S, N> FormatEvent<S, N> for JsonLines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let timestamp = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
+        let level = event.metadata().level();
+        write!(writer, r#"{{"timestamp":"{timestamp}","level":"{level}"{}"#, self.constant)?;
+        for span in context.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
+            if let Some(fields) = span.extensions().get::<FormattedFields<N>>() {
+                writer.write_str(fields)?;
+            }
+        }
+        context.format_fields(writer.by_ref(), event)?;
+        writer.write_str("}\n")
+    }
+}
+
+impl<'writer> FormatFields<'writer> for JsonMembers {
+    fn format_fields<R: tracing_subscriber::field::RecordFields>(
+        &self,
+        mut writer: Writer<'writer>,
+        fields: R,
+    ) -> fmt::Result {
+        let mut members = Members(String::new());
+        fields.record(&mut members);
+        writer.write_str(&members.0)
+    }
+
+    /// As the default does it, but without the blank that it puts between.
+    fn add_fields(&self, current: &'writer mut FormattedFields<Self>, fields: &Record<'_>) -> fmt::Result {
+        self.format_fields(current.as_writer(), fields)
+    }
+}
+
+struct Members(String);
+
+impl Visit for Members {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        push_member(&mut self.0, field.name(), &format!("{value:?}").into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        push_member(&mut self.0, field.name(), &value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        push_member(&mut self.0, field.name(), &value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        push_member(&mut self.0, field.name(), &value.into());
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        push_member(&mut self.0, field.name(), &value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        push_member(&mut self.0, field.name(), &value.into());
+    }
+}
+
+fn push_member(members: &mut String, name: &str, value: &Value) {
+    write!(members, r#","{name}":{value}"#).expect("writing to a string can't fail");
+}
