@@ -1,0 +1,263 @@
+//! Configuration of `cargo dev`: the environment, then `.env`, then defaults that make a fresh clone work.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use jsonwebtoken::Algorithm;
+use uuid::Uuid;
+
+/// Variables that reach the functions, besides AWS's own.
+const FUNCTION_VARIABLES: [&str; 16] = [
+    "BETTER_AUTH_SECRET",
+    "BETTER_AUTH_URL",
+    "CORS_ALLOWED_ORIGINS",
+    "DATABASE_CA_CERT",
+    "DATABASE_POOL_SIZE",
+    "DATABASE_URL",
+    "DATABASE_URL_UNPOOLED",
+    "DEBUG",
+    "ENVIRONMENT",
+    "JWT_ALGORITHM",
+    "JWT_AUDIENCE",
+    "JWT_ISSUER",
+    "JWT_JWKS_URL",
+    "JWT_SECRET",
+    "LOG_LEVEL",
+    "SECRET_ID",
+];
+
+const DEFAULT_ORIGIN: &str = "http://localhost:3000";
+const DEFAULT_TOKEN_HOURS: u32 = 168;
+
+/// The variables in force. An empty one counts as not set.
+#[derive(Clone, Debug)]
+pub struct Configuration {
+    variables: BTreeMap<String, String>,
+    state: PathBuf,
+}
+
+impl Configuration {
+    /// Reads the configuration for a workspace: this process's environment, and for what that doesn't set, the
+    /// workspace's `.env` if there is one.
+    ///
+    /// # Errors
+    /// When `.env` can't be read or has an entry that is not `NAME=value`.
+    pub fn load(workspace: &Path) -> Result<Self> {
+        let file = match fs::read(workspace.join(".env")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            read => read.context(".env can't be read")?,
+        };
+        // A variable that is not UTF-8 is none of ours.
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Self::new(environment, &file, state_directory(workspace))
+    }
+
+    fn new(
+        environment: impl IntoIterator<Item = (String, String)>,
+        file: &[u8],
+        state: PathBuf,
+    ) -> Result<Self> {
+        let mut variables = BTreeMap::new();
+        let mut last = None;
+        for entry in dotenvy::from_read_iter(file) {
+            // dotenvy's own message shows the entry, which may well be a secret.
+            let Ok((name, value)) = entry else {
+                let place = last.map_or("the first entry".into(), |name| format!("the entry after {name}"));
+                bail!(".env: {place} is not NAME=value (a value with spaces or # needs quotes)");
+            };
+            last = Some(name.clone());
+            variables.insert(name, value);
+        }
+        variables.extend(environment);
+        variables.retain(|_, value| !value.trim().is_empty());
+        Ok(Self { variables, state })
+    }
+
+    /// The value of a variable.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str)
+    }
+
+    /// The database to use; `None` where one has to be started.
+    pub fn database_url(&self) -> Option<&str> {
+        self.get("DATABASE_URL").or_else(|| self.get("NEON_DATABASE_URL"))
+    }
+
+    /// Origins that browsers may call from, separated by commas: `CORS_ALLOWED_ORIGINS`, else the origin of
+    /// `BETTER_AUTH_URL`, else the usual address of a front end under development.
+    pub fn cors_allowed_origins(&self) -> String {
+        let origins = self.get("CORS_ALLOWED_ORIGINS").map(str::to_owned);
+        let origins = origins.or_else(|| self.get("BETTER_AUTH_URL").map(origin));
+        origins.unwrap_or_else(|| DEFAULT_ORIGIN.into())
+    }
+
+    /// The secret that signs tokens, the first of a list. Where none is set, one is made up and kept.
+    ///
+    /// # Errors
+    /// When the secret can't be kept.
+    pub fn secret(&self) -> Result<String> {
+        let list = match self.get("JWT_SECRET").or_else(|| self.get("BETTER_AUTH_SECRET")) {
+            Some(list) => list.to_owned(),
+            None => kept_secret(&self.state)?,
+        };
+        let first = list.split(',').map(str::trim).find(|secret| !secret.is_empty());
+        Ok(first.context("JWT_SECRET holds no secret")?.to_owned())
+    }
+
+    /// The algorithm that signs tokens, HS256 unless `JWT_ALGORITHM` says otherwise.
+    ///
+    /// # Errors
+    /// When it is no algorithm's name.
+    pub fn algorithm(&self) -> Result<Algorithm> {
+        let name = self.get("JWT_ALGORITHM").unwrap_or("HS256").trim();
+        name.parse().ok().with_context(|| format!("JWT_ALGORITHM is not HS256, HS384 or HS512, but {name}"))
+    }
+
+    /// How many hours a token is valid: `JWT_EXPIRATION_HOURS`, else a week.
+    ///
+    /// # Errors
+    /// When it is no whole number.
+    pub fn token_hours(&self) -> Result<u32> {
+        let hours = self.get("JWT_EXPIRATION_HOURS").map(|hours| hours.trim().parse());
+        hours.unwrap_or(Ok(DEFAULT_TOKEN_HOURS)).ok().context("JWT_EXPIRATION_HOURS is not a number of hours")
+    }
+
+    /// What the functions get as environment variables, with `database_url` as their database.
+    ///
+    /// # Errors
+    /// When a made-up secret can't be kept.
+    pub fn function_environment(&self, database_url: &str) -> Result<BTreeMap<String, String>> {
+        let mut environment = self.variables.clone();
+        environment.retain(|name, _| {
+            let aws = name.starts_with("AWS_") && !name.starts_with("AWS_LAMBDA_");
+            aws || FUNCTION_VARIABLES.contains(&name.as_str())
+        });
+        environment.insert("DATABASE_URL".into(), database_url.into());
+        environment.insert("CORS_ALLOWED_ORIGINS".into(), self.cors_allowed_origins());
+        environment.entry("ENVIRONMENT".into()).or_insert_with(|| "local".into());
+        if !["JWT_SECRET", "BETTER_AUTH_SECRET"].iter().any(|&name| environment.contains_key(name)) {
+            environment.insert("JWT_SECRET".into(), self.secret()?);
+        }
+        Ok(environment)
+    }
+}
+
+/// Where `cargo dev` keeps what it needs again next time.
+pub fn state_directory(workspace: &Path) -> PathBuf {
+    workspace.join("target/dev")
+}
+
+/// Scheme, host and port of a URL.
+fn origin(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+    let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    format!("{scheme}://{host}")
+}
+
+/// The secret in `state`, made up the first time.
+fn kept_secret(state: &Path) -> Result<String> {
+    let path = state.join("jwt-secret");
+    let keep = || {
+        fs::create_dir_all(state)?;
+        match File::options().write(true).create_new(true).mode(0o600).open(&path) {
+            Ok(mut file) => {
+                let secret = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+                file.write_all(secret.as_bytes())?;
+                Ok(secret)
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fs::read_to_string(&path),
+            Err(error) => Err(error),
+        }
+    };
+    keep().with_context(|| format!("the secret in {} can't be kept", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn configuration(environment: &[(&str, &str)], file: &str) -> Result<Configuration> {
+        let environment = environment.iter().map(|&(name, value)| (name.into(), value.into()));
+        Configuration::new(environment, file.as_bytes(), "/nonexistent".into())
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file() {
+        let configuration = configuration(
+            &[("LOG_LEVEL", "debug")],
+            "LOG_LEVEL=warn\n# a comment\nexport JWT_ISSUER=\"https://a.example\"\n",
+        );
+        let configuration = configuration.expect("the file is sound");
+        assert_eq!(configuration.get("LOG_LEVEL"), Some("debug"));
+        assert_eq!(configuration.get("JWT_ISSUER"), Some("https://a.example"));
+    }
+
+    #[test]
+    fn empty_counts_as_not_set() {
+        let file = "DATABASE_URL=\nNEON_DATABASE_URL=postgres://neon\nJWT_ALGORITHM=\nBETTER_AUTH_SECRET=x\nJWT_SECRET=";
+        let configuration = configuration(&[], file).expect("the file is sound");
+        assert_eq!(configuration.database_url(), Some("postgres://neon"));
+        assert_eq!(configuration.algorithm().expect("there is a default"), Algorithm::HS256);
+        assert_eq!(configuration.secret().expect("one is set"), "x");
+        assert_eq!(configuration.token_hours().expect("there is a default"), 168);
+    }
+
+    #[test]
+    fn an_entry_that_cannot_be_read_is_named_but_not_shown() {
+        let error =
+            configuration(&[], "LOG_LEVEL=info\nJWT_SECRET=top secret\n").expect_err("it needs quotes");
+        let message = format!("{error:#}");
+        assert!(message.contains("after LOG_LEVEL") && !message.contains("top"), "{message}");
+    }
+
+    #[test]
+    fn the_first_secret_signs() {
+        let configuration = configuration(&[("JWT_SECRET", " new , old")], "").expect("it is sound");
+        assert_eq!(configuration.secret().expect("one is set"), "new");
+    }
+
+    #[test]
+    fn origins_have_a_fallback() {
+        let origins = |environment: &[(&str, &str)]| {
+            configuration(environment, "").expect("it is sound").cors_allowed_origins()
+        };
+        assert_eq!(origins(&[]), "http://localhost:3000");
+        assert_eq!(
+            origins(&[("BETTER_AUTH_URL", "https://a.example:8443/auth?x")]),
+            "https://a.example:8443"
+        );
+        assert_eq!(origins(&[("BETTER_AUTH_URL", "https://a"), ("CORS_ALLOWED_ORIGINS", "*")]), "*");
+    }
+
+    #[test]
+    fn functions_get_their_variables_and_no_others() {
+        let configuration = configuration(
+            &[
+                ("HOME", "/root"),
+                ("JWT_SECRET", "a,b"),
+                ("JWT_EXPIRATION_HOURS", "1"),
+                ("AWS_SESSION_TOKEN", "t"),
+                ("AWS_LAMBDA_FUNCTION_NAME", "other"),
+                ("NEON_DATABASE_URL", "postgres://neon"),
+            ],
+            "",
+        );
+        let environment = configuration.and_then(|it| it.function_environment("postgres://here"));
+        let expected = [
+            ("AWS_SESSION_TOKEN", "t"),
+            ("CORS_ALLOWED_ORIGINS", "http://localhost:3000"),
+            ("DATABASE_URL", "postgres://here"),
+            ("ENVIRONMENT", "local"),
+            ("JWT_SECRET", "a,b"),
+        ];
+        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(environment.expect("it is sound"), expected.into());
+    }
+}

