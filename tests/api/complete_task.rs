@@ -1,0 +1,132 @@
+//! `PATCH …/tasks/{task_id}/complete`: sets in the envelope contract, flips in the plain one.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tests::{Answer, App, Contract, Fault, Front, changes};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn envelope_sets_what_the_body_says_and_again_changes_no_completion() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    let front = alice.envelope();
+    let open = front.new_task("Buy milk").await;
+    let id = front.id(&open);
+    let complete = async |completed| front.task(&front.complete(&id, completed).await.expect_status(200));
+
+    let done = complete(true).await;
+    let time = &done["completed_at"];
+    assert!(time.as_str().is_some_and(|time| time.ends_with('Z')), "{done}");
+    assert_eq!(changes(&open, &done), json!({ "completed": true, "completed_at": time }));
+
+    let again = complete(true).await;
+    assert_eq!((&again["completed"], &again["completed_at"]), (&json!(true), time));
+
+    for _ in 0..2 {
+        let reopened = complete(false).await;
+        assert_eq!((&reopened["completed"], &reopened["completed_at"]), (&json!(false), &Value::Null));
+    }
+    let later = complete(true).await;
+    assert!(later["completed_at"].is_string() && later["completed_at"] != *time, "{later}");
+    assert_eq!(front.task(&front.get(&id).await), later);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn envelope_takes_a_boolean_and_nothing_like_one() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    let front = alice.envelope();
+    let before = front.new_task("Buy milk").await;
+    let complete = async |body: &Value| {
+        let rest = format!("/{}/complete", front.id(&before));
+        Answer::to(front.request(Method::PATCH, &rest).json(body)).await
+    };
+    for value in [json!(null), json!(1), json!(0), json!("true"), json!(""), json!([true]), json!({})] {
+        let fault = Fault::new("body", "completed", "bool_type", "Input should be a valid boolean");
+        complete(&json!({ "completed": value })).await.assert_invalid(Contract::Envelope, &[fault]);
+    }
+    for body in [json!({}), json!({ "Completed": true, "done": true })] {
+        complete(&body).await.assert_invalid(Contract::Envelope, &[Fault::missing("completed")]);
+    }
+    assert_eq!(front.only_task().await, before);
+
+    let body = json!({ "completed": true, "title": "Sleep", "completed_at": "2000-01-01T00:00:00Z" });
+    let after = front.task(&complete(&body).await.expect_status(200));
+    let completed_at = &after["completed_at"];
+    assert_ne!(*completed_at, body["completed_at"]);
+    assert_eq!(changes(&before, &after), json!({ "completed": true, "completed_at": completed_at }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plain_flips_each_time_whatever_the_body() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    let front = alice.plain();
+    let mut before = front.new_task("Buy milk").await;
+    let bodies: [(Option<&str>, &[u8]); 9] = [
+        (None, b""),
+        (Some("application/json"), b""),
+        (Some("application/json"), b"{\"completed\":false}"),
+        (Some("application/json"), b"{\"completed\":true}"),
+        (Some("application/json"), b"{\"completed\":7,\"title\":\"Sleep\"}"),
+        (Some("application/json"), b"no JSON"),
+        (Some("application/json"), b"\xff\xfe"),
+        (Some("text/plain"), b"on"),
+        (None, b"{}"),
+    ];
+    for (content_type, body) in bodies {
+        let mut request = front.request(Method::PATCH, &format!("/{}/complete", front.id(&before)));
+        if let Some(content_type) = content_type {
+            request = request.header("content-type", content_type);
+        }
+        let after = front.task(&Answer::to(request.body(body)).await.expect_status(200));
+        let flipped = json!({ "completed": before["completed"] == false });
+        assert_eq!(changes(&before, &after), flipped, "{content_type:?} {body:?}");
+        before = after;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn is_seen_in_the_other_contract() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    let (envelope, plain) = (alice.envelope(), alice.plain());
+    let id = envelope.id(&envelope.new_task("Buy milk").await);
+    let number = plain.id(&plain.only_task().await);
+
+    plain.complete(&number, true).await.expect_status(200);
+    let done = envelope.only_task().await;
+    assert_eq!(done["completed"], true);
+    assert!(done["completed_at"].is_string(), "{done}");
+    let again = envelope.task(&envelope.complete(&id, true).await.expect_status(200));
+    assert_eq!(again["completed_at"], done["completed_at"]);
+
+    plain.complete(&number, true).await.expect_status(200);
+    let open = envelope.only_task().await;
+    assert_eq!((&open["completed"], &open["completed_at"]), (&json!(false), &Value::Null));
+
+    envelope.complete(&id, true).await.expect_status(200);
+    assert_eq!(plain.only_task().await["completed"], true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_flip_gets_lost_among_many_at_once() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    let front = alice.plain();
+    let id = front.id(&front.new_task("Buy milk").await);
+    let flips = |front: &Front<'_>, count| -> Vec<_> {
+        let path = format!("/{id}/complete");
+        (0..count).map(|_| tokio::spawn(Answer::to(front.request(Method::PATCH, &path)))).collect()
+    };
+    for (count, ends_completed) in [(20, false), (11, true), (20, true)] {
+        let starts_completed = front.only_task().await["completed"] == true;
+        let mut completing = 0;
+        for flip in flips(&front, count) {
+            let answer = flip.await.expect("no panic").expect_status(200);
+            completing += usize::from(front.task(&answer)["completed"] == true);
+        }
+        assert_eq!(front.only_task().await["completed"], ends_completed);
+        // They alternate, so that as many complete as reopen, but for the odd one.
+        assert_eq!(completing, (count + usize::from(!starts_completed)) / 2);
+    }
+}

@@ -1,0 +1,351 @@
+//! `POST …/tasks`.
+
+use jsonwebtoken::{EncodingKey, Header, encode, get_current_timestamp};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tests::{Answer, App, Contract, Fault, SECRET, User};
+use uuid::Uuid;
+
+const NO_STRING: (&str, &str) = ("string_type", "Input should be a valid string");
+const TOO_SHORT: (&str, &str) = ("string_too_short", "String should have at least 1 character");
+const BLANK: (&str, &str) = ("string_blank", "String should not be white space alone");
+const NUL: (&str, &str) = ("string_null_character", "String should not contain U+0000");
+const NO_BOOLEAN: (&str, &str) = ("bool_type", "Input should be a valid boolean");
+const NO_TIME: (&str, &str) = ("datetime_parsing", "Input should be a valid datetime");
+
+fn fault(field: &'static str, (kind, message): (&'static str, &str)) -> Fault {
+    Fault::new("body", field, kind, message)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_201_with_the_task_and_where_it_is() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    for contract in Contract::BOTH {
+        let front = alice.at(contract);
+        let answer = front.create(json!({ "title": "Buy milk" })).await.expect_status(201);
+        let task = front.task(&answer);
+        let location = answer.header("location");
+        assert!(location.ends_with(&format!("/tasks/{}", front.id(&task))), "{location}");
+        let there = app.request(Method::GET, location).bearer_auth(&alice.token);
+        assert_eq!(front.task(&Answer::to(there).await.expect_status(200)), task);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shows_every_field_of_its_contract_and_no_other() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+
+    let body =
+        json!({ "title": "Buy milk", "description": "2 litres", "due_date": "2026-12-24T18:00:00+01:00" });
+    let mut task = alice.envelope().task(&alice.envelope().create(body).await);
+    let id = task["id"].as_str().and_then(|id| Uuid::parse_str(id).ok());
+    assert_eq!(id.map(|id| id.get_version_num()), Some(7), "{task}");
+    assert_eq!(task["created_at"], task["updated_at"]);
+    for set_by_the_server in ["id", "created_at"] {
+        task.as_object_mut().expect("a task").remove(set_by_the_server).expect(set_by_the_server);
+    }
+    assert!(task["updated_at"].as_str().is_some_and(|time| time.ends_with('Z')), "{task}");
+    task["updated_at"] = Value::Null;
+    assert_eq!(
+        task,
+        json!({
+            "user_id": alice.id, "title": "Buy milk", "description": "2 litres",
+            "due_date": "2026-12-24T17:00:00Z", "completed": false, "completed_at": null, "updated_at": null,
+        })
+    );
+
+    let body = json!({ "title": "Buy milk", "description": "2 litres", "completed": true });
+    let task = alice.plain().task(&alice.plain().create(body).await);
+    assert!(task["id"].as_i64().is_some_and(|id| id >= 1), "{task}");
+    let fields: Vec<_> = task.as_object().expect("a task").keys().collect();
+    assert_eq!(fields, ["completed", "created_at", "description", "id", "title", "updated_at", "user_id"]);
+    assert_eq!(task["completed"], true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_title_has_at_most_255_characters_or_200_in_plain() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    for (contract, max) in [(Contract::Envelope, 255), (Contract::Plain, 200)] {
+        let front = alice.at(contract);
+        // A character of one byte, of four, and a letter with the mark that combines with it, which are two.
+        for character in ["a", "𝒳", "e\u{301}"] {
+            let scalars = character.chars().count();
+            let fitting = character.repeat(max / scalars);
+            let answer = front.create(json!({ "title": fitting })).await.expect_status(201);
+            assert_eq!(front.task(&answer)["title"], fitting);
+
+            let answer = front.create(json!({ "title": character.repeat(max / scalars + 1) })).await;
+            let message = format!("String should have at most {max} characters");
+            answer.assert_invalid(contract, &[Fault::new("body", "title", "string_too_long", message)]);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_description_has_at_most_2000_characters_or_1000_in_plain() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    for (contract, max) in [(Contract::Envelope, 2000), (Contract::Plain, 1000)] {
+        let front = alice.at(contract);
+        for fitting in ["".to_owned(), " \n".into(), "𝒳".repeat(max), "e\u{301}".repeat(max / 2)] {
+            let answer = front.create(json!({ "title": "a", "description": fitting })).await;
+            assert_eq!(front.task(&answer.expect_status(201))["description"], fitting);
+        }
+        for none in [json!({ "title": "a" }), json!({ "title": "a", "description": null })] {
+            assert_eq!(front.task(&front.create(none).await.expect_status(201))["description"], Value::Null);
+        }
+        for too_long in ["𝒳".repeat(max + 1), "e\u{301}".repeat(max / 2) + "e"] {
+            let answer = front.create(json!({ "title": "a", "description": too_long })).await;
+            let message = format!("String should have at most {max} characters");
+            answer.assert_invalid(contract, &[Fault::new("body", "description", "string_too_long", message)]);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_title_is_required_and_is_text_that_shows() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    for contract in Contract::BOTH {
+        let front = alice.at(contract);
+        front.create(json!({})).await.assert_invalid(contract, &[Fault::missing("title")]);
+        let mixed = "\u{b}\u{c}\u{85}\u{1680}\u{2009}\u{2029}\u{202f}\u{205f}";
+        for (titles, problem) in [
+            (json!([""]), TOO_SHORT),
+            (json!([" ", "\t\r\n", "\u{a0}", "\u{2003}", "\u{2028}", "\u{3000}", mixed]), BLANK),
+            (json!(["\0", "a\0", "\0a"]), NUL),
+            (json!([null, 1, true, ["a"], { "text": "a" }]), NO_STRING),
+        ] {
+            for title in titles.as_array().expect("titles") {
+                let answer = front.create(json!({ "title": title })).await;
+                answer.assert_invalid(contract, &[fault("title", problem)]);
+            }
+        }
+        assert_eq!(front.tasks(&front.list("").await), [] as [Value; 0]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_title_is_stored_untouched() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    for contract in Contract::BOTH {
+        let front = alice.at(contract);
+        for title in [
+            "a",
+            "  Buy\tmilk \r\n",
+            "<script>alert(\"x\")</script> &amp; \\ '; drop table tasks; --",
+            "\u{1}\u{7f}\u{feff}\u{202e}\u{2028}\u{ffff}\u{10ffff}",
+            "👩\u{200d}👩\u{200d}👧 é e\u{301} ﬁ Ⅳ",
+        ] {
+            let task = front.new_task(title).await;
+            assert_eq!(task["title"], title);
+            assert_eq!(front.task(&front.get(&front.id(&task)).await), task);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_description_is_text_and_completed_a_boolean_and_nothing_like_them() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    for contract in Contract::BOTH {
+        for (value, problem) in
+            [(json!(1), NO_STRING), (json!(false), NO_STRING), (json!(["a"]), NO_STRING), (json!("a\0"), NUL)]
+        {
+            let answer = alice.at(contract).create(json!({ "title": "a", "description": value })).await;
+            answer.assert_invalid(contract, &[fault("description", problem)]);
+        }
+    }
+    for value in [json!(null), json!(0), json!(1), json!("true"), json!(""), json!([true]), json!({})] {
+        let answer = alice.plain().create(json!({ "title": "a", "completed": value })).await;
+        answer.assert_invalid(Contract::Plain, &[fault("completed", NO_BOOLEAN)]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_bad_value_is_told_at_once() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    let message = "Input should be 1-255 visible ASCII characters";
+    for (contract, own) in
+        [(Contract::Envelope, fault("due_date", NO_TIME)), (Contract::Plain, fault("completed", NO_BOOLEAN))]
+    {
+        let request = alice.at(contract).request(Method::POST, "").header("idempotency-key", "two words");
+        let body = json!({ "description": 7, "due_date": "soon", "completed": "yes" });
+        let key = Fault::new("header", "idempotency-key", "string_pattern_mismatch", message);
+        let faults = [Fault::missing("title"), fault("description", NO_STRING), key, own];
+        Answer::to(request.json(&body)).await.assert_invalid(contract, &faults);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_due_date_is_taken_in_every_form_of_iso_8601_and_told_in_utc() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    let front = alice.envelope();
+    for (given, told) in [
+        ("2026-12-24", "2026-12-24T00:00:00Z"),
+        ("2028-02-29", "2028-02-29T00:00:00Z"),
+        ("2026-12-24T18:30", "2026-12-24T18:30:00Z"),
+        ("2026-12-24T18:30:15", "2026-12-24T18:30:15Z"),
+        ("2026-12-24T18:30:15Z", "2026-12-24T18:30:15Z"),
+        ("2026-12-24T18:30:15.25Z", "2026-12-24T18:30:15.250Z"),
+        ("2026-12-24T18:30:15.123456", "2026-12-24T18:30:15.123456Z"),
+        ("2026-12-24T18:30:15+00:00", "2026-12-24T18:30:15Z"),
+        ("2026-12-24T18:30+01:00", "2026-12-24T17:30:00Z"),
+        ("2026-12-24T18:30:15+0530", "2026-12-24T13:00:15Z"),
+        ("2026-12-31T20:00:00-08", "2027-01-01T04:00:00Z"),
+        ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
+        ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59Z"),
+    ] {
+        let task = front.task(&front.create(json!({ "title": "a", "due_date": given })).await);
+        assert_eq!(task["due_date"], told, "{given}");
+        assert_eq!(front.task(&front.get(&front.id(&task)).await)["due_date"], told, "{given}");
+    }
+    let without = front.create(json!({ "title": "a", "due_date": null })).await.expect_status(201);
+    assert_eq!(front.task(&without)["due_date"], Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_due_date_in_any_other_form_is_refused() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    let no_strings = [json!(1_766_599_200), json!(true), json!(["2026-12-24"])];
+    let no_times = [
+        ["", "tomorrow", "24.12.2026", "2026-12", "2026-12-24T"],
+        ["2026-13-01", "2026-02-29", "2026-12-24T25:00:00Z", "2026-12-24T18:60:00Z", "10000-01-01"],
+        [
+            "2026-12-24T18:00:00+25:00",
+            "2026-12-24T18:00:00 CET",
+            " 2026-12-24",
+            "２０２６-12-24",
+            "2026-12-2é",
+        ],
+        // In UTC these lie outside of the years that RFC 3339 can name; and one ends with what no text may hold.
+        [
+            "0000-12-31",
+            "0001-01-01T00:00:00+01:00",
+            "9999-12-31T23:30:00-01:00",
+            "0000-00-00",
+            "2026-12-24\0",
+        ],
+    ];
+    for given in no_times.as_flattened().iter().map(|text| json!(text)).chain(no_strings) {
+        let answer = alice.envelope().create(json!({ "title": "a", "due_date": given })).await;
+        answer.assert_invalid(Contract::Envelope, &[fault("due_date", NO_TIME)]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plain_may_make_a_completed_task_and_envelope_shows_since_when() {
+    let app = App::start().await;
+    for (body, completed) in [
+        (json!({ "title": "a" }), false),
+        (json!({ "title": "a", "completed": false }), false),
+        (json!({ "title": "a", "completed": true }), true),
+    ] {
+        let alice = app.user("alice");
+        let answer = alice.plain().create(body).await.expect_status(201);
+        assert_eq!(alice.plain().task(&answer)["completed"], completed);
+        let task = alice.envelope().only_task().await;
+        assert_eq!(task["completed"], completed);
+        let since = if completed { task["created_at"].clone() } else { Value::Null };
+        assert_eq!(task["completed_at"], since);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unknown_fields_and_those_of_the_other_contract_are_ignored() {
+    let app = App::start().await;
+    for (contract, foreign) in [(Contract::Envelope, "completed"), (Contract::Plain, "due_date")] {
+        let (alice, bob) = (app.user("alice"), app.user("bob"));
+        let front = alice.at(contract);
+        for value in [json!(true), json!("2026-12-24"), json!({})] {
+            let body = json!({
+                "title": "Buy milk", "id": front.unknown_id(), "number": 7, "user_id": bob.id, "user": null,
+                "created_at": "2000-01-01T00:00:00Z", "updated_at": 0, "completed_at": "2000-01-01T00:00:00Z",
+                "Title": 1, "constructor": {}, "": [], foreign: value,
+            });
+            let task = front.task(&front.create(body.clone()).await.expect_status(201));
+            assert_eq!((&task["title"], &task["user_id"]), (&json!("Buy milk"), &json!(alice.id)));
+            assert_ne!(task["id"], body["id"]);
+            assert!(task["created_at"].as_str() > Some("2026"), "{task}");
+            assert_eq!(task["created_at"], task["updated_at"]);
+        }
+        for task in alice.envelope().tasks(&alice.envelope().list("").await) {
+            let untouched = json!([task["completed"], task["completed_at"], task["due_date"]]);
+            assert_eq!(untouched, json!([false, null, null]));
+        }
+        assert_eq!(bob.at(contract).tasks(&bob.at(contract).list("").await), [] as [Value; 0]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_odd_user_id_is_escaped_in_the_location() {
+    let app = App::start().await;
+    let unique = Uuid::new_v4();
+    let user = app.user_with_id(format!("auth0|ü/ä ?#%2F<{unique}"));
+    for (contract, prefix) in [(Contract::Envelope, ""), (Contract::Plain, "/plain")] {
+        let user_path = format!("{prefix}/api/auth0%7C%C3%BC%2F%C3%A4%20%3F%23%252F%3C{unique}/tasks");
+        let request = app.request(Method::POST, &user_path).bearer_auth(&user.token);
+        let answer = Answer::to(request.json(&json!({ "title": "a" }))).await.expect_status(201);
+        let task = user.at(contract).task(&answer);
+        assert_eq!(task["user_id"], user.id);
+        assert_eq!(answer.header("location"), format!("{user_path}/{}", user.at(contract).id(&task)));
+        let there = app.request(Method::GET, answer.header("location")).bearer_auth(&user.token);
+        assert_eq!(user.at(contract).task(&Answer::to(there).await.expect_status(200)), task);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_users_row_is_made_with_the_first_task_from_what_the_token_tells() {
+    let Some(app) = App::local().await else { return };
+    let database = app.hands_on().database().await;
+    let row = async |id: &str| {
+        let statement =
+            "select (to_jsonb(users) - 'created_at' - 'updated_at')::text from users where id = $1";
+        let row = database.query_opt(statement, &[&id]).await.expect("a statement that is right");
+        row.map(|row| serde_json::from_str::<Value>(row.get(0)).expect("JSON"))
+    };
+    for (contract, email) in [(Contract::Envelope, "a@example.com"), (Contract::Plain, "b@example.com")] {
+        let sign_in = |user: &mut User, name: &str| {
+            let claims = json!({
+                "sub": user.id, "email": email, "name": name, "image": "https://example.com/a.png",
+                "emailVerified": true, "exp": get_current_timestamp() + 600,
+            });
+            let key = EncodingKey::from_secret(SECRET.as_bytes());
+            user.token = encode(&Header::default(), &claims, &key).expect("HS256 signs");
+        };
+        let [mut first, mut second] = [app.user("first"), app.user("second")];
+        let expected = |user: &User, email: Option<&str>| {
+            Some(json!({
+                "id": user.id, "email": email, "name": "Ann", "image": "https://example.com/a.png",
+                "email_verified": email.is_some(),
+            }))
+        };
+        sign_in(&mut first, "Ann");
+        first.at(contract).create(json!({})).await.expect_status(422);
+        assert_eq!(row(&first.id).await, None, "a refused request leaves no trace");
+        first.at(contract).new_task("a").await;
+        assert_eq!(row(&first.id).await, expected(&first, Some(email)));
+
+        // An address belongs to one row; whoever comes second with it is not locked out.
+        sign_in(&mut second, "Ann");
+        second.at(contract).new_task("a").await;
+        assert_eq!(row(&second.id).await, expected(&second, None));
+
+        // The first task alone makes the row.
+        sign_in(&mut first, "Other");
+        first.at(contract).new_task("b").await;
+        assert_eq!(row(&first.id).await, expected(&first, Some(email)));
+    }
+    let nobody = app.user("nobody");
+    nobody.envelope().new_task("a").await;
+    let bare =
+        json!({ "id": nobody.id, "email": null, "name": null, "image": null, "email_verified": false });
+    assert_eq!(row(&nobody.id).await, Some(bare));
+}

@@ -1,0 +1,49 @@
+//! The documents say what is so.
+
+use std::{collections::BTreeSet, fs};
+
+use local::{binaries::workspace_root, template::Template};
+
+fn contracts() -> String {
+    fs::read_to_string(workspace_root().join("docs/contracts.md")).expect("docs/contracts.md")
+}
+
+/// What stands between backquotes.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+#[test]
+fn every_test_that_the_contracts_name_exists() {
+    let contracts = contracts();
+    let names: BTreeSet<_> = quoted(&contracts).filter_map(|name| name.rsplit_once("::")).collect();
+    assert!(names.len() > 50, "the table of rules is read");
+    for (module, test) in names {
+        let suite = workspace_root().join(format!("tests/api/{}.rs", module.replace("::", "/")));
+        let suite = fs::read_to_string(suite).unwrap_or_else(|error| panic!("{module}: {error}"));
+        assert!(suite.contains(&format!("fn {test}(")), "{module}::{test} does not exist");
+    }
+}
+
+#[test]
+fn the_routes_of_the_template_are_those_of_the_contracts() {
+    let contracts = contracts();
+    let documented: BTreeSet<_> = contracts
+        .lines()
+        .filter(|line| line.starts_with("| ") && line.contains("/api/") || line.starts_with("| health"))
+        .flat_map(|line| {
+            let function = line.trim_start_matches("| ").split(' ').next().expect("a function");
+            quoted(line)
+                .filter(|cell| cell.contains(" /"))
+                .map(move |route| (function.to_owned(), route.to_owned()))
+        })
+        .collect();
+    let template = workspace_root().join("template.yaml");
+    let template = Template::read(&template, &Default::default()).expect("the template");
+    let served: BTreeSet<_> = template
+        .functions
+        .iter()
+        .flat_map(|function| function.routes.iter().map(|route| (function.binary.clone(), route.route_key())))
+        .collect();
+    assert_eq!(documented, served);
+}

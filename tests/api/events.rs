@@ -1,0 +1,209 @@
+//! Lambda events without the gateway: the samples in `events/`, and what a gateway would not send.
+
+use std::{collections::BTreeSet, fs, sync::Arc};
+
+use local::{
+    binaries::workspace_root,
+    lambda::{Function, FunctionSpec, InvokeError},
+    template::Template,
+};
+use serde_json::{Value, json};
+use tests::{App, Contract, binary, connect, empty_database, refusals};
+
+/// The user that the samples are about, and that user's one task.
+const USER: &str = "demo";
+const TASK_ID: &str = "0199d3c4-7a00-7000-8000-000000000001";
+
+/// The samples with their names, a token of the user in each.
+fn samples(token: &str) -> Vec<(String, Value)> {
+    let files = fs::read_dir(workspace_root().join("events")).expect("a folder of samples");
+    let read = |file: fs::DirEntry| {
+        let name = file.file_name().into_string().expect("UTF-8");
+        let text = fs::read_to_string(file.path()).expect("UTF-8");
+        let event = serde_json::from_str(&text.replace("REPLACE_WITH_A_TOKEN", token));
+        (name.trim_end_matches(".json").to_owned(), event.unwrap_or_else(|error| panic!("{name}: {error}")))
+    };
+    files.map(|file| read(file.expect("readable"))).collect()
+}
+
+fn sample(token: &str, name: &str) -> Value {
+    let (_, event) = samples(token).into_iter().find(|(sample, _)| sample == name).expect("a sample");
+    event
+}
+
+/// Leaves nothing in the database but the task that the samples name, by UUID and as number 1.
+async fn reset(app: &App) {
+    let statements = format!(
+        "truncate users restart identity cascade;
+         insert into users (id) values ('{USER}');
+         insert into tasks (id, user_id, title) values ('{TASK_ID}', '{USER}', 'Buy milk');"
+    );
+    app.hands_on().database().await.batch_execute(&statements).await.expect("a task");
+}
+
+fn template() -> Template {
+    Template::read(&workspace_root().join("template.yaml"), &[].into()).expect("the template is sound")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_sample_succeeds_and_every_route_has_one() {
+    let Some(app) = App::local().await else { return };
+    let token = app.user_with_id(USER).token;
+    let template = template();
+    let routes = template.functions.iter().flat_map(|function| &function.routes);
+    let mut without_sample: BTreeSet<_> = routes.map(|route| route.route_key()).collect();
+    for (name, event) in samples(&token).into_iter().filter(|(name, _)| name != "migrate") {
+        println!("{name}");
+        let method = event["requestContext"]["http"]["method"].as_str().expect("a method");
+        let path = event["rawPath"].as_str().expect("a path");
+        let found = template.route(method, path).expect("a sound path").expect("a route");
+        assert!(name.starts_with(&found.function.binary), "{}", found.function.binary);
+        // What the gateway would make of such a request.
+        assert_eq!(event["routeKey"], found.route.route_key());
+        assert_eq!(event["requestContext"]["routeKey"], event["routeKey"]);
+        assert_eq!(event["requestContext"]["http"]["path"], path);
+        let parameters = event.get("pathParameters").cloned().unwrap_or_else(|| json!({}));
+        assert_eq!(parameters, json!(found.path_parameters));
+        let length = event["body"].as_str().unwrap_or_default().len();
+        assert_eq!(event["headers"]["content-length"], length.to_string());
+
+        reset(&app).await;
+        let status = match method {
+            "POST" => 201,
+            "DELETE" => 204,
+            _ => 200,
+        };
+        let answer = app.hands_on().invoke(&found.function.binary, &event).await.expect_status(status);
+        assert_eq!(answer.header("x-request-id"), format!("sample-{name}"));
+        without_sample.remove(&found.route.route_key());
+    }
+    assert_eq!(without_sample, BTreeSet::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn migrate_runs_as_a_function_and_tells_what_it_applied() {
+    let Some(app) = App::local().await else { return };
+    let database_url = empty_database().await;
+    let spec = FunctionSpec {
+        name: "migrate".into(),
+        binary: binary("migrate").await,
+        environment: [("DATABASE_URL".to_owned(), database_url.clone())].into(),
+        ..app.hands_on().gateway().function("health").expect("a function").spec().clone()
+    };
+    let function = Function::new(spec, Arc::new(|_: &str, _: &str| {}));
+    let migrations = fs::read_dir(workspace_root().join("migrations")).expect("a folder of migrations");
+    let migrations = migrations.map(|file| file.expect("readable").file_name().into_string().expect("UTF-8"));
+    let migrations: BTreeSet<_> = migrations.map(|name| name.trim_end_matches(".sql").to_owned()).collect();
+    let event = sample("", "migrate").to_string();
+    for applied in [json!(migrations), json!([])] {
+        let payload = function.invoke(event.clone().into()).await.expect("an answer");
+        let answer: Value = serde_json::from_slice(&payload).expect("JSON");
+        assert_eq!(answer, json!({ "applied": applied }));
+    }
+    let tasks = connect(&database_url).await.query_one("select count(*) from tasks", &[]).await;
+    assert_eq!(tasks.expect("a table").get::<_, i64>(0), 0);
+    function.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_too_large_for_the_gateway_is_refused_in_the_contracts_form() {
+    let Some(app) = App::local().await else { return };
+    let token = app.user_with_id(USER).token;
+    for (contract, suffix) in Contract::BOTH.into_iter().zip(["", "-plain"]) {
+        for encoded in [false, true] {
+            for function in ["create-task", "update-task"] {
+                let mut event = sample(&token, &format!("{function}{suffix}"));
+                event["body"] = json!("A".repeat(10 * 1024 * 1024 + 4));
+                event["isBase64Encoded"] = json!(encoded);
+                let answer = app.hands_on().invoke(function, &event).await;
+                answer.assert_refused(contract, &refusals::TOO_LARGE);
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_that_the_local_gateway_would_not_send_are_answered_in_the_contracts_form() {
+    let Some(app) = App::local().await else { return };
+    let token = app.user_with_id(USER).token;
+    reset(&app).await;
+    for (contract, suffix, prefix) in [(Contract::Envelope, "", ""), (Contract::Plain, "-plain", "/plain")] {
+        let list = sample(&token, &format!("list-tasks{suffix}"));
+        let create = sample(&token, &format!("create-task{suffix}"));
+        let with = |event: &Value, pointer: &str, value: Value| {
+            let (parent, name) = pointer.rsplit_once('/').expect("a pointer");
+            let mut event = event.clone();
+            event.pointer_mut(parent).expect("a place")[name] = value;
+            event
+        };
+
+        let mut titled = list.clone();
+        let headers = titled["headers"].as_object_mut().expect("headers");
+        let authorization = headers.remove("authorization").expect("a token");
+        headers.insert("Authorization".into(), authorization);
+        for (event, request_id) in [
+            // A stage's name stands in front of the path.
+            (with(&list, "/rawPath", json!(format!("/prod{prefix}/api/{USER}/tasks"))), true),
+            // Bytes that are no URI, which AWS passes on as they came.
+            (with(&list, "/rawQueryString", json!("x=<\"{}|^`\\>&é \u{1}")), true),
+            (with(&list, "/headers/host", json!("a b<>\"/:x")), true),
+            (with(&list, "/headers/host", json!("")), true),
+            (with(&list, "/headers/x-odd", json!("café 💥")), true),
+            (titled, true),
+            (with(&list, "/requestContext/requestId", Value::Null), false),
+            (with(&list, "/requestContext/requestId", json!("a\r\nb: c")), false),
+        ] {
+            let answer = app.hands_on().invoke("list-tasks", &event).await.expect_status(200);
+            let tasks = match contract {
+                Contract::Envelope => answer.json()["data"]["items"].clone(),
+                Contract::Plain => answer.json(),
+            };
+            assert_eq!(tasks[0]["title"], "Buy milk", "{event}");
+            let id = answer.header("x-request-id");
+            assert_eq!(id == format!("sample-list-tasks{suffix}"), request_id, "{id}");
+            assert!(!id.is_empty());
+        }
+
+        for (event, refusal) in [
+            (with(&list, "/pathParameters", Value::Null), &refusals::FORBIDDEN),
+            (with(&list, "/pathParameters", json!({})), &refusals::FORBIDDEN),
+            (with(&list, "/headers", json!({})), &refusals::NO_TOKEN),
+            (with(&list, "/headers/authorization", json!("Bearer 💥")), &refusals::BAD_TOKEN),
+        ] {
+            let answer = app.hands_on().invoke("list-tasks", &event).await;
+            answer.assert_refused(contract, refusal);
+        }
+        for event in [
+            with(&create, "/body", Value::Null),
+            with(&create, "/isBase64Encoded", json!(true)),
+            with(&with(&create, "/body", json!("e30")), "/isBase64Encoded", json!(true)),
+            with(&with(&create, "/body", json!("{}{}")), "/isBase64Encoded", json!(false)),
+        ] {
+            let answer = app.hands_on().invoke("create-task", &event).await;
+            answer.assert_refused(contract, &refusals::NOT_JSON);
+        }
+        let encoded = with(&create, "/body", json!("eyJ0aXRsZSI6ICJCdXkgbWlsayJ9")); // {"title": "Buy milk"}
+        let encoded = with(&encoded, "/isBase64Encoded", json!(true));
+        app.hands_on().invoke("create-task", &encoded).await.expect_status(201);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_no_request_is_an_error_and_the_process_goes_on() {
+    let Some(app) = App::local().await else { return };
+    let token = app.user_with_id(USER).token;
+    reset(&app).await;
+    let function = app.hands_on().gateway().function("list-tasks").expect("a function");
+    for event in [
+        "{}",
+        "[]",
+        "null",
+        r#"{"Records":[]}"#,
+        r#"{"version":"1.0","path":"/api/demo/tasks","httpMethod":"GET","headers":{}}"#,
+    ] {
+        let outcome = function.invoke(event.into()).await;
+        assert!(matches!(outcome, Err(InvokeError::Function(_))), "{event} {outcome:?}");
+    }
+    app.hands_on().invoke("list-tasks", &sample(&token, "list-tasks")).await.expect_status(200);
+    assert_eq!(function.starts(), 1);
+}

@@ -1,0 +1,77 @@
+//! When the database fails.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tests::{App, Contract, refusals};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unforeseen_failure_is_500_with_its_request_id() {
+    let Some(app) = App::local().await else { return };
+    let alice = app.user("alice");
+    let database = app.hands_on().database().await;
+    database.batch_execute("alter table tasks rename to elsewhere").await.expect("renamed");
+    for contract in Contract::BOTH {
+        let answer = alice.at(contract).create(json!({ "title": "a private title" })).await;
+        let request_id = answer.header("x-request-id");
+        let expected = match contract {
+            Contract::Envelope => json!({
+                "data": null,
+                "error": {
+                    "code": "INTERNAL_SERVER_ERROR",
+                    "message": "An unexpected error occurred",
+                    "details": { "request_id": request_id },
+                },
+            }),
+            Contract::Plain => json!({ "detail": "Internal server error" }),
+        };
+        assert_eq!((answer.status, answer.json()), (500, expected));
+        let lines = app.hands_on().log_lines();
+        let line = lines.iter().find(|line| line["request_id"] == request_id).expect("a line");
+        assert_eq!(line["level"], "ERROR");
+        assert!(line["reason"].as_str().is_some_and(|reason| reason.contains("42P01")), "{line}");
+    }
+    database.batch_execute("alter table elsewhere rename to tasks").await.expect("renamed");
+    for contract in Contract::BOTH {
+        alice.at(contract).new_task("the next request works").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_the_server_ended_is_replaced_unnoticed() {
+    let Some(app) = App::local().await else { return };
+    let alice = app.user("alice");
+    let database = app.hands_on().database().await;
+    for contract in Contract::BOTH {
+        let front = alice.at(contract);
+        let id = front.id(&front.new_task("outlives its session").await);
+        for _ in 0..3 {
+            let end = "select pg_terminate_backend(pid) from pg_stat_activity
+                       where datname = current_database() and pid <> pg_backend_pid()";
+            database.execute(end, &[]).await.expect("ended");
+            front.get(&id).await.expect_status(200);
+            front.list("").await.expect_status(200);
+            front.put(&id, json!({ "title": "changed" })).await.expect_status(200);
+            front.new_task("another").await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_does_not_answer_in_time_is_503_within_8_seconds() {
+    let Some(app) = App::local().await else { return };
+    let alice = app.user("alice");
+    let front = alice.envelope();
+    let id = front.id(&front.new_task("locked").await);
+    let database = app.hands_on().database().await;
+    database.batch_execute("begin; lock table tasks").await.expect("locked");
+    let started = Instant::now();
+    let answer = front.put(&id, json!({ "title": "changed" })).await;
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+    answer.assert_refused(Contract::Envelope, &refusals::UNAVAILABLE);
+    assert_eq!(answer.header("retry-after"), "1");
+
+    database.batch_execute("rollback").await.expect("unlocked");
+    let task = front.task(&front.get(&id).await.expect_status(200));
+    assert_eq!(task["title"], "locked", "what was refused was not done");
+}

@@ -1,0 +1,100 @@
+//! `GET …/tasks/{task_id}`.
+
+use serde_json::{Value, json};
+use tests::{App, Contract, Fault, refusals};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shows_the_task_as_it_was_made() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    for contract in Contract::BOTH {
+        let front = alice.at(contract);
+        let body = json!({
+            "title": "Buy milk", "description": "2 litres", "completed": true, "due_date": "2026-12-24",
+        });
+        let task = front.task(&front.create(body).await.expect_status(201));
+        front.new_task("another").await;
+        let answer = front.get(&front.id(&task)).await.expect_status(200);
+        assert_eq!(front.task(&answer), task);
+        assert_eq!(answer.header("content-type"), "application/json");
+        assert!(!answer.header("x-request-id").is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shows_a_task_of_the_other_contract_whole() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let (title, description) = match contract {
+            Contract::Envelope => ("𝒳".repeat(255), "𝒳".repeat(2000)),
+            Contract::Plain => ("𝒳".repeat(200), "𝒳".repeat(1000)),
+        };
+        let body = json!({ "title": title, "description": description });
+        let made = alice.at(contract).task(&alice.at(contract).create(body).await.expect_status(201));
+
+        let front = alice.at(contract.other());
+        let listed = front.only_task().await;
+        let task = front.task(&front.get(&front.id(&listed)).await.expect_status(200));
+        assert_eq!(task, listed);
+        for field in ["user_id", "title", "description", "completed", "created_at", "updated_at"] {
+            assert_eq!(task[field], made[field], "{field}");
+        }
+        assert_eq!(task["description"], description);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_is_not_there_or_another_users_is_404_with_the_same_words() {
+    let app = App::start().await;
+    let (alice, bob) = (app.user("alice"), app.user("bob"));
+    for contract in Contract::BOTH {
+        let task = alice.at(contract).new_task("a secret").await;
+        let front = bob.at(contract);
+        let unknown = front.get(&front.unknown_id()).await;
+        unknown.assert_refused(contract, &refusals::NOT_FOUND);
+        for has_tasks in [false, true] {
+            let stranger = front.get(&front.id(&task)).await;
+            stranger.assert_refused(contract, &refusals::NOT_FOUND);
+            assert_eq!(stranger.text, unknown.text);
+            assert_eq!(stranger.headers.len(), unknown.headers.len(), "{:?}", stranger.headers);
+            if !has_tasks {
+                front.new_task("mine").await;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_is_a_uuid_or_in_plain_an_integer_from_1() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    let envelope = alice.envelope();
+    let uuid = envelope.id(&envelope.new_task("a").await);
+    let shown = envelope.get(&uuid.to_uppercase()).await.expect_status(200);
+    assert_eq!(envelope.task(&shown)["id"], Value::from(&*uuid));
+
+    let not_a_uuid = [Fault::new("path", "task_id", "uuid_parsing", "Input should be a valid UUID")];
+    let longer = format!("{uuid}0");
+    let plain_id = alice.plain().id(&alice.plain().only_task().await);
+    for id in ["1", "null", &plain_id, &uuid[..35], &longer, &uuid.replace('0', "g"), "%00", "a%2Fb", "%20"] {
+        envelope.get(id).await.assert_invalid(Contract::Envelope, &not_a_uuid);
+    }
+
+    let plain = alice.plain();
+    let fault = |kind, message: &str| [Fault::new("path", "task_id", kind, message)];
+    let no_integer =
+        fault("int_parsing", "Input should be a valid integer, unable to parse string as an integer");
+    for id in ["abc", "1.0", "1e3", "%2B1", "%201", "0x1", "1_000", "%D9%A1", &uuid] {
+        plain.get(id).await.assert_invalid(Contract::Plain, &no_integer);
+    }
+    let too_small = fault("greater_than_equal", "Input should be greater than or equal to 1");
+    for id in ["0", "-1", "-9223372036854775809"] {
+        plain.get(id).await.assert_invalid(Contract::Plain, &too_small);
+    }
+    let too_large = fault("less_than_equal", "Input should be less than or equal to 9223372036854775807");
+    for id in ["9223372036854775808", "99999999999999999999999999"] {
+        plain.get(id).await.assert_invalid(Contract::Plain, &too_large);
+    }
+    plain.get("9223372036854775807").await.assert_refused(Contract::Plain, &refusals::NOT_FOUND);
+}

@@ -1,0 +1,219 @@
+//! `POST …/tasks` with an `Idempotency-Key`.
+
+use reqwest::{Method, header::HeaderValue};
+use serde_json::{Value, json};
+use tests::{Answer, App, Contract, Fault, Front, refusals};
+use tokio::task::JoinSet;
+
+async fn create(front: &Front<'_>, key: impl AsRef<[u8]>, body: &Value) -> Answer {
+    let key = HeaderValue::from_bytes(key.as_ref()).expect("a key that can be sent");
+    Answer::to(front.request(Method::POST, "").header("Idempotency-Key", key).json(body)).await
+}
+
+/// Holds the answer against a task made just now, and gives the task.
+#[track_caller]
+fn made(front: &Front, answer: Answer) -> Value {
+    let answer = answer.expect_status(201);
+    assert_eq!(answer.headers.get("idempotency-replayed"), None, "{}", answer.text);
+    front.task(&answer)
+}
+
+/// Holds the answer against a task made earlier, and gives the task.
+#[track_caller]
+fn replayed(front: &Front, answer: Answer) -> Value {
+    let answer = answer.expect_status(201);
+    assert_eq!(answer.header("idempotency-replayed"), "true", "{}", answer.text);
+    let task = front.task(&answer);
+    let location = answer.header("location");
+    assert!(location.ends_with(&format!("/tasks/{}", front.id(&task))), "{location}");
+    task
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_with_the_same_body_gets_the_same_task() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        let body = json!({ "title": "Buy milk", "description": "2 litres", "due_date": "2026-12-24" });
+        let task = made(&front, create(&front, "key", &body).await);
+        for _ in 0..3 {
+            assert_eq!(replayed(&front, create(&front, "key", &body).await), task);
+        }
+        assert_eq!(front.only_task().await, task);
+
+        // It is the task that is the same, whatever became of it since.
+        let changed = front.put(&front.id(&task), json!({ "title": "Buy bread" })).await.expect_status(200);
+        assert_eq!(replayed(&front, create(&front, "key", &body).await), front.task(&changed));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_with_another_body_is_a_conflict_and_makes_nothing() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        let body = json!({ "title": "a" });
+        let task = made(&front, create(&front, "key", &body).await);
+        let foreign = match contract {
+            Contract::Envelope => json!({ "title": "a", "due_date": "2026-12-24" }),
+            Contract::Plain => json!({ "title": "a", "completed": true }),
+        };
+        for other in [json!({ "title": "A" }), json!({ "title": "a", "description": "" }), foreign] {
+            create(&front, "key", &other).await.assert_refused(contract, &refusals::CONFLICT);
+        }
+        assert_eq!(front.only_task().await, task);
+        assert_eq!(replayed(&front, create(&front, "key", &body).await), task);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_holds_across_the_contracts() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let (front, other) = (alice.at(contract), alice.at(contract.other()));
+        let body = json!({ "title": "a" });
+        let task = made(&front, create(&front, "key", &body).await);
+        let seen = replayed(&other, create(&other, "key", &body).await);
+        assert_eq!(seen, other.only_task().await);
+        assert_eq!(front.only_task().await, task);
+        let answer = create(&other, "key", &json!({ "title": "b" })).await;
+        answer.assert_refused(other.contract, &refusals::CONFLICT);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_differ_by_user_and_by_every_letter() {
+    let app = App::start().await;
+    let (alice, bob) = (app.user("alice"), app.user("bob"));
+    for contract in Contract::BOTH {
+        let body = json!({ "title": format!("{contract:?}") });
+        for front in [alice.at(contract), bob.at(contract)] {
+            for key in ["key", "Key", "key2"] {
+                made(&front, create(&front, format!("{key}-{contract:?}"), &body).await);
+            }
+        }
+        let answer = create(&bob.at(contract), format!("key-{contract:?}"), &json!({ "title": "b" })).await;
+        answer.assert_refused(contract, &refusals::CONFLICT);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_with_one_key_at_the_same_time_one_makes_the_task_and_all_show_it() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        // Nobody has seen this user before, so that the user's row is made at the same time.
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        let mut creates = JoinSet::new();
+        for _ in 0..20 {
+            let request = front.request(Method::POST, "").header("idempotency-key", "key");
+            creates.spawn(Answer::to(request.json(&json!({ "title": "a" }))));
+        }
+        let answers = creates.join_all().await;
+        let task = front.only_task().await;
+        let mut makers = 0;
+        for answer in answers {
+            let answer = answer.expect_status(201);
+            assert_eq!(front.task(&answer), task);
+            makers += usize::from(answer.headers.get("idempotency-replayed").is_none());
+        }
+        assert_eq!(makers, 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_bodies_with_one_key_at_the_same_time_one_wins_and_the_other_is_a_conflict() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        let mut creates = JoinSet::new();
+        for number in 0..12 {
+            let title = if number % 2 == 0 { "even" } else { "odd" };
+            let request = front.request(Method::POST, "").header("idempotency-key", "key");
+            let answer = Answer::to(request.json(&json!({ "title": title })));
+            creates.spawn(async move { (title, answer.await) });
+        }
+        let answers = creates.join_all().await;
+        let task = front.only_task().await;
+        for (title, answer) in answers {
+            if task["title"] == title {
+                assert_eq!(front.task(&answer.expect_status(201)), task);
+            } else {
+                answer.assert_refused(contract, &refusals::CONFLICT);
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_has_1_to_255_visible_ascii_characters() {
+    let app = App::start().await;
+    let message = "Input should be 1-255 visible ASCII characters";
+    let faults = [Fault::new("header", "idempotency-key", "string_pattern_mismatch", message)];
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        let body = json!({ "title": "a" });
+        let longest = "k".repeat(255);
+        for key in ["!", "~", "\"'\\,;{}", &longest] {
+            let task = made(&front, create(&front, key, &body).await);
+            assert_eq!(replayed(&front, create(&front, key, &body).await), task, "{key}");
+        }
+        let before = front.tasks(&front.list("").await).len();
+        let too_long = "k".repeat(256);
+        let no_utf8: &[u8] = b"k\xe9";
+        for key in
+            ["", " ", "a b", "a\tb", "é", "🔑", &too_long].map(str::as_bytes).into_iter().chain([no_utf8])
+        {
+            create(&front, key, &body).await.assert_invalid(contract, &faults);
+        }
+        assert_eq!(front.tasks(&front.list("").await).len(), before);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_request_does_not_use_its_key_up() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        create(&front, "key", &json!({ "title": "" })).await.expect_status(422);
+        let request = front.request(Method::POST, "").header("idempotency-key", "key");
+        let no_json = request.header("content-type", "application/json").body("{");
+        Answer::to(no_json).await.assert_refused(contract, &refusals::NOT_JSON);
+        made(&front, create(&front, "key", &json!({ "title": "a" })).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_key_two_identical_requests_make_two_tasks() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        let body = json!({ "title": "a" });
+        made(&front, create(&front, "key", &body).await);
+        for _ in 0..2 {
+            made(&front, front.create(body.clone()).await);
+        }
+        assert_eq!(front.tasks(&front.list("").await).len(), 3);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_free_again_once_its_task_is_deleted() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        let task = made(&front, create(&front, "key", &json!({ "title": "a" })).await);
+        front.delete(&front.id(&task)).await.expect_status(204);
+        let next = made(&front, create(&front, "key", &json!({ "title": "b" })).await);
+        assert_ne!(next["id"], task["id"]);
+        assert_eq!(front.only_task().await, next);
+    }
+}

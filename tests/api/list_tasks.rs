@@ -1,0 +1,231 @@
+//! `GET …/tasks`.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tests::{Answer, App, Contract, Fault, User};
+
+/// What Lambda lets a function answer.
+const LAMBDA_LIMIT: usize = 6 * 1024 * 1024;
+
+async fn create_many(user: &User<'_>, contract: Contract, count: usize) -> Vec<Value> {
+    let mut tasks = Vec::new();
+    for number in 1..=count {
+        tasks.push(user.at(contract).new_task(&format!("{number}")).await);
+    }
+    tasks
+}
+
+/// Gives the user many tasks, with the titles `1`, `2`, … in the order of creation.
+async fn insert_many(app: &App, user: &User<'_>, count: i32, description: &str) {
+    let database = app.hands_on().database().await;
+    let inserted = async {
+        database.execute("insert into users (id) values ($1) on conflict do nothing", &[&user.id]).await?;
+        let statement = "insert into tasks (id, user_id, title, description)
+                         select gen_random_uuid(), $1, nth::text as title, $2 from generate_series(1, $3) nth
+                         order by nth";
+        database.execute(statement, &[&user.id, &description, &count]).await
+    };
+    assert_eq!(inserted.await.expect("statements that are right"), u64::try_from(count).expect("positive"));
+}
+
+/// Follows the links of a plain list to its end. All tasks are there: none lost, none doubled, in the order of
+/// creation. Gives how many each part holds.
+async fn follow(app: &App, user: &User<'_>, total: i32) -> Vec<usize> {
+    let start = format!("/plain/api/{}/tasks", user.id);
+    let mut path = start.clone();
+    let (mut lengths, mut titles) = (Vec::new(), 1..);
+    loop {
+        let request = app.request(Method::GET, &path).bearer_auth(&user.token);
+        let answer = Answer::to(request).await.expect_status(200);
+        assert_eq!(answer.header("x-total-count"), total.to_string());
+        // The function's answer holds the body as a JSON string.
+        let carried = Value::from(&*answer.text).to_string().len();
+        assert!(carried < LAMBDA_LIMIT, "{carried} bytes");
+
+        let tasks = user.plain().tasks(&answer);
+        lengths.push(tasks.len());
+        for (task, number) in tasks.iter().zip(titles.by_ref()) {
+            assert_eq!(task["title"], number.to_string());
+        }
+        let link = answer.header("link");
+        if link.is_empty() {
+            assert_eq!(lengths.iter().sum::<usize>(), usize::try_from(total).expect("positive"));
+            return lengths;
+        }
+        assert!(!tasks.is_empty(), "a list that never ends");
+        let next = link.strip_prefix('<').and_then(|link| link.strip_suffix(">; rel=\"next\"")).expect(link);
+        assert!(next.starts_with(&format!("{start}?after=")), "{next}");
+        path = next.to_owned();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn envelope_shows_the_newest_first_ten_at_a_time_or_as_many_as_asked() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    let mut newest = create_many(&alice, Contract::Envelope, 12).await;
+    newest.reverse();
+    let max = i64::MAX;
+    for (query, limit, offset, has_more) in [
+        ("", 10, 0, true),
+        ("?limit=10", 10, 0, true),
+        ("?offset=2", 10, 2, false),
+        ("?offset=1", 10, 1, true),
+        ("?limit=1", 1, 0, true),
+        ("?limit=1&offset=11", 1, 11, false),
+        ("?offset=3&limit=2&other=1", 2, 3, true),
+        ("?limit=11", 11, 0, true),
+        ("?limit=12", 12, 0, false),
+        ("?limit=100", 100, 0, false),
+        ("?limit=100&offset=0", 100, 0, false),
+        ("?offset=12", 10, 12, false),
+        ("?offset=1000", 10, 1000, false),
+        (&format!("?limit=100&offset={max}"), 100, max, false),
+    ] {
+        let shown: Vec<_> = newest.iter().skip(offset.try_into().expect("64 bits")).take(limit).collect();
+        let answer = alice.envelope().list(query).await.expect_status(200);
+        assert_eq!(
+            answer.json(),
+            json!({
+                "data": {
+                    "items": shown,
+                    "pagination": { "limit": limit, "offset": offset, "total": 12, "has_more": has_more },
+                },
+                "error": null,
+            }),
+            "{query}"
+        );
+        assert_eq!(answer.header("content-type"), "application/json");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn envelope_refuses_a_limit_outside_1_to_100_and_an_offset_below_0() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    let no_integer = |field| {
+        let message = "Input should be a valid integer, unable to parse string as an integer";
+        Fault::new("query", field, "int_parsing", message)
+    };
+    let below = |field, min| {
+        let message = format!("Input should be greater than or equal to {min}");
+        Fault::new("query", field, "greater_than_equal", message)
+    };
+    let above = |field, max: i64| {
+        let message = format!("Input should be less than or equal to {max}");
+        Fault::new("query", field, "less_than_equal", message)
+    };
+    for (query, faults) in [
+        ("?limit=0", vec![below("limit", 1)]),
+        ("?limit=-1", vec![below("limit", 1)]),
+        ("?limit=101", vec![above("limit", 100)]),
+        ("?limit=99999999999999999999", vec![above("limit", 100)]),
+        ("?limit=", vec![no_integer("limit")]),
+        ("?limit=ten", vec![no_integer("limit")]),
+        ("?limit=1.0", vec![no_integer("limit")]),
+        ("?limit=%2B1", vec![no_integer("limit")]),
+        ("?limit=1;drop", vec![no_integer("limit")]),
+        ("?offset=-1", vec![below("offset", 0)]),
+        ("?offset=9223372036854775808", vec![above("offset", i64::MAX)]),
+        ("?offset=null", vec![no_integer("offset")]),
+        ("?limit=0&offset=-1", vec![below("limit", 1), below("offset", 0)]),
+        ("?limit=x&offset=y", vec![no_integer("limit"), no_integer("offset")]),
+    ] {
+        alice.envelope().list(query).await.assert_invalid(Contract::Envelope, &faults);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plain_shows_all_tasks_in_the_order_of_creation_whatever_the_query() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    let tasks = create_many(&alice, Contract::Plain, 12).await;
+    for query in ["", "?limit=1", "?offset=5", "?limit=0&offset=-1", "?limit=x", "?page=2", "?%00=%ff&<"] {
+        let answer = alice.plain().list(query).await.expect_status(200);
+        assert_eq!(answer.json(), json!(tasks), "{query}");
+        assert_eq!(answer.header("link"), "", "{query}");
+        assert_eq!(answer.header("content-type"), "application/json");
+    }
+    for (query, kind, message) in [
+        ("?after=-1", "greater_than_equal", "Input should be greater than or equal to 0"),
+        ("?after=x", "int_parsing", "Input should be a valid integer, unable to parse string as an integer"),
+    ] {
+        let answer = alice.plain().list(query).await;
+        answer.assert_invalid(Contract::Plain, &[Fault::new("query", "after", kind, message)]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_no_tasks_gets_an_empty_list() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    for _ in 0..2 {
+        let pagination = json!({ "limit": 10, "offset": 0, "total": 0, "has_more": false });
+        let expected = json!({ "data": { "items": [], "pagination": pagination }, "error": null });
+        assert_eq!(alice.envelope().list("").await.expect_status(200).json(), expected);
+        let answer = alice.plain().list("").await.expect_status(200);
+        assert_eq!(answer.json(), json!([]));
+        assert_eq!(answer.header("link"), "");
+        // The same for somebody who had one.
+        let task = alice.plain().new_task("a").await;
+        alice.plain().delete(&alice.plain().id(&task)).await.expect_status(204);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shows_the_callers_own_tasks_alone() {
+    let app = App::start().await;
+    let (alice, bob) = (app.user("alice"), app.user("bob"));
+    let mut tasks = Vec::new();
+    for contract in Contract::BOTH {
+        tasks.push(alice.at(contract).new_task("Alice's").await);
+        bob.at(contract).new_task("Bob's").await;
+    }
+    for (user, title) in [(&alice, "Alice's"), (&bob, "Bob's")] {
+        for contract in Contract::BOTH {
+            let answer = user.at(contract).list("").await.expect_status(200);
+            let shown = user.at(contract).tasks(&answer);
+            assert_eq!(shown.len(), 2);
+            assert!(
+                shown.iter().all(|task| task["title"] == title && task["user_id"] == user.id),
+                "{shown:?}"
+            );
+        }
+        assert_eq!(user.envelope().list("").await.json()["data"]["pagination"]["total"], 2);
+    }
+    assert_eq!(alice.envelope().tasks(&alice.envelope().list("").await)[1], tasks[0]);
+    assert_eq!(alice.plain().tasks(&alice.plain().list("").await)[1], tasks[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plain_shows_longer_texts_of_envelope_whole() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    let body = json!({ "title": "𝒳".repeat(255), "description": "é\"\\".repeat(666) });
+    alice.envelope().create(body.clone()).await.expect_status(201);
+    let task = alice.plain().only_task().await;
+    assert_eq!((&task["title"], &task["description"]), (&body["title"], &body["description"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plain_stops_at_1000_tasks_and_links_to_the_rest() {
+    let Some(app) = App::local().await else { return };
+    for (total, lengths) in
+        [(999, vec![999]), (1000, vec![1000]), (1001, vec![1000, 1]), (2345, vec![1000, 1000, 345])]
+    {
+        let (alice, bob) = (app.user("alice"), app.user("bob"));
+        insert_many(&app, &bob, 10, "").await;
+        insert_many(&app, &alice, total, "2 litres").await;
+        assert_eq!(follow(&app, &alice, total).await, lengths);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plain_stops_earlier_where_the_answer_would_pass_what_lambda_carries() {
+    let Some(app) = App::local().await else { return };
+    let alice = app.user("alice");
+    // A character of four bytes, and one that takes four, too, once JSON has escaped it twice.
+    insert_many(&app, &alice, 900, &"𝒳\"".repeat(1000)).await;
+    let lengths = follow(&app, &alice, 900).await;
+    assert_eq!(lengths.len(), 2, "{lengths:?}");
+}

@@ -1,0 +1,127 @@
+//! Many users at once: no error, nothing lost, nothing doubled, nothing foreign.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tests::{App, Contract, Front};
+
+const USERS: usize = 64;
+
+/// What a user did, as answered: the state of each of the user's tasks, by its title, which is unique.
+type Journal = BTreeMap<String, Entry>;
+
+struct Entry {
+    contract: Contract,
+    id: String,
+    completed: bool,
+}
+
+/// How long it goes on: `LOAD_SECONDS`, or 5.
+fn duration() -> Duration {
+    let seconds = std::env::var("LOAD_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(5))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sixty_four_users_at_once_lose_and_double_nothing() {
+    let app = App::start().await;
+    let users: Vec<_> = (0..USERS).map(|number| app.user(&format!("user{number}"))).collect();
+    let end = Instant::now() + duration();
+    let journals = join_all(users.iter().map(async |user| {
+        let mut random = fastrand::Rng::with_seed(user.id.bytes().map(u64::from).sum());
+        let mut journal = Journal::new();
+        let mut operations = 0;
+        while Instant::now() < end {
+            operate(&user.envelope(), &user.plain(), &mut journal, &mut random, operations).await;
+            operations += 1;
+        }
+        (journal, operations)
+    }))
+    .await;
+
+    let mut in_all = (0, 0);
+    for (user, (journal, operations)) in users.iter().zip(&journals) {
+        let expected: Vec<_> =
+            journal.iter().map(|(title, entry)| (title.clone(), entry.completed)).collect();
+        for front in [user.envelope(), user.plain()] {
+            assert_eq!(all_tasks(&front).await, expected, "{:?} of {}", front.contract, user.id);
+        }
+        in_all = (in_all.0 + operations, in_all.1 + journal.len());
+    }
+    println!(
+        "{USERS} users, {} operations, {} tasks left, each listed once by its owner",
+        in_all.0, in_all.1
+    );
+}
+
+/// Does one thing, and writes down what the answer said.
+async fn operate(
+    envelope: &Front<'_>,
+    plain: &Front<'_>,
+    journal: &mut Journal,
+    random: &mut fastrand::Rng,
+    number: usize,
+) {
+    let of = |contract| if contract == Contract::Envelope { envelope } else { plain };
+    let title =
+        (!journal.is_empty()).then(|| journal.keys().nth(random.usize(..journal.len())).cloned()).flatten();
+    match (random.u8(..10), title) {
+        (0..4, _) | (_, None) => {
+            let front = of(Contract::BOTH[random.usize(..2)]);
+            let title = format!("task {number}");
+            let id = front.id(&front.new_task(&title).await);
+            journal.insert(title, Entry { contract: front.contract, id, completed: false });
+        }
+        (4, Some(title)) => {
+            let entry = journal.remove(&title).expect("taken from it");
+            of(entry.contract).delete(&entry.id).await.expect_status(204);
+        }
+        (5, Some(title)) => {
+            let entry = &journal[&title];
+            let answer = of(entry.contract).get(&entry.id).await.expect_status(200);
+            assert_eq!(of(entry.contract).task(&answer)["title"], title);
+        }
+        (6, _) => {
+            of(Contract::BOTH[random.usize(..2)]).list("").await.expect_status(200);
+        }
+        (7, Some(title)) => {
+            let mut entry = journal.remove(&title).expect("taken from it");
+            let title = format!("renamed {number}");
+            entry.completed = random.bool();
+            let body = json!({ "title": title, "completed": entry.completed });
+            of(entry.contract).put(&entry.id, body).await.expect_status(200);
+            journal.insert(title, entry);
+        }
+        (_, Some(title)) => {
+            let entry = journal.get_mut(&title).expect("taken from it");
+            entry.completed = !entry.completed;
+            of(entry.contract).complete(&entry.id, entry.completed).await.expect_status(200);
+        }
+    }
+}
+
+/// Title and completion of every task that the user has, in the order of titles.
+async fn all_tasks(front: &Front<'_>) -> Vec<(String, bool)> {
+    let mut tasks: Vec<Value> = Vec::new();
+    loop {
+        let query = match front.contract {
+            Contract::Envelope => format!("?limit=100&offset={}", tasks.len()),
+            Contract::Plain => String::new(),
+        };
+        let answer = front.list(&query).await.expect_status(200);
+        tasks.extend(front.tasks(&answer));
+        if front.contract == Contract::Plain || answer.json()["data"]["pagination"]["has_more"] == false {
+            break;
+        }
+    }
+    let mut states: Vec<_> = tasks
+        .iter()
+        .map(|task| (task["title"].as_str().unwrap_or_default().to_owned(), task["completed"] == true))
+        .collect();
+    states.sort();
+    states
+}

@@ -1,0 +1,109 @@
+//! What the functions log, and what they never do.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tests::{Answer, App, Contract, Options, SECRET};
+
+/// The lines about one request.
+fn about<'a>(lines: &'a [Value], answer: &Answer) -> Vec<&'a Value> {
+    let id = answer.header("x-request-id");
+    lines.iter().filter(|line| line["request_id"] == id).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_request_has_a_line_and_every_change_an_audit_line() {
+    let Some(app) = App::local().await else { return };
+    let alice = app.user("alice");
+    let front = alice.envelope();
+    let created = front.create(json!({ "title": "Buy milk" })).await.expect_status(201);
+    let id = front.id(&front.task(&created));
+    let answers = [
+        (created, "created", 201),
+        (front.put(&id, json!({ "title": "Buy milk" })).await, "updated", 200),
+        (front.patch(&id, json!({ "title": "Buy milk" })).await, "updated", 200),
+        (front.complete(&id, true).await, "updated", 200),
+        (front.delete(&id).await, "deleted", 204),
+    ];
+    let lines = app.hands_on().log_lines();
+    for (answer, audit, status) in &answers {
+        let [changed, request] = about(&lines, answer)[..] else { panic!("two lines: {lines:#?}") };
+        assert_eq!(
+            (&changed["audit"], &changed["task_id"], &changed["user_id"]),
+            (&json!(audit), &json!(id), &json!(alice.id))
+        );
+        assert_eq!(request["status"], *status);
+        assert_eq!(request["user_id"], alice.id);
+        assert_eq!(request["environment"], "test");
+        assert_eq!(request["level"], "INFO");
+        assert!(request["function"].as_str().is_some_and(|name| name.ends_with("-task")), "{request}");
+        assert!(request["ms"].as_f64().is_some_and(|ms| ms > 0.0), "{request}");
+        assert_eq!(request["cold_start"], true, "the first request of each function");
+    }
+    let again = front.create(json!({ "title": "Buy milk" })).await;
+    let lines = app.hands_on().log_lines();
+    assert_eq!(about(&lines, &again).last().expect("a line")["cold_start"], false);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_that_matter_are_warnings_with_their_reason() {
+    let Some(app) = App::local_with(Options::default().through(1)).await else { return };
+    let alice = app.user("alice");
+    let path = format!("/api/{}/tasks", alice.id);
+    let refused = [
+        (Answer::to(app.request(Method::GET, &path)).await, 401, "no Authorization header"),
+        (Answer::to(app.request(Method::GET, &path).bearer_auth("x.y.z")).await, 401, "not"),
+        (
+            Answer::to(app.request(Method::GET, "/api/mallory/tasks").bearer_auth(&alice.token)).await,
+            403,
+            "mallory",
+        ),
+        (alice.envelope().list("").await, 503, "connecting"),
+    ];
+    let lines = app.hands_on().log_lines();
+    for (answer, status, reason) in &refused {
+        assert_eq!(answer.status, *status);
+        let warning = about(&lines, answer)[0];
+        assert_eq!((&warning["level"], &warning["status"]), (&json!("WARN"), &json!(status)));
+        assert!(warning["reason"].as_str().is_some_and(|told| told.contains(reason)), "{warning}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_token_secret_url_title_or_description_is_ever_logged() {
+    let Some(app) = App::local_with(Options::default().with("LOG_LEVEL", "trace")).await else { return };
+    let alice = app.user("alice");
+    for contract in Contract::BOTH {
+        let front = alice.at(contract);
+        let body = json!({ "title": "a private title", "description": "a private description" });
+        let id = front.id(&front.task(&front.create(body.clone()).await));
+        front.put(&id, body).await.expect_status(200);
+        front.create(json!({ "title": "a private title".repeat(99), "completed": "private" })).await;
+        front.complete(&id, true).await.expect_status(200);
+        front.list("").await.expect_status(200);
+        Answer::to(app.request(Method::GET, "/api/x/tasks").bearer_auth(format!("{}x", alice.token))).await;
+    }
+    let text = app.hands_on().log_text();
+    assert!(text.contains("\"level\":\"INFO\""), "something is logged");
+    let signature = alice.token.rsplit('.').next().expect("three parts");
+    for private in ["private", SECRET, signature, "postgres://"] {
+        assert!(!text.contains(private), "{private:?} is in the log");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_from_outside_breaks_no_line() {
+    let Some(app) = App::local().await else { return };
+    let forged = "x\n{\"level\":\"INFO\",\"forged\":true}\r\u{2028}\u{1b}[31m\"";
+    let mallory = app.user_with_id(forged);
+    let encoded: String = forged.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let own = app.request(Method::GET, &format!("/api/{encoded}/tasks")).bearer_auth(&mallory.token);
+    let own = Answer::to(own).await.expect_status(200);
+    let alice = app.user("alice");
+    let foreign = app.request(Method::GET, &format!("/api/{encoded}/tasks")).bearer_auth(&alice.token);
+    Answer::to(foreign).await.expect_status(403);
+
+    let lines = app.hands_on().log_lines();
+    assert_eq!(about(&lines, &own)[0]["user_id"], forged);
+    assert!(lines.iter().all(|line| line.get("forged").is_none()), "{lines:#?}");
+    assert_eq!(lines.len(), app.hands_on().log_text().lines().count(), "every line is JSON");
+}

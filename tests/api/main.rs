@@ -1,0 +1,22 @@
+//! The black-box suites: one module per endpoint, and one for each matter that concerns them all.
+
+mod complete_task;
+mod create_task;
+mod delete_task;
+mod documents;
+mod events;
+mod failures;
+mod gateway;
+mod get_task;
+mod health;
+mod idempotency;
+mod list_tasks;
+mod load;
+mod logs;
+mod migrate;
+mod patch_task;
+mod requests;
+mod round_trips;
+mod tokens;
+mod update_task;
+mod walls;

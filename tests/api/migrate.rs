@@ -1,0 +1,70 @@
+//! The command that brings the schema up to date.
+
+use std::process::Output;
+
+use tests::{binary, connect, empty_database};
+use tokio::process::Command;
+
+async fn migrate(database_url: &str) -> Output {
+    let mut command = Command::new(binary("migrate").await);
+    command.env_clear().env("DATABASE_URL", database_url).output().await.expect("it runs")
+}
+
+/// Its one line, of output or of error.
+async fn told(database_url: &str) -> (bool, String) {
+    let output = migrate(database_url).await;
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8(text).expect("UTF-8");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    (output.status.success(), text.trim_end().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn says_what_it_applied_and_does_nothing_the_second_time() {
+    let url = empty_database().await;
+    assert_eq!(told(&url).await, (true, "Applied V1__users_and_tasks.".into()));
+    assert_eq!(told(&url).await, (true, "The schema is up to date.".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn is_applied_once_by_many_at_once() {
+    let url = empty_database().await;
+    let runs: Vec<_> = (0..8)
+        .map(|_| {
+            tokio::spawn({
+                let url = url.clone();
+                async move { told(&url).await }
+            })
+        })
+        .collect();
+    let mut applied = 0;
+    for run in runs {
+        let (success, text) = run.await.expect("no panic");
+        assert!(success, "{text}");
+        applied += usize::from(text.starts_with("Applied"));
+    }
+    assert_eq!(applied, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refuses_a_migration_that_was_changed_after_it_had_been_applied() {
+    let url = empty_database().await;
+    told(&url).await;
+    let database = connect(&url).await;
+    let changed = "update refinery_schema_history set checksum = '1'";
+    database.execute(changed, &[]).await.expect("a history");
+    let (success, text) = told(&url).await;
+    assert!(!success);
+    assert!(text.starts_with("cannot migrate: ") && text.contains("V1__users_and_tasks"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn says_what_to_do_in_one_line_and_shows_no_password() {
+    let (success, text) = told("").await;
+    assert_eq!(
+        (success, text.as_str()),
+        (false, "cannot migrate: DATABASE_URL is not set (nor is NEON_DATABASE_URL)")
+    );
+    let (success, text) = told("postgres://user:hidden@127.0.0.1:1/none").await;
+    assert!(!success && text.starts_with("cannot migrate: ") && !text.contains("hidden"), "{text}");
+}

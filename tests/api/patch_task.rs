@@ -1,0 +1,106 @@
+//! `PATCH …/tasks/{task_id}`, which only the envelope contract has.
+
+use serde_json::{Value, json};
+use tests::{App, Contract, Fault, changes};
+
+use crate::update_task::{faulty_fields, full_task, limits};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_the_fields_present_and_no_other() {
+    let app = App::start().await;
+    for (body, changed) in [
+        (json!({ "title": "Sleep" }), json!({ "title": "Sleep" })),
+        (json!({ "description": "1 litre" }), json!({ "description": "1 litre" })),
+        (json!({ "description": "" }), json!({ "description": "" })),
+        (json!({ "description": null }), json!({ "description": null })),
+        (json!({ "due_date": "2027-01-01T00:00:00-05:00" }), json!({ "due_date": "2027-01-01T05:00:00Z" })),
+        (json!({ "due_date": "2027-01-01T12:30:00" }), json!({ "due_date": "2027-01-01T12:30:00Z" })),
+        (json!({ "due_date": "2027-01-01" }), json!({ "due_date": "2027-01-01T00:00:00Z" })),
+        (json!({ "due_date": null }), json!({ "due_date": null })),
+        (json!({ "completed": false }), json!({ "completed": false, "completed_at": null })),
+        (
+            json!({ "title": "Sleep", "description": null, "due_date": null, "completed": false }),
+            json!({
+                "title": "Sleep", "description": null, "due_date": null, "completed": false, "completed_at": null,
+            }),
+        ),
+        // Ignored beside what it knows.
+        (
+            json!({
+                "title": "Sleep", "id": uuid::Uuid::nil(), "user_id": "mallory", "colour": "red",
+                "created_at": "2000-01-01T00:00:00Z", "completed_at": null, "updated_at": null,
+            }),
+            json!({ "title": "Sleep" }),
+        ),
+        // Nothing to change.
+        (json!({}), json!({})),
+        (json!({ "user_id": "mallory", "completed_at": null }), json!({})),
+    ] {
+        let alice = app.user("alice");
+        let front = alice.envelope();
+        let (before, _) = full_task(&alice).await;
+        let after = front.task(&front.patch(&front.id(&before), body.clone()).await.expect_status(200));
+        assert_eq!(changes(&before, &after), changed, "{body}");
+        assert_eq!(front.only_task().await, after, "{body}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refuses_what_is_out_of_bounds_and_then_changes_nothing() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    let front = alice.envelope();
+    let (before, _) = full_task(&alice).await;
+    let id = front.id(&before);
+    for (field, value, fault) in faulty_fields(Contract::Envelope) {
+        // A sound field beside the faulty one.
+        let sound = if field == "title" { "description" } else { "title" };
+        let body = json!({ field: value, sound: "Sleep" });
+        front.patch(&id, body).await.assert_invalid(Contract::Envelope, &[fault]);
+    }
+    let body = json!({ "title": null, "description": 7, "due_date": "soon", "completed": null });
+    let faults = [
+        Fault::new("body", "title", "string_type", "Input should be a valid string"),
+        Fault::new("body", "description", "string_type", "Input should be a valid string"),
+        Fault::new("body", "due_date", "datetime_parsing", "Input should be a valid datetime"),
+        Fault::new("body", "completed", "bool_type", "Input should be a valid boolean"),
+    ];
+    front.patch(&id, body).await.assert_invalid(Contract::Envelope, &faults);
+    assert_eq!(front.only_task().await, before);
+
+    let (title_max, description_max) = limits(Contract::Envelope);
+    let body = json!({ "title": "é".repeat(title_max), "description": "𝒳".repeat(description_max) });
+    let after = front.task(&front.patch(&id, body.clone()).await.expect_status(200));
+    assert_eq!(changes(&before, &after), body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn completed_at_is_set_on_completion_kept_while_completed_and_null_when_open() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    let front = alice.envelope();
+    let id = front.id(&front.new_task("Buy milk").await);
+    let completed_at = async |body: Value| {
+        front.task(&front.patch(&id, body).await.expect_status(200))["completed_at"].clone()
+    };
+    assert_eq!(completed_at(json!({ "completed": false })).await, Value::Null);
+    let first = completed_at(json!({ "completed": true })).await;
+    assert!(first.as_str().is_some_and(|time| time.ends_with('Z')), "{first}");
+    assert_eq!(completed_at(json!({ "completed": true })).await, first);
+    assert_eq!(completed_at(json!({ "title": "Buy oat milk" })).await, first);
+    assert_eq!(completed_at(json!({})).await, first);
+    assert_eq!(completed_at(json!({ "completed": false })).await, Value::Null);
+    let second = completed_at(json!({ "completed": true })).await;
+    assert!(second.is_string() && second != first, "{second} {first}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn is_not_of_the_plain_contract() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    let front = alice.plain();
+    let before = front.new_task("Buy milk").await;
+    let answer = front.patch(&front.id(&before), json!({ "title": "Sleep" })).await.expect_status(404);
+    assert_eq!(answer.json(), json!({ "message": "Not Found" }));
+    assert_eq!(front.only_task().await, before);
+}

@@ -1,0 +1,288 @@
+//! What is true of requests to every endpoint: in which order they are checked, and what bad ones get.
+
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use tests::{Answer, App, Contract, Fault, Front, Options, User, refusals};
+
+mod bodies;
+mod values;
+
+/// The most bytes of a body.
+const MAX_BODY_LEN: usize = 256 * 1024;
+
+/// An endpoint of tasks.
+struct Endpoint {
+    method: Method,
+    /// What follows `/tasks` in its path, with `{id}` for a task's.
+    rest: &'static str,
+    /// A body that it takes, of one field; `None` where it takes none.
+    body: Option<Value>,
+    status: u16,
+}
+
+impl Endpoint {
+    /// A request with a good body, for the user's task with this id.
+    fn request(&self, front: &Front<'_>, id: &str) -> RequestBuilder {
+        let request = front.request(self.method.clone(), &self.rest.replace("{id}", id));
+        match &self.body {
+            Some(body) => request.json(body),
+            None => request,
+        }
+    }
+
+    /// A request with these bytes as its body.
+    fn with_body(
+        &self,
+        front: &Front<'_>,
+        id: &str,
+        content_type: Option<&str>,
+        body: Vec<u8>,
+    ) -> RequestBuilder {
+        let request = front.request(self.method.clone(), &self.rest.replace("{id}", id)).body(body);
+        match content_type {
+            Some(content_type) => request.header("content-type", content_type),
+            None => request,
+        }
+    }
+
+    fn names_a_task(&self) -> bool {
+        self.rest.contains("{id}")
+    }
+}
+
+/// All of a contract, the deletion last.
+fn endpoints(contract: Contract) -> Vec<Endpoint> {
+    let endpoint = |method, rest, body, status| Endpoint { method, rest, body, status };
+    let title = || Some(json!({ "title": "Sleep" }));
+    let mut endpoints = vec![
+        endpoint(Method::POST, "", title(), 201),
+        endpoint(Method::GET, "", None, 200),
+        endpoint(Method::GET, "/{id}", None, 200),
+        endpoint(Method::PUT, "/{id}", title(), 200),
+    ];
+    if contract == Contract::Envelope {
+        let completed = Some(json!({ "completed": true }));
+        endpoints.push(endpoint(Method::PATCH, "/{id}", title(), 200));
+        endpoints.push(endpoint(Method::PATCH, "/{id}/complete", completed, 200));
+    } else {
+        endpoints.push(endpoint(Method::PATCH, "/{id}/complete", None, 200));
+    }
+    endpoints.push(endpoint(Method::DELETE, "/{id}", None, 204));
+    endpoints
+}
+
+fn endpoints_with_body(contract: Contract) -> impl Iterator<Item = Endpoint> {
+    endpoints(contract).into_iter().filter(|endpoint| endpoint.body.is_some())
+}
+
+/// Everything that the database holds.
+async fn rows(app: &App) -> String {
+    let all = "select coalesce(string_agg(line, e'\\n' order by line), '')
+               from (select tasks::text from tasks union all select users::text from users) rows (line)";
+    app.hands_on().database().await.query_one(all, &[]).await.expect("two tables").get(0)
+}
+
+/// A task of the user, as each contract names it.
+async fn a_task(user: &User<'_>, contract: Contract) -> String {
+    let front = user.at(contract);
+    front.id(&front.new_task("Buy milk").await)
+}
+
+fn not_a_uuid() -> Fault {
+    Fault::new("path", "task_id", "uuid_parsing", "Input should be a valid UUID")
+}
+
+fn not_an_integer(place: &'static str, field: &'static str) -> Fault {
+    let message = "Input should be a valid integer, unable to parse string as an integer";
+    Fault::new(place, field, "int_parsing", message)
+}
+
+fn too_small(place: &'static str, field: &'static str, min: i64) -> Fault {
+    Fault::new(place, field, "greater_than_equal", format!("Input should be greater than or equal to {min}"))
+}
+
+fn too_great(place: &'static str, field: &'static str, max: i64) -> Fault {
+    Fault::new(place, field, "less_than_equal", format!("Input should be less than or equal to {max}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn token_then_user_then_input_then_database() {
+    // Nobody listens there.
+    let Some(app) = App::local_with(Options::default().through(1)).await else { return };
+    let alice = app.user("alice");
+    for contract in Contract::BOTH {
+        let front = alice.at(contract);
+        for endpoint in endpoints(contract) {
+            println!("{contract:?} {} {}", endpoint.method, endpoint.rest);
+            // Faulty input: a body without fields, a query out of bounds, or an id that is none.
+            let (faulty, fault) = match (contract, &endpoint.method, endpoint.rest) {
+                (_, &Method::POST, _) => {
+                    (front.request(Method::POST, "").json(&json!({})), Fault::missing("title"))
+                }
+                (Contract::Envelope, _, "") => {
+                    (front.request(Method::GET, "?limit=0"), too_small("query", "limit", 1))
+                }
+                (Contract::Plain, _, "") => {
+                    (front.request(Method::GET, "?after=-1"), too_small("query", "after", 0))
+                }
+                (Contract::Envelope, ..) => (endpoint.request(&front, "x"), not_a_uuid()),
+                (Contract::Plain, ..) => (endpoint.request(&front, "x"), not_an_integer("path", "task_id")),
+            };
+            let elsewhere = |authorized: bool| {
+                let (client, request) = faulty.try_clone().expect("a body in memory").build_split();
+                let mut request = request.expect("a sound request");
+                let path = request.url().path().replace(&alice.id, "bob");
+                request.url_mut().set_path(&path);
+                if !authorized {
+                    request.headers_mut().remove("authorization");
+                }
+                RequestBuilder::from_parts(client, request)
+            };
+            let answer = Answer::to(elsewhere(false)).await;
+            answer.assert_refused(contract, &refusals::NO_TOKEN);
+            Answer::to(elsewhere(true)).await.assert_refused(contract, &refusals::FORBIDDEN);
+            Answer::to(faulty).await.assert_invalid(contract, &[fault]);
+
+            let answer = Answer::to(endpoint.request(&front, &front.unknown_id())).await;
+            answer.assert_refused(contract, &refusals::UNAVAILABLE);
+            assert_eq!(answer.header("retry-after"), "1");
+        }
+        let post = |content_type: &'static str, body: Vec<u8>| {
+            Answer::to(front.request(Method::POST, "").header("content-type", content_type).body(body))
+        };
+        post("application/json", b"{".into()).await.assert_refused(contract, &refusals::NOT_JSON);
+        post("text/plain", b"{}".into()).await.assert_refused(contract, &refusals::NOT_JSON_TYPE);
+        let large = vec![b' '; MAX_BODY_LEN + 1];
+        post("application/json", large).await.assert_refused(contract, &refusals::TOO_LARGE);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_fault_is_told_at_once() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    let body = json!({ "title": 7, "description": "\u{0}", "due_date": "soon", "completed": "yes" });
+    for contract in Contract::BOTH {
+        let front = alice.at(contract);
+        let title = Fault::new("body", "title", "string_type", "Input should be a valid string");
+        let null_character = "String should not contain U+0000";
+        let description = Fault::new("body", "description", "string_null_character", null_character);
+        let due_date = Fault::new("body", "due_date", "datetime_parsing", "Input should be a valid datetime");
+        let completed = Fault::new("body", "completed", "bool_type", "Input should be a valid boolean");
+        let key = "Input should be 1-255 visible ASCII characters";
+        let key = Fault::new("header", "idempotency-key", "string_pattern_mismatch", key);
+        let (id, in_post, in_put) = match contract {
+            Contract::Envelope => (not_a_uuid(), due_date.clone(), vec![due_date, completed.clone()]),
+            Contract::Plain => {
+                (not_an_integer("path", "task_id"), completed.clone(), vec![completed.clone()])
+            }
+        };
+
+        let post = front.request(Method::POST, "").header("idempotency-key", "two words").json(&body);
+        let faults = [key, title.clone(), description.clone(), in_post];
+        Answer::to(post).await.assert_invalid(contract, &faults);
+
+        let faults = [vec![id.clone(), title, description], in_put].concat();
+        front.put("x", body.clone()).await.assert_invalid(contract, &faults);
+        if contract == Contract::Envelope {
+            front.patch("x", body.clone()).await.assert_invalid(contract, &faults);
+            let complete = front.request(Method::PATCH, "/x/complete").json(&body);
+            Answer::to(complete).await.assert_invalid(contract, &[id, completed]);
+            let faults = [too_small("query", "limit", 1), too_small("query", "offset", 0)];
+            front.list("?limit=0&offset=-1").await.assert_invalid(contract, &faults);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_absent_task_and_anothers_are_the_same_404() {
+    let Some(app) = App::local().await else { return };
+    let (alice, bob) = (app.user("alice"), app.user("bob"));
+    for contract in Contract::BOTH {
+        let (front, his) = (alice.at(contract), a_task(&bob, contract).await);
+        a_task(&alice, contract).await;
+        let before = rows(&app).await;
+        for id in [&his, &front.unknown_id()] {
+            for endpoint in endpoints(contract).into_iter().filter(Endpoint::names_a_task) {
+                println!("{contract:?} {} {} {id}", endpoint.method, endpoint.rest);
+                let answer = Answer::to(endpoint.request(&front, id)).await;
+                answer.assert_refused(contract, &refusals::NOT_FOUND);
+            }
+        }
+        if contract == Contract::Envelope {
+            // A PATCH of nothing must not tell either.
+            front.patch(&his, json!({})).await.assert_refused(contract, &refusals::NOT_FOUND);
+        }
+        assert_eq!(rows(&app).await, before);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_has_an_id_of_its_own_and_is_json() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    let mut ids = std::collections::BTreeSet::new();
+    for contract in Contract::BOTH {
+        let (front, id) = (alice.at(contract), a_task(&alice, contract).await);
+        for endpoint in endpoints(contract) {
+            let faulty = if endpoint.names_a_task() { Some(endpoint.request(&front, "x")) } else { None };
+            for (request, status) in faulty
+                .map(|it| (it, 422))
+                .into_iter()
+                .chain([(endpoint.request(&front, &id), endpoint.status)])
+            {
+                let answer = Answer::to(request).await.expect_status(status);
+                let content_type = if status == 204 { "" } else { "application/json" };
+                assert_eq!(
+                    answer.header("content-type"),
+                    content_type,
+                    "{} {}",
+                    endpoint.method,
+                    endpoint.rest
+                );
+                assert_eq!(answer.text.is_empty(), status == 204);
+                let id = answer.header("x-request-id");
+                assert!(!id.is_empty() && ids.insert(id.to_owned()), "{id:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_methods_and_paths_are_the_gateways_404() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    let id = a_task(&alice, Contract::Envelope).await;
+    let tasks = format!("/api/{}/tasks", alice.id);
+    for (method, path) in [
+        (Method::DELETE, tasks.clone()),
+        (Method::PUT, tasks.clone()),
+        (Method::PATCH, tasks.clone()),
+        (Method::POST, format!("{tasks}/{id}")),
+        (Method::GET, format!("{tasks}/{id}/complete")),
+        (Method::POST, format!("{tasks}/{id}/complete")),
+        (Method::PATCH, format!("/plain{tasks}/1")),
+        (Method::OPTIONS, tasks.clone()),
+        (Method::POST, "/health".into()),
+        (Method::GET, "/plain/health/ready".into()),
+        (Method::GET, format!("{tasks}/")),
+        (Method::GET, format!("{tasks}//")),
+        (Method::GET, format!("{tasks}/{id}/")),
+        (Method::GET, format!("/{tasks}")),
+        (Method::GET, format!("/PLAIN{tasks}")),
+        (Method::GET, format!("/plain/plain{tasks}")),
+        (Method::GET, format!("/api/{}/Tasks", alice.id)),
+        (Method::GET, "/api//tasks".into()),
+        (Method::GET, "/".into()),
+        (Method::GET, "/plain".into()),
+        (Method::GET, "/api".into()),
+    ] {
+        let answer = Answer::to(app.request(method.clone(), &path).bearer_auth(&alice.token)).await;
+        assert_eq!(
+            (answer.status, answer.json()),
+            (404, json!({ "message": "Not Found" })),
+            "{method} {path}"
+        );
+        assert_eq!(answer.header("content-type"), "application/json");
+    }
+}

@@ -1,0 +1,140 @@
+//! Values in path, query and headers.
+
+use tests::{Answer, App, Contract, Fault};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use super::{Endpoint, a_task, endpoints, not_a_uuid, not_an_integer, too_great, too_small};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn task_ids_are_of_their_contracts_kind() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    let uuid = a_task(&alice, Contract::Envelope).await;
+    let integer = || not_an_integer("path", "task_id");
+    let digits = "9".repeat(400);
+    let mut cases = vec![];
+    for id in [
+        "1",
+        "x",
+        "null",
+        "%00",
+        &digits,
+        &uuid.replace('-', ""),
+        &format!("%7B{uuid}%7D"),
+        &format!("urn:uuid:{uuid}"),
+        &format!("{uuid}0"),
+        &uuid.replace('-', "g"),
+        &format!("%20{uuid}"),
+    ] {
+        cases.push((Contract::Envelope, id.to_owned(), not_a_uuid()));
+    }
+    for id in ["x", "null", "1.0", "1e3", "0x1", "%2B1", "%201", "1%20", "%D9%A3", "--1", "-", "%00", &uuid] {
+        cases.push((Contract::Plain, id.to_owned(), integer()));
+    }
+    for id in ["0", "-1", "-9223372036854775809", &format!("-{digits}")] {
+        cases.push((Contract::Plain, id.to_owned(), too_small("path", "task_id", 1)));
+    }
+    for id in ["9223372036854775808", "18446744073709551617", &digits] {
+        cases.push((Contract::Plain, id.to_owned(), too_great("path", "task_id", i64::MAX)));
+    }
+    for (contract, id, fault) in cases {
+        println!("{contract:?} {id}");
+        for endpoint in endpoints(contract).into_iter().filter(Endpoint::names_a_task) {
+            let answer = Answer::to(endpoint.request(&alice.at(contract), &id)).await;
+            answer.assert_invalid(contract, std::slice::from_ref(&fault));
+        }
+    }
+    alice.envelope().get(&uuid.to_uppercase()).await.expect_status(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queries_are_whole_numbers_within_bounds_given_once() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    a_task(&alice, Contract::Envelope).await;
+    let repeated = |field| Fault::new("query", field, "repeated", "Given more than once");
+    let number = |field| not_an_integer("query", field);
+    let digits = format!("?offset={}", "9".repeat(400));
+    for (contract, query, fault) in [
+        (Contract::Envelope, "?limit=0", too_small("query", "limit", 1)),
+        (Contract::Envelope, "?limit=101", too_great("query", "limit", 100)),
+        (Contract::Envelope, "?limit=1e9", number("limit")),
+        (Contract::Envelope, "?limit=", number("limit")),
+        (Contract::Envelope, "?limit", number("limit")),
+        (Contract::Envelope, "?limit=ten", number("limit")),
+        (Contract::Envelope, "?limit=10.0", number("limit")),
+        (Contract::Envelope, "?limit=%2B10", number("limit")),
+        (Contract::Envelope, "?limit=+10", number("limit")),
+        (Contract::Envelope, "?limit=%zz", number("limit")),
+        (Contract::Envelope, "?limit=%00", number("limit")),
+        (Contract::Envelope, "?limit=5&limit=5", repeated("limit")),
+        (Contract::Envelope, "?limit=5&%6Cimit=6", repeated("limit")),
+        (Contract::Envelope, "?limit=5,5", number("limit")),
+        (Contract::Envelope, "?offset=-1", too_small("query", "offset", 0)),
+        (Contract::Envelope, "?offset=9223372036854775808", too_great("query", "offset", i64::MAX)),
+        (Contract::Envelope, &digits, too_great("query", "offset", i64::MAX)),
+        (Contract::Plain, "?after=-1", too_small("query", "after", 0)),
+        (Contract::Plain, "?after=x", number("after")),
+        (Contract::Plain, "?after=1&after=1", repeated("after")),
+        (Contract::Plain, "?after=9223372036854775808", too_great("query", "after", i64::MAX)),
+    ] {
+        println!("{query}");
+        alice.at(contract).list(query).await.assert_invalid(contract, &[fault]);
+    }
+    for (contract, query, count) in [
+        (Contract::Envelope, "?limit=1&offset=0", 1),
+        (Contract::Envelope, "?limit=100", 1),
+        (Contract::Envelope, "?%6Cimit=%31", 1),
+        (Contract::Envelope, "?offset=9223372036854775807", 0),
+        (Contract::Envelope, "?colour=red&Limit=x&&=&after=x&%ff=%ff", 1),
+        (Contract::Plain, "?limit=1e9&offset=-1&%zz", 1),
+        (Contract::Plain, "?after=9223372036854775807", 0),
+    ] {
+        let front = alice.at(contract);
+        assert_eq!(front.tasks(&front.list(query).await.expect_status(200)).len(), count, "{query}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn odd_bytes_in_query_and_headers_do_no_harm() {
+    let Some(app) = App::local().await else { return };
+    let alice = app.user("alice");
+    let address = app.url.trim_start_matches("http://");
+    for (contract, prefix) in Contract::BOTH.into_iter().zip(["", "/plain"]) {
+        for (query, host, header) in [
+            (&b"?x=[]'%*;,"[..], &b"localhost"[..], &b"x"[..]),
+            (b"?x=\xc3\xa9", b"localhost", b"x"),
+            (b"", b"a b<>\"", b"x"),
+            (b"", b"", b"x"),
+            (b"", b"localhost", b"caf\xe9 \xff"),
+        ] {
+            let head = format!("GET {prefix}/api/{}/tasks", alice.id).into_bytes();
+            let token = alice.token.as_bytes();
+            let request = [
+                &head,
+                query,
+                b" HTTP/1.1\r\nHost: ",
+                host,
+                b"\r\nAuthorization: Bearer ",
+                token,
+                b"\r\nX-Odd: ",
+                header,
+                b"\r\nConnection: close\r\n\r\n",
+            ];
+            let mut stream = TcpStream::connect(address).await.expect("the gateway");
+            stream.write_all(&request.concat()).await.expect("sent");
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.expect("an answer");
+            assert!(
+                answer.starts_with("HTTP/1.1 200 OK"),
+                "{:?} {answer}",
+                request.concat().escape_ascii().to_string()
+            );
+        }
+        alice.at(contract).list("").await.expect_status(200);
+    }
+    assert!(!app.hands_on().log_text().contains("panic"));
+}

@@ -1,0 +1,214 @@
+//! `PUT …/tasks/{task_id}`: replaces a task in the envelope contract, changes what is there in the plain one.
+
+use serde_json::{Value, json};
+use tests::{App, Contract, Fault, User, changes};
+
+/// Bodies that change one field to something that is not allowed, and what is said of it.
+pub(super) fn faulty_fields(contract: Contract) -> Vec<(&'static str, Value, Fault)> {
+    let (title_max, description_max) = limits(contract);
+    let too_long = |max| ("string_too_long", format!("String should have at most {max} characters"));
+    let fixed = |kind, message: &str| (kind, message.to_owned());
+    let blank = || fixed("string_blank", "String should not be white space alone");
+    let null_character = || fixed("string_null_character", "String should not contain U+0000");
+    let string = || fixed("string_type", "Input should be a valid string");
+    let boolean = || fixed("bool_type", "Input should be a valid boolean");
+    let datetime = || fixed("datetime_parsing", "Input should be a valid datetime");
+
+    let mut cases = vec![
+        ("title", json!(""), fixed("string_too_short", "String should have at least 1 character")),
+        ("title", json!(" \t\n\u{a0}\u{3000}"), blank()),
+        ("title", json!("a\u{0}b"), null_character()),
+        ("title", json!("é".repeat(title_max + 1)), too_long(title_max)),
+        ("title", json!(7), string()),
+        ("title", json!(["Buy milk"]), string()),
+        ("description", json!("\u{0}"), null_character()),
+        ("description", json!("𝒳".repeat(description_max + 1)), too_long(description_max)),
+        ("description", json!(false), string()),
+        ("completed", json!(1), boolean()),
+        ("completed", json!("true"), boolean()),
+        ("completed", json!({}), boolean()),
+    ];
+    if contract == Contract::Envelope {
+        cases.extend([("title", Value::Null, string()), ("completed", Value::Null, boolean())]);
+        for value in [json!("tomorrow"), json!("2026-02-30"), json!(1_767_713_400), json!(""), json!(true)] {
+            cases.push(("due_date", value, datetime()));
+        }
+    }
+    let fault = |(field, value, (kind, message))| (field, value, Fault::new("body", field, kind, message));
+    cases.into_iter().map(fault).collect()
+}
+
+/// Most characters of a title and of a description.
+pub(super) fn limits(contract: Contract) -> (usize, usize) {
+    match contract {
+        Contract::Envelope => (255, 2000),
+        Contract::Plain => (200, 1000),
+    }
+}
+
+/// A user's only task, with every field filled, as both contracts show it.
+pub(super) async fn full_task(user: &User<'_>) -> (Value, Value) {
+    let body = json!({ "title": "Buy milk", "description": "2 litres", "due_date": "2026-12-24T18:00:00Z" });
+    let envelope = user.envelope();
+    let made = envelope.task(&envelope.create(body).await.expect_status(201));
+    let done = envelope.complete(&envelope.id(&made), true).await.expect_status(200);
+    (envelope.task(&done), user.plain().only_task().await)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn envelope_replaces_the_task_and_what_is_absent_becomes_empty() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    let front = alice.envelope();
+    let (before, _) = full_task(&alice).await;
+    let id = front.id(&before);
+
+    let after = front.task(&front.put(&id, json!({ "title": "Sleep" })).await.expect_status(200));
+    let emptied = json!({
+        "title": "Sleep", "description": null, "due_date": null, "completed": false, "completed_at": null,
+    });
+    assert_eq!(changes(&before, &after), emptied);
+    assert_eq!(front.task(&front.get(&id).await), after);
+
+    let body = json!({
+        "title": "Wake up", "description": "Slowly", "due_date": "2027-01-01T00:30:00+01:00", "completed": true,
+    });
+    let mut filled = changes(&after, &front.task(&front.put(&id, body).await.expect_status(200)));
+    assert!(filled["completed_at"].as_str().is_some_and(|time| time.ends_with('Z')), "{filled}");
+    filled["completed_at"] = Value::Null;
+    let expected = json!({
+        "title": "Wake up", "description": "Slowly", "due_date": "2026-12-31T23:30:00Z", "completed": true,
+        "completed_at": null,
+    });
+    assert_eq!(filled, expected);
+
+    let body = json!({ "title": "Wake up", "description": null, "due_date": null, "completed": true });
+    let after = front.task(&front.put(&id, body).await.expect_status(200));
+    assert_eq!(
+        (&after["description"], &after["due_date"], &after["completed"]),
+        (&Value::Null, &Value::Null, &json!(true))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn envelope_requires_a_title() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    let (before, _) = full_task(&alice).await;
+    let front = alice.envelope();
+    for body in [json!({}), json!({ "description": "1 litre", "completed": false })] {
+        let answer = front.put(&front.id(&before), body).await;
+        answer.assert_invalid(Contract::Envelope, &[Fault::missing("title")]);
+    }
+    assert_eq!(front.only_task().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plain_changes_the_fields_present_and_null_clears_the_description_alone() {
+    let app = App::start().await;
+    for (body, changed) in [
+        (json!({ "title": "Sleep" }), json!({ "title": "Sleep" })),
+        (json!({ "description": "1 litre" }), json!({ "description": "1 litre" })),
+        (json!({ "description": "" }), json!({ "description": "" })),
+        (json!({ "description": null }), json!({ "description": null })),
+        (json!({ "completed": false }), json!({ "completed": false, "completed_at": null })),
+        (json!({ "title": null, "description": "1 litre" }), json!({ "description": "1 litre" })),
+        (json!({ "title": "Sleep", "completed": null }), json!({ "title": "Sleep" })),
+        // What plain does not know, it does not touch.
+        (json!({ "title": "Sleep", "due_date": null, "completed_at": null }), json!({ "title": "Sleep" })),
+        // Nothing to change.
+        (json!({}), json!({})),
+        (json!({ "title": null, "completed": null }), json!({})),
+        (json!({ "due_date": "2030-01-01" }), json!({})),
+    ] {
+        let alice = app.user("alice");
+        let front = alice.plain();
+        let (in_envelope, before) = full_task(&alice).await;
+
+        let after = front.task(&front.put(&front.id(&before), body.clone()).await.expect_status(200));
+        let mut shown = changed.clone();
+        shown.as_object_mut().expect("an object").remove("completed_at");
+        assert_eq!(changes(&before, &after), shown, "{body}");
+        assert_eq!(changes(&in_envelope, &alice.envelope().only_task().await), changed, "{body}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plain_never_shortens_texts_that_were_made_in_envelope() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    let (title, description) = ("t".repeat(255), "d".repeat(2000));
+    alice.envelope().create(json!({ "title": title, "description": description })).await.expect_status(201);
+
+    let front = alice.plain();
+    let before = front.only_task().await;
+    assert_eq!((&before["title"], &before["description"]), (&json!(title), &json!(description)));
+    let id = front.id(&before);
+    let after = front.task(&front.put(&id, json!({ "completed": true })).await.expect_status(200));
+    assert_eq!(changes(&before, &after), json!({ "completed": true }));
+    let after = front.task(&front.put(&id, json!({ "description": "short" })).await.expect_status(200));
+    assert_eq!((&after["title"], &after["description"]), (&json!(title), &json!("short")));
+    assert_eq!(alice.envelope().only_task().await["title"], title);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refuses_what_is_out_of_bounds_and_then_changes_nothing() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    full_task(&alice).await;
+    for contract in Contract::BOTH {
+        let front = alice.at(contract);
+        let before = front.only_task().await;
+        for (field, value, fault) in faulty_fields(contract) {
+            let mut body = json!({ "title": "Sleep" });
+            body[field] = value;
+            front.put(&front.id(&before), body).await.assert_invalid(contract, &[fault]);
+        }
+        assert_eq!(front.only_task().await, before);
+
+        let (title_max, description_max) = limits(contract);
+        let body = json!({ "title": "é".repeat(title_max), "description": "𝒳".repeat(description_max) });
+        let after = front.task(&front.put(&front.id(&before), body.clone()).await.expect_status(200));
+        assert_eq!(after["title"], body["title"]);
+        assert_eq!(after["description"], body["description"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ignores_fields_that_it_does_not_know_or_that_the_server_sets() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    for contract in Contract::BOTH {
+        let front = alice.at(contract);
+        let before = front.new_task("Buy milk").await;
+        let body = json!({
+            "title": "Sleep", "id": front.unknown_id(), "user_id": "mallory", "colour": [1, { "a": null }],
+            "created_at": "2000-01-01T00:00:00Z", "updated_at": "2000-01-01T00:00:00Z",
+            "completed_at": "2000-01-01T00:00:00Z",
+        });
+        let after = front.task(&front.put(&front.id(&before), body).await.expect_status(200));
+        assert_eq!(changes(&before, &after), json!({ "title": "Sleep" }));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn completed_at_is_set_on_completion_kept_while_completed_and_null_when_open() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        let id = front.id(&front.new_task("Buy milk").await);
+        let completed_at = async |body: Value| {
+            front.put(&id, body).await.expect_status(200);
+            alice.envelope().only_task().await["completed_at"].clone()
+        };
+        assert_eq!(completed_at(json!({ "title": "Buy milk", "completed": false })).await, Value::Null);
+        let first = completed_at(json!({ "title": "Buy milk", "completed": true })).await;
+        assert!(first.as_str().is_some_and(|time| time.ends_with('Z')), "{first}");
+        assert_eq!(completed_at(json!({ "title": "Buy milk", "completed": true })).await, first);
+        assert_eq!(completed_at(json!({ "title": "Buy oat milk", "completed": true })).await, first);
+        assert_eq!(completed_at(json!({ "title": "Buy milk", "completed": false })).await, Value::Null);
+        let second = completed_at(json!({ "title": "Buy milk", "completed": true })).await;
+        assert!(second.is_string() && second != first, "{second} {first}");
+    }
+}

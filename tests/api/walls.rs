@@ -1,0 +1,134 @@
+//! Two walls stand between users: the filter in every statement, and row-level security. Each alone must hold.
+//!
+//! The real binaries run here against a database that was tampered with, so that one wall after the other is down.
+
+use serde_json::json;
+use tests::{App, Contract, User};
+use tokio_postgres::Client;
+
+/// Makes `=` between texts true for whatever a session parses from now on, and with it every filter by user. The
+/// policies of row-level security keep the operator that they were made with.
+const TAKE_FILTER_DOWN: &str = "
+    create schema tampered;
+    create function tampered.always(text, text) returns boolean language sql immutable as 'select true';
+    create operator tampered.= (leftarg = text, rightarg = text, function = tampered.always);
+    grant usage on schema tampered to public;
+    do $$ begin
+        execute format('alter database %I set search_path = tampered, public, pg_catalog', current_database());
+    end $$;";
+
+const TAKE_ROW_LEVEL_SECURITY_DOWN: &str =
+    "alter table tasks disable row level security; alter table users disable row level security;";
+
+/// How often Alice gets at Bob's task, trying every way there is; and that her own stays within reach.
+async fn reach(alice: &User<'_>, bob: &User<'_>) -> usize {
+    let mut reached = 0;
+    for contract in Contract::BOTH {
+        let (front, his) = (alice.at(contract), bob.at(contract));
+        let title = "Bob's own";
+        let id = his.id(&his.new_task(title).await);
+        let own = front.id(&front.new_task("Alice's own").await);
+        assert_eq!(front.get(&own).await.status, 200);
+
+        let mut answers = vec![front.get(&id).await, front.list("").await];
+        answers.push(front.put(&id, json!({ "title": title })).await);
+        if contract == Contract::Envelope {
+            answers.push(front.patch(&id, json!({ "title": title })).await);
+        }
+        answers.push(front.complete(&id, true).await);
+        answers.push(front.complete(&id, false).await);
+        answers.push(front.delete(&id).await);
+        // A deletion that worked shows nothing.
+        reached +=
+            answers.iter().filter(|answer| answer.text.contains(title) || answer.status == 204).count();
+    }
+    reached
+}
+
+async fn tampered_with(statements: &[&str]) -> Option<usize> {
+    let app = App::local().await?;
+    let (alice, bob) = (app.user("alice"), app.user("bob"));
+    for user in [&alice, &bob] {
+        user.envelope().new_task("First").await;
+    }
+    let database = app.hands_on().database().await;
+    for statement in statements {
+        database.batch_execute(statement).await.expect("tampering works");
+    }
+    Some(reach(&alice, &bob).await)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_both_walls_nobody_reaches_anothers_task() {
+    let app = App::start().await;
+    assert_eq!(reach(&app.user("alice"), &app.user("bob")).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_filter_row_level_security_holds() {
+    if let Some(reached) = tampered_with(&[TAKE_FILTER_DOWN]).await {
+        assert_eq!(reached, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_row_level_security_the_filter_holds() {
+    if let Some(reached) = tampered_with(&[TAKE_ROW_LEVEL_SECURITY_DOWN]).await {
+        assert_eq!(reached, 0);
+    }
+}
+
+/// Shows that the tests above took down what they say.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_either_wall_every_way_leads_to_anothers_task() {
+    if let Some(reached) = tampered_with(&[TAKE_FILTER_DOWN, TAKE_ROW_LEVEL_SECURITY_DOWN]).await {
+        assert_eq!(reached, 13, "seven ways in the envelope contract, six in the plain one");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_role_of_a_request_sees_and_changes_the_rows_of_its_user_alone() {
+    let Some(app) = App::local().await else { return };
+    let (alice, bob) = (app.user("alice"), app.user("bob"));
+    for user in [&alice, &bob] {
+        user.envelope().new_task("Own").await;
+    }
+    let database = app.hands_on().database().await;
+    let count = async |database: &Client, statement: &str| {
+        database.execute(statement, &[]).await.unwrap_or_else(|error| panic!("{statement}: {error}"))
+    };
+    for (user, rows) in [(alice.id.as_str(), 1), ("", 0), ("nobody", 0)] {
+        for statement in [
+            "select from tasks",
+            "select from users",
+            "update tasks set title = 'changed'",
+            "delete from tasks",
+        ] {
+            scope(&database, user).await;
+            assert_eq!(count(&database, statement).await, rows, "{user:?}: {statement}");
+            database.batch_execute("rollback").await.expect("a transaction");
+        }
+    }
+
+    scope(&database, &alice.id).await;
+    let foreign = "insert into tasks (id, user_id, title) values (gen_random_uuid(), $1, 'planted')";
+    assert_violates_row_level_security(database.execute(foreign, &[&bob.id]).await);
+    database.batch_execute("rollback").await.expect("a transaction");
+
+    scope(&database, &alice.id).await;
+    assert_violates_row_level_security(database.execute("update tasks set user_id = $1", &[&bob.id]).await);
+}
+
+#[track_caller]
+fn assert_violates_row_level_security(result: Result<u64, tokio_postgres::Error>) {
+    let error = result.expect_err("a foreign row");
+    let message = error.as_db_error().expect("the database's word").message();
+    assert!(message.contains("row-level security"), "{message}");
+}
+
+/// Begins a transaction as the functions do.
+async fn scope(database: &Client, user_id: &str) {
+    database.batch_execute("begin; set local role task_api").await.expect("a role");
+    let setting = "select set_config('app.user_id', $1, true)";
+    database.execute(setting, &[&user_id]).await.expect("a setting");
+}

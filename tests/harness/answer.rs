@@ -1,0 +1,190 @@
+//! Answers, and what they should say where they refuse.
+
+use reqwest::{RequestBuilder, header::HeaderMap};
+use serde_json::{Value, json};
+
+use crate::Contract;
+
+/// An answer of the API.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its status code.
+    pub status: u16,
+    /// Its header fields.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub text: String,
+}
+
+impl Answer {
+    /// Sends a request.
+    ///
+    /// # Panics
+    /// If there is no answer.
+    pub async fn to(request: RequestBuilder) -> Self {
+        let response = request.send().await.expect("an answer");
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Self { status, headers, text: response.text().await.expect("a body") }
+    }
+
+    /// The answer that a function gave to an event.
+    pub(crate) fn from_payload(payload: &[u8]) -> Self {
+        let answer: Value = serde_json::from_slice(payload).expect("JSON");
+        let fields = answer["headers"].as_object().into_iter().flatten().map(|(name, value)| {
+            let value = value.as_str().expect("a header field").parse().expect("visible ASCII");
+            (name.parse().expect("a header name"), value)
+        });
+        Self {
+            status: answer["statusCode"]
+                .as_u64()
+                .and_then(|status| status.try_into().ok())
+                .expect("a status"),
+            headers: fields.collect(),
+            text: answer["body"].as_str().unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// Itself, once it has the status it should have.
+    #[track_caller]
+    pub fn expect_status(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}", self.text);
+        self
+    }
+
+    /// Its body as JSON.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {:?}", self.text))
+    }
+
+    /// A header field; empty where there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().expect("visible ASCII"))
+    }
+
+    /// Holds the answer against a refusal in the form of its contract.
+    #[track_caller]
+    pub fn assert_refused(&self, contract: Contract, refusal: &Refusal) {
+        assert_eq!(self.status, refusal.status, "{}", self.text);
+        let expected = match contract {
+            Contract::Envelope => json!({
+                "data": null,
+                "error": { "code": refusal.code, "message": refusal.message, "details": null },
+            }),
+            Contract::Plain => json!({ "detail": refusal.detail }),
+        };
+        assert_eq!(self.json(), expected);
+        assert_eq!(self.header("content-type"), "application/json");
+        assert!(!self.header("x-request-id").is_empty(), "every answer carries X-Request-Id");
+    }
+
+    /// Holds the answer against the faults that it should tell, in whichever order, in the form of its contract.
+    #[track_caller]
+    pub fn assert_invalid(&self, contract: Contract, faults: &[Fault]) {
+        assert_eq!(self.status, 422, "{}", self.text);
+        match contract {
+            Contract::Envelope => {
+                let mut details = serde_json::Map::new();
+                for fault in faults {
+                    let field = fault.loc.last().expect("a place");
+                    let messages = details.entry(*field).or_insert_with(|| json!([]));
+                    messages.as_array_mut().expect("an array").push(json!(fault.msg));
+                }
+                let expected = json!({
+                    "data": null,
+                    "error": {
+                        "code": "VALIDATION_ERROR", "message": "Request validation failed", "details": details,
+                    },
+                });
+                assert_eq!(self.json(), expected);
+            }
+            Contract::Plain => {
+                let sorted = |mut faults: Vec<Value>| {
+                    faults.sort_by_key(Value::to_string);
+                    faults
+                };
+                let told = self.json()["detail"].as_array().cloned().expect("an array of faults");
+                let expected = faults
+                    .iter()
+                    .map(|fault| json!({ "type": fault.kind, "loc": fault.loc, "msg": fault.msg }))
+                    .collect();
+                assert_eq!(sorted(told), sorted(expected));
+            }
+        }
+        assert!(!self.header("x-request-id").is_empty(), "every answer carries X-Request-Id");
+    }
+}
+
+/// One value that is not as it must be.
+#[derive(Debug, Clone)]
+pub struct Fault {
+    /// Its kind, shown in the plain contract.
+    pub kind: &'static str,
+    /// Where it stands: `["body", "title"]`, or `["body"]` for the body as a whole.
+    pub loc: Vec<&'static str>,
+    /// What is wrong.
+    pub msg: String,
+}
+
+impl Fault {
+    /// A fault of a field in a part of the request.
+    pub fn new(place: &'static str, field: &'static str, kind: &'static str, msg: impl Into<String>) -> Self {
+        Self { kind, loc: vec![place, field], msg: msg.into() }
+    }
+
+    /// A field of the body that should be there.
+    pub fn missing(field: &'static str) -> Self {
+        Self::new("body", field, "missing", "Field required")
+    }
+}
+
+/// How the API refuses, in both contracts.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The status of both.
+    pub status: u16,
+    /// The envelope contract's code.
+    pub code: &'static str,
+    /// The envelope contract's message.
+    pub message: &'static str,
+    /// The plain contract's detail.
+    pub detail: &'static str,
+}
+
+/// Every refusal that has fixed words.
+pub mod refusals {
+    use super::Refusal;
+
+    const fn new(status: u16, code: &'static str, message: &'static str, detail: &'static str) -> Refusal {
+        Refusal { status, code, message, detail }
+    }
+
+    const fn same(status: u16, code: &'static str, words: &'static str) -> Refusal {
+        new(status, code, words, words)
+    }
+
+    const INVALID_TOKEN: &str = "Missing or invalid JWT token";
+    const MISMATCH: &str = "You do not have permission to access this resource";
+
+    /// No `Authorization` header.
+    pub const NO_TOKEN: Refusal = new(401, "UNAUTHORIZED", INVALID_TOKEN, "Missing authorization token");
+    /// A token that is not to be trusted.
+    pub const BAD_TOKEN: Refusal = new(401, "UNAUTHORIZED", INVALID_TOKEN, "Invalid or malformed token");
+    /// A token past its time.
+    pub const EXPIRED: Refusal = same(401, "UNAUTHORIZED", "Token has expired");
+    /// Another user's path.
+    pub const FORBIDDEN: Refusal = new(403, "FORBIDDEN", MISMATCH, "Access forbidden: user_id mismatch");
+    /// No such task of this user.
+    pub const NOT_FOUND: Refusal = same(404, "NOT_FOUND", "Task not found");
+    /// A body that is not JSON.
+    pub const NOT_JSON: Refusal = same(400, "BAD_REQUEST", "Request body is not valid JSON");
+    /// A body that is too large.
+    pub const TOO_LARGE: Refusal = same(413, "PAYLOAD_TOO_LARGE", "Request body is too large");
+    /// A body that says it is something else.
+    pub const NOT_JSON_TYPE: Refusal =
+        same(415, "UNSUPPORTED_MEDIA_TYPE", "Content type must be application/json");
+    /// An idempotency key used again.
+    pub const CONFLICT: Refusal = same(409, "CONFLICT", "Idempotency-Key was used with a different request");
+    /// A database out of reach.
+    pub const UNAVAILABLE: Refusal = same(503, "SERVICE_UNAVAILABLE", "Service temporarily unavailable");
+}

@@ -1,0 +1,267 @@
+//! The API under test.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    process::Command,
+    sync::{Arc, Mutex},
+};
+
+use anyhow::{Context, Result, ensure};
+use local::{
+    binaries::{self, Profile},
+    gateway::{Gateway, GatewayOptions},
+    postgres::Cluster,
+    template::Template,
+};
+use reqwest::{Method, RequestBuilder};
+use serde_json::Value;
+use tokio::{net::TcpListener, runtime::Handle, sync::OnceCell, task::block_in_place};
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use crate::{Answer, User};
+
+/// Signs the tokens of every local [`App`].
+pub const SECRET: &str = "a secret of the tests that has 32 bytes or more";
+
+/// The database that each test's own is a copy of.
+const MIGRATED: &str = "migrated";
+
+/// What all tests of a run share.
+struct Ground {
+    cluster: Cluster,
+    binaries: BTreeMap<String, PathBuf>,
+}
+
+/// The API, for one test. Tests that start one need tokio's multi-thread runtime, for it ends on drop.
+pub struct App {
+    /// Where it answers, without a slash at its end.
+    pub url: String,
+    pub(crate) secret: String,
+    pub(crate) http: reqwest::Client,
+    local: Option<Local>,
+}
+
+/// What a test can lay hands on when the API runs on this machine.
+pub struct Local {
+    /// The gateway with its functions.
+    gateway: Option<Gateway>,
+    /// The URL of this test's database, for the server's superuser.
+    pub database_url: String,
+    database: String,
+    logs: Logs,
+}
+
+type Logs = Arc<Mutex<Vec<(String, String)>>>;
+
+/// How an [`App`] differs from the usual one.
+#[derive(Default)]
+pub struct Options {
+    /// Environment variables of the functions, besides or instead of the usual ones.
+    pub environment: BTreeMap<String, String>,
+    /// The template's parameters.
+    pub parameters: BTreeMap<String, String>,
+    /// A port on 127.0.0.1 by which the functions reach the database instead of its own.
+    pub database_port: Option<u16>,
+}
+
+impl Options {
+    /// The usual API with one environment variable more, or another.
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.environment.insert(name.into(), value.into());
+        self
+    }
+
+    /// The usual API, but its functions reach the database by another port.
+    pub fn through(mut self, port: u16) -> Self {
+        self.database_port = Some(port);
+        self
+    }
+}
+
+impl App {
+    /// The API: the deployment that the environment names, or a new one on this machine.
+    pub async fn start() -> Self {
+        match std::env::var("TASK_API_URL") {
+            Ok(url) => {
+                let secret =
+                    std::env::var("TASK_API_SECRET").expect("TASK_API_URL goes with TASK_API_SECRET");
+                let url = url.trim_end_matches('/').to_owned();
+                Self { url, secret, http: reqwest::Client::new(), local: None }
+            }
+            Err(_) => Self::start_local(Options::default()).await.expect("the API starts"),
+        }
+    }
+
+    /// A new API on this machine, for tests that need more than its URL. `None` where the suites run against a
+    /// deployment: the test is skipped.
+    pub async fn local() -> Option<Self> {
+        Self::local_with(Options::default()).await
+    }
+
+    /// As [`App::local`], but not the usual one.
+    pub async fn local_with(options: Options) -> Option<Self> {
+        if std::env::var_os("TASK_API_URL").is_some() {
+            eprintln!("skipped: needs an API on this machine");
+            return None;
+        }
+        Some(Self::start_local(options).await.expect("the API starts"))
+    }
+
+    async fn start_local(options: Options) -> Result<Self> {
+        let ground = ground().await?;
+        let database = format!("test_{}", Uuid::new_v4().simple());
+        ground.cluster.create_database_from(&database, MIGRATED).await?;
+        let database_url = ground.cluster.url(&database);
+
+        let functions_url = match options.database_port {
+            None => database_url.clone(),
+            Some(port) => database_url.replace(&format!(":{}/", ground.cluster.port()), &format!(":{port}/")),
+        };
+        let mut environment = BTreeMap::from([
+            ("DATABASE_URL".to_owned(), functions_url),
+            ("JWT_SECRET".to_owned(), SECRET.to_owned()),
+            ("ENVIRONMENT".to_owned(), "test".to_owned()),
+        ]);
+        environment.extend(options.environment);
+        let logs = Logs::default();
+        let sink = Arc::clone(&logs);
+        let template = binaries::workspace_root().join("template.yaml");
+        let gateway = Gateway::start(GatewayOptions {
+            template: Template::read(&template, &options.parameters)?,
+            binaries: ground.binaries.clone(),
+            environment,
+            listener: TcpListener::bind("127.0.0.1:0").await?,
+            logs: Arc::new(move |function: &str, line: &str| {
+                sink.lock().expect("no test panics here").push((function.to_owned(), line.to_owned()));
+            }),
+            max_instances: 4,
+        })?;
+        let url = gateway.url();
+        let local = Local { gateway: Some(gateway), database_url, database, logs };
+        Ok(Self { url, secret: SECRET.into(), http: reqwest::Client::new(), local: Some(local) })
+    }
+
+    /// A user that no other test knows, with a token.
+    pub fn user(&self, name: &str) -> User<'_> {
+        self.user_with_id(format!("{name}-{}", Uuid::new_v4().simple()))
+    }
+
+    /// A user with this very id.
+    pub fn user_with_id(&self, id: impl Into<String>) -> User<'_> {
+        User::new(self, id.into())
+    }
+
+    /// A request without a token, to a path that begins with a slash.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.url))
+    }
+
+    /// What a test can lay hands on.
+    ///
+    /// # Panics
+    /// If the API is a deployment elsewhere.
+    pub fn hands_on(&self) -> &Local {
+        self.local.as_ref().expect("a test that needs this starts by App::local")
+    }
+}
+
+impl Local {
+    /// The gateway with its functions.
+    pub fn gateway(&self) -> &Gateway {
+        self.gateway.as_ref().expect("taken on drop alone")
+    }
+
+    /// A connection to this test's database as the server's superuser, whom no wall holds.
+    pub async fn database(&self) -> Client {
+        connect(&self.database_url).await
+    }
+
+    /// The lines that the functions have written so far, as JSON.
+    pub fn log_lines(&self) -> Vec<Value> {
+        let logs = self.logs.lock().expect("no test panics here");
+        logs.iter().filter_map(|(_, line)| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// All that the functions have written so far, as it came.
+    pub fn log_text(&self) -> String {
+        let logs = self.logs.lock().expect("no test panics here");
+        logs.iter().map(|(function, line)| format!("{function}: {line}\n")).collect()
+    }
+
+    /// Hands an event to a function directly, past the gateway.
+    pub async fn invoke(&self, function: &str, event: &Value) -> Answer {
+        let function = self.gateway().function(function).expect("a function of the template");
+        let payload = function.invoke(event.to_string().into()).await.expect("an answer");
+        Answer::from_payload(&payload)
+    }
+}
+
+impl Drop for Local {
+    /// Ends the functions properly, so that they can write what a coverage run collects, and drops the database.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("what the functions wrote:\n{}", self.log_text());
+        }
+        let gateway = self.gateway.take().expect("drop comes once");
+        block_in_place(|| {
+            Handle::current().block_on(async {
+                gateway.shutdown().await;
+                if let Ok(ground) = ground().await {
+                    ground.cluster.drop_database(&self.database).await.ok();
+                }
+            });
+        });
+    }
+}
+
+/// A connection to a database of the tests' server.
+pub async fn connect(database_url: &str) -> Client {
+    let connected = tokio_postgres::connect(database_url, tokio_postgres::NoTls).await;
+    let (client, connection) = connected.expect("the tests' server is up");
+    tokio::spawn(connection);
+    client
+}
+
+/// The executable of a function.
+pub async fn binary(function: &str) -> PathBuf {
+    ground().await.expect("the ground is laid").binaries[function].clone()
+}
+
+/// The port of the database server that the tests of a run share.
+pub async fn database_port() -> u16 {
+    ground().await.expect("the ground is laid").cluster.port()
+}
+
+/// The URL of a new database with nothing in it.
+pub async fn empty_database() -> String {
+    let cluster = &ground().await.expect("the ground is laid").cluster;
+    let name = format!("empty_{}", Uuid::new_v4().simple());
+    cluster.create_database(&name).await.expect("a new name");
+    cluster.url(&name)
+}
+
+async fn ground() -> Result<&'static Ground> {
+    static GROUND: OnceCell<Ground> = OnceCell::const_new();
+    GROUND
+        .get_or_try_init(async || {
+            let workspace = binaries::workspace_root();
+            let template = Template::read(&workspace.join("template.yaml"), &BTreeMap::new())?;
+            let packages: Vec<_> = template.functions.into_iter().map(|function| function.binary).collect();
+            let binaries = binaries::build(&workspace, &packages, Profile::Dev)?;
+            let cluster = Cluster::temporary().await?;
+            cluster.create_database(MIGRATED).await?;
+            migrate(&binaries, &cluster.url(MIGRATED))?;
+            Ok(Ground { cluster, binaries })
+        })
+        .await
+}
+
+/// Runs the command that brings a database up to date.
+fn migrate(binaries: &BTreeMap<String, PathBuf>, database_url: &str) -> Result<()> {
+    let migrate = binaries.get("migrate").context("the template has a function migrate")?;
+    let output = Command::new(migrate).env("DATABASE_URL", database_url).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}

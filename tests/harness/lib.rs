@@ -1,0 +1,13 @@
+//! What the black-box suites stand on: the API with a database of its own, users with tokens, and answers.
+//!
+//! Each test starts an [`App`]: the functions' own binaries behind the local gateway, on a new database of a server
+//! that the test run shares. Where `TASK_API_URL` names a deployment, the suites run against that instead, with
+//! tokens signed by `TASK_API_SECRET`; what needs a hand in database or processes is skipped there.
+
+mod answer;
+mod app;
+mod user;
+
+pub use answer::{Answer, Fault, Refusal, refusals};
+pub use app::{App, Local, Options, SECRET, binary, connect, database_port, empty_database};
+pub use user::{Contract, Front, User, changes};

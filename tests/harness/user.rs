@@ -1,0 +1,186 @@
+//! Users, and the front ends they use.
+
+use local::token::{TokenRequest, mint};
+use reqwest::{Method, RequestBuilder};
+use serde_json::Value;
+
+use crate::{Answer, App};
+
+/// The family that a front end is of.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Contract {
+    /// Wrapped answers, UUIDs.
+    Envelope,
+    /// Bare answers, numbers.
+    Plain,
+}
+
+impl Contract {
+    /// Both, for rules that hold in each.
+    pub const BOTH: [Contract; 2] = [Contract::Envelope, Contract::Plain];
+
+    /// The other one.
+    pub fn other(self) -> Self {
+        match self {
+            Contract::Envelope => Contract::Plain,
+            Contract::Plain => Contract::Envelope,
+        }
+    }
+}
+
+/// Somebody with a token.
+pub struct User<'a> {
+    /// The user id that the token names.
+    pub id: String,
+    /// A valid token.
+    pub token: String,
+    app: &'a App,
+}
+
+impl<'a> User<'a> {
+    pub(crate) fn new(app: &'a App, id: String) -> Self {
+        let request = TokenRequest { user: id.clone(), hours: 1, ..TokenRequest::default() };
+        let token = mint(&app.secret, jsonwebtoken::Algorithm::HS256, &request).expect("HS256 signs");
+        Self { id, token, app }
+    }
+
+    /// This user's front end of a family.
+    pub fn at(&self, contract: Contract) -> Front<'_> {
+        Front { user: self, contract }
+    }
+
+    /// This user's front end of the envelope family.
+    pub fn envelope(&self) -> Front<'_> {
+        self.at(Contract::Envelope)
+    }
+
+    /// This user's front end of the plain family.
+    pub fn plain(&self) -> Front<'_> {
+        self.at(Contract::Plain)
+    }
+}
+
+/// A user's front end.
+pub struct Front<'a> {
+    user: &'a User<'a>,
+    /// Its family.
+    pub contract: Contract,
+}
+
+impl Front<'_> {
+    /// The URL of the user's tasks, with `rest` behind it.
+    pub fn url(&self, rest: &str) -> String {
+        let prefix = match self.contract {
+            Contract::Envelope => "",
+            Contract::Plain => "/plain",
+        };
+        format!("{}{prefix}/api/{}/tasks{rest}", self.user.app.url, self.user.id)
+    }
+
+    /// A request with the user's token, to be changed before it is sent with [`Answer::to`].
+    pub fn request(&self, method: Method, rest: &str) -> RequestBuilder {
+        self.user.app.http.request(method, self.url(rest)).bearer_auth(&self.user.token)
+    }
+
+    /// `POST …/tasks`.
+    pub async fn create(&self, body: Value) -> Answer {
+        Answer::to(self.request(Method::POST, "").json(&body)).await
+    }
+
+    /// `GET …/tasks`, with a query that begins with `?` or is empty.
+    pub async fn list(&self, query: &str) -> Answer {
+        Answer::to(self.request(Method::GET, query)).await
+    }
+
+    /// `GET …/tasks/{task_id}`.
+    pub async fn get(&self, id: &str) -> Answer {
+        Answer::to(self.request(Method::GET, &format!("/{id}"))).await
+    }
+
+    /// `PUT …/tasks/{task_id}`.
+    pub async fn put(&self, id: &str, body: Value) -> Answer {
+        Answer::to(self.request(Method::PUT, &format!("/{id}")).json(&body)).await
+    }
+
+    /// `PATCH …/tasks/{task_id}`.
+    pub async fn patch(&self, id: &str, body: Value) -> Answer {
+        Answer::to(self.request(Method::PATCH, &format!("/{id}")).json(&body)).await
+    }
+
+    /// `PATCH …/tasks/{task_id}/complete`: sets in the envelope contract, flips in the plain one.
+    pub async fn complete(&self, id: &str, completed: bool) -> Answer {
+        let request = self.request(Method::PATCH, &format!("/{id}/complete"));
+        Answer::to(match self.contract {
+            Contract::Envelope => request.json(&serde_json::json!({ "completed": completed })),
+            Contract::Plain => request,
+        })
+        .await
+    }
+
+    /// `DELETE …/tasks/{task_id}`.
+    pub async fn delete(&self, id: &str) -> Answer {
+        Answer::to(self.request(Method::DELETE, &format!("/{id}"))).await
+    }
+
+    /// Makes a task with this title and gives it.
+    pub async fn new_task(&self, title: &str) -> Value {
+        self.task(&self.create(serde_json::json!({ "title": title })).await.expect_status(201))
+    }
+
+    /// The task that an answer shows.
+    pub fn task(&self, answer: &Answer) -> Value {
+        match self.contract {
+            Contract::Envelope => {
+                assert_eq!(answer.json()["error"], Value::Null, "{}", answer.text);
+                answer.json()["data"].clone()
+            }
+            Contract::Plain => answer.json(),
+        }
+    }
+
+    /// The tasks that the answer to a list shows.
+    pub fn tasks(&self, answer: &Answer) -> Vec<Value> {
+        let body = answer.json();
+        let tasks = match self.contract {
+            Contract::Envelope => &body["data"]["items"],
+            Contract::Plain => &body,
+        };
+        tasks.as_array().unwrap_or_else(|| panic!("a list: {}", answer.text)).clone()
+    }
+
+    /// The one task that the user has, as this front end shows it.
+    pub async fn only_task(&self) -> Value {
+        let mut tasks = self.tasks(&self.list("").await.expect_status(200));
+        assert_eq!(tasks.len(), 1, "{tasks:?}");
+        tasks.remove(0)
+    }
+
+    /// The id of a task as it stands in a path of this family.
+    pub fn id(&self, task: &Value) -> String {
+        match &task["id"] {
+            Value::String(id) => id.clone(),
+            id => id.to_string(),
+        }
+    }
+
+    /// An id of the right kind that no task has.
+    pub fn unknown_id(&self) -> String {
+        match self.contract {
+            Contract::Envelope => uuid::Uuid::new_v4().to_string(),
+            Contract::Plain => i64::MAX.to_string(),
+        }
+    }
+}
+
+/// The fields in which a task differs from what it was, as they are now, but for `updated_at`, which differs exactly
+/// where something else does.
+#[track_caller]
+pub fn changes(before: &Value, after: &Value) -> Value {
+    let (before, after) = (before.as_object().expect("a task"), after.as_object().expect("a task"));
+    assert_eq!(before.len(), after.len(), "{after:?}");
+    let mut changes = after.clone();
+    changes.retain(|field, value| before.get(field) != Some(value));
+    let touched = changes.remove("updated_at").is_some();
+    assert_eq!(touched, !changes.is_empty(), "{before:?} {after:?}");
+    Value::Object(changes)
+}
