@@ -1,4 +1,4 @@
-//! Configuration from environment variables. All mistakes are reported together, each by its variable's name
+//! Configuration from environment variables, and from a secret where `SECRET_ID` names one. All mistakes are reported together, each by its variable's name
 //! and never with its value. A variable that is set to nothing counts as not set.
 
 use std::fmt;
@@ -6,7 +6,11 @@ use std::fmt;
 use jsonwebtoken::Algorithm;
 use tracing::level_filters::LevelFilter;
 
-use crate::store::DatabaseConfig;
+use crate::{
+    auth::KeySetUrl,
+    secrets::{Secret, SecretSource},
+    store::DatabaseConfig,
+};
 
 /// A secret shorter than this (in bytes) is refused: HS256 needs a key at least as long as its hash (RFC 7518 §3.2).
 const MIN_SECRET_LEN: usize = 32;
@@ -27,6 +31,8 @@ pub struct Config {
 pub struct TokenConfig {
     /// `JWT_SECRET` or `BETTER_AUTH_SECRET`: the first signs, all verify (a rotation). Each at least 32 bytes.
     pub secrets: Vec<String>,
+    /// `JWT_JWKS_URL`: where public keys are published.
+    pub jwks_url: Option<KeySetUrl>,
     /// `JWT_ALGORITHM`: HS256, HS384 or HS512.
     pub algorithm: Algorithm,
     /// `JWT_ISSUER`: where set, a token's `iss` must be there and equal it.
@@ -44,9 +50,15 @@ pub struct LogConfig {
     pub environment: Option<String>,
 }
 
-/// Every mistake found in the environment, in one line.
+/// Every mistake found in the configuration, in one line.
 #[derive(Debug, PartialEq)]
 pub struct ConfigError(Vec<String>);
+
+impl From<String> for ConfigError {
+    fn from(mistake: String) -> Self {
+        Self(vec![mistake])
+    }
+}
 
 /// The environment being read, and the mistakes found so far.
 pub struct Environment<'a> {
@@ -54,13 +66,37 @@ pub struct Environment<'a> {
     mistakes: Vec<String>,
 }
 
+/// Reads a configuration from the environment, and from the secret that `SECRET_ID` names.
+///
+/// # Errors
+/// All mistakes, together; or why the secret can't be had.
+pub async fn load<T>(read: impl FnOnce(&mut Environment) -> Option<T>) -> Result<T, ConfigError> {
+    load_with_secret(read).await.map(|(config, _)| config)
+}
+
+/// As [`load`], with the secret and where it came from.
+pub(crate) async fn load_with_secret<T>(
+    read: impl FnOnce(&mut Environment) -> Option<T>,
+) -> Result<(T, Option<(SecretSource, Secret)>), ConfigError> {
+    let Some(source) = SecretSource::from_environment().await? else {
+        return Ok((Environment::read(&Secret::default(), read)?, None));
+    };
+    let secret = source.fetch().await?;
+    Ok((Environment::read(&secret, read)?, Some((source, secret))))
+}
+
 impl Environment<'_> {
-    /// Reads a configuration from this process's environment.
+    /// Reads a configuration from this process's environment, and from a secret what is not set there.
     ///
     /// # Errors
     /// All mistakes, together.
-    pub fn read<T>(read: impl FnOnce(&mut Environment) -> Option<T>) -> Result<T, ConfigError> {
-        Environment::read_from(&|name| std::env::var(name).ok(), read)
+    pub fn read<T>(
+        secret: &Secret,
+        read: impl FnOnce(&mut Environment) -> Option<T>,
+    ) -> Result<T, ConfigError> {
+        let set = |value: &String| !value.trim().is_empty();
+        let lookup = |name: &str| std::env::var(name).ok().filter(set).or_else(|| secret.get(name).cloned());
+        Environment::read_from(&lookup, read)
     }
 
     fn read_from<T>(
@@ -119,8 +155,14 @@ impl TokenConfig {
             Some("HS512") => Some(Algorithm::HS512),
             Some(_) => environment.mistake("JWT_ALGORITHM must be HS256, HS384 or HS512"),
         };
+        let jwks_url = match environment.get("JWT_JWKS_URL").map(|url| url.parse()) {
+            None => Some(None),
+            Some(Ok(url)) => Some(Some(url)),
+            Some(Err(mistake)) => environment.mistake(format!("JWT_JWKS_URL {mistake}")),
+        };
         Some(Self {
             secrets: secrets?,
+            jwks_url: jwks_url?,
             algorithm: algorithm?,
             issuer: environment.get("JWT_ISSUER"),
             audience: environment.get("JWT_AUDIENCE"),
@@ -129,7 +171,12 @@ impl TokenConfig {
 
     fn read_secrets(environment: &mut Environment) -> Option<Vec<String>> {
         let Some((name, list)) = environment.first(&["JWT_SECRET", "BETTER_AUTH_SECRET"]) else {
-            return environment.mistake("JWT_SECRET is not set (nor is BETTER_AUTH_SECRET)");
+            return match environment.get("JWT_JWKS_URL") {
+                Some(_) => Some(Vec::new()),
+                None => {
+                    environment.mistake("JWT_SECRET is not set (nor are BETTER_AUTH_SECRET or JWT_JWKS_URL)")
+                }
+            };
         };
         let secrets: Vec<String> = list.split(',').map(|secret| secret.trim().to_owned()).collect();
         match secrets.iter().find(|secret| secret.len() < MIN_SECRET_LEN) {

@@ -6,7 +6,10 @@
 use std::{
     panic::AssertUnwindSafe,
     process::ExitCode,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Instant,
 };
 
@@ -27,9 +30,10 @@ use tracing::{Instrument, Span, error, field::Empty, info_span, warn};
 
 use crate::{
     Caller, Contract, Error, StatusCode, Store,
-    auth::Verifier,
-    config::{Config, ConfigError, Environment, LogConfig},
+    config::{self, Config, Environment, LogConfig},
     input::{Input, Reader},
+    secrets::{Secret, SecretSource},
+    service::LiveService,
     telemetry::{self, milliseconds},
 };
 
@@ -44,7 +48,7 @@ pub struct Request<I> {
     /// What is to be done.
     pub input: I,
     /// Where the tasks are.
-    pub store: &'static Store,
+    pub store: Arc<Store>,
 }
 
 /// An answer.
@@ -94,25 +98,25 @@ where
     F: Fn(Request<I>) -> Fut + Copy + Send + 'static,
     Fut: Future<Output = Result<Response, Error>> + Send,
 {
-    let config = match start(Config::read) {
-        Ok(config) => config,
+    let (config, secret) = match start(Config::read).await {
+        Ok(started) => started,
         Err(failure) => return failure,
     };
-    // Both live as long as the process.
-    let verifier: &'static Verifier = Box::leak(Box::new(Verifier::new(&config.tokens)));
-    let store: &'static Store = Box::leak(Box::new(Store::new(config.database)));
-    store.connect().await;
+    // It lives as long as the process.
+    let live: &'static LiveService = Box::leak(Box::new(LiveService::new(config, secret)));
+    live.prepare().await;
 
     run(move |route, event| async move {
+        let service = live.current().await;
         let authorization = event.headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
-        let caller = verifier.caller(authorization).map_err(Error::Unauthorized)?;
+        let caller = service.verifier.caller(authorization).await?;
         Span::current().record("user_id", &caller.user_id);
         match event.path_parameters.get("user_id") {
             Some(user_id) if *user_id == caller.user_id => {}
             other => return Err(Error::Forbidden(other.cloned().unwrap_or_default())),
         }
         let input = Reader::read(route.contract, &event)?;
-        endpoint(Request { contract: route.contract, caller, input, store }).await
+        endpoint(Request { contract: route.contract, caller, input, store: Arc::clone(&service.store) }).await
     })
     .await
 }
@@ -127,8 +131,8 @@ where
     F: Fn(Route, &'static C) -> Fut + Copy + Send + 'static,
     Fut: Future<Output = Result<Response, Error>> + Send,
 {
-    match start(configure) {
-        Ok(config) => {
+    match start(configure).await {
+        Ok((config, _)) => {
             let config: &'static C = Box::leak(Box::new(config));
             run(move |route, _| endpoint(route, config)).await
         }
@@ -137,20 +141,23 @@ where
 }
 
 /// Reads the configuration and starts logging; mistakes end the process with one line.
-fn start<C>(configure: impl FnOnce(&mut Environment) -> Option<C>) -> Result<C, ExitCode> {
-    let configured = Environment::read(|environment| {
+async fn start<C>(
+    configure: impl FnOnce(&mut Environment) -> Option<C>,
+) -> Result<(C, Option<(SecretSource, Secret)>), ExitCode> {
+    let configured = config::load_with_secret(|environment| {
         environment.require_lambda();
         let log = LogConfig::read(environment);
         let config = configure(environment);
         Some((log?, config?))
-    });
+    })
+    .await;
     let (log, outcome) = match configured {
-        Ok((log, config)) => (log, Ok(config)),
+        Ok(((log, config), secret)) => (log, Ok((config, secret))),
         Err(mistakes) => (LogConfig::default(), Err(mistakes)),
     };
     telemetry::init(&log);
     log_panics();
-    outcome.map_err(|mistakes: ConfigError| {
+    outcome.map_err(|mistakes| {
         error!("cannot start: {mistakes}");
         ExitCode::FAILURE
     })

@@ -13,14 +13,17 @@ pub mod config;
 mod contract;
 mod error;
 pub mod http;
+mod https;
 pub mod input;
+mod secrets;
+mod service;
 mod store;
 mod task;
 pub mod telemetry;
 
 pub use auth::Caller;
 pub use contract::Contract;
-pub use error::Error;
+pub use error::{Error, in_one_line};
 pub use http::{Request, Response, serve};
 pub use lambda_http::http::StatusCode;
 pub use store::{Created, DatabaseConfig, Store};

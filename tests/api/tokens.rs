@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use tests::{Answer, App, Contract, Refusal, SECRET, refusals};
 
 mod configuration;
+mod hostile;
 mod paths;
+mod public_keys;
 
 use Algorithm::{HS256, HS384, HS512};
 

@@ -153,6 +153,11 @@ impl App {
         User::new(self, id.into())
     }
 
+    /// A user with a token from elsewhere.
+    pub fn user_with_token(&self, id: &str, token: &str) -> User<'_> {
+        User::with_token(self, id.into(), token.into())
+    }
+
     /// A request without a token, to a path that begins with a slash.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.url))

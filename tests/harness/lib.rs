@@ -6,8 +6,10 @@
 
 mod answer;
 mod app;
+mod issuer;
 mod user;
 
 pub use answer::{Answer, Fault, Refusal, refusals};
 pub use app::{App, Local, Options, SECRET, binary, connect, database_port, empty_database};
+pub use issuer::{Issuer, SigningKey};
 pub use user::{Contract, Front, User, changes};

@@ -41,6 +41,10 @@ impl<'a> User<'a> {
     pub(crate) fn new(app: &'a App, id: String) -> Self {
         let request = TokenRequest { user: id.clone(), hours: 1, ..TokenRequest::default() };
         let token = mint(&app.secret, jsonwebtoken::Algorithm::HS256, &request).expect("HS256 signs");
+        Self::with_token(app, id, token)
+    }
+
+    pub(crate) fn with_token(app: &'a App, id: String, token: String) -> Self {
         Self { id, token, app }
     }
 

@@ -6,7 +6,7 @@ use std::{error::Error, process::ExitCode};
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::{Value, json};
-use shared::{DatabaseConfig, config::Environment};
+use shared::{DatabaseConfig, config, in_one_line};
 
 refinery::embed_migrations!("../../migrations");
 
@@ -25,18 +25,6 @@ async fn migrate(database: &DatabaseConfig) -> Result<Vec<String>, Box<dyn Error
     Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
 }
 
-/// An error and what it came from, in one line.
-fn in_one_line(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        line.push_str(": ");
-        line.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    line.replace('\n', " ")
-}
-
 async fn serve(database: &'static DatabaseConfig) -> Result<(), lambda_runtime::Error> {
     let handler = async |_: LambdaEvent<Value>| {
         let applied = migrate(database).await.map_err(|error| in_one_line(&*error))?;
@@ -47,7 +35,7 @@ async fn serve(database: &'static DatabaseConfig) -> Result<(), lambda_runtime::
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let database: &'static DatabaseConfig = match Environment::read(DatabaseConfig::read_unpooled) {
+    let database: &'static DatabaseConfig = match config::load(DatabaseConfig::read_unpooled).await {
         Ok(database) => Box::leak(Box::new(database)),
         Err(mistakes) => {
             eprintln!("cannot migrate: {mistakes}");

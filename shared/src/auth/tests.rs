@@ -1,0 +1,180 @@
+use futures_util::FutureExt;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, get_current_timestamp};
+use serde_json::{Value, json};
+
+use super::*;
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+fn config() -> TokenConfig {
+    TokenConfig {
+        secrets: vec![SECRET.into()],
+        jwks_url: None,
+        algorithm: Algorithm::HS256,
+        issuer: None,
+        audience: None,
+    }
+}
+
+fn sign(secret: &str, algorithm: Algorithm, claims: &Value) -> String {
+    let key = EncodingKey::from_secret(secret.as_bytes());
+    format!("Bearer {}", encode(&Header::new(algorithm), claims, &key).expect("signable"))
+}
+
+/// What becomes of these claims, with an `exp` ten minutes away unless they bring their own.
+fn check(config: &TokenConfig, mut claims: Value) -> Result<Caller, TokenFault> {
+    if claims.get("exp").is_none() {
+        claims["exp"] = json!(get_current_timestamp() + 600);
+    }
+    caller(config, Some(&sign(SECRET, config.algorithm, &claims)))
+}
+
+fn caller(config: &TokenConfig, header: Option<&str>) -> Result<Caller, TokenFault> {
+    let verifier = Verifier::new(config);
+    let result =
+        verifier.caller(header).now_or_never().expect("without published keys there is nothing to wait for");
+    result.map_err(|error| match error {
+        Error::Unauthorized(fault) => fault,
+        other => panic!("{other}"),
+    })
+}
+
+fn user_id(claims: Value) -> Result<String, TokenFault> {
+    check(&config(), claims).map(|caller| caller.user_id)
+}
+
+fn is_invalid<T>(result: Result<T, TokenFault>) -> bool {
+    matches!(result, Err(TokenFault::Invalid(_)))
+}
+
+#[test]
+fn sub_or_user_id_as_text_or_integer_names_the_user() {
+    assert_eq!(user_id(json!({"sub": "alice"})).as_deref(), Ok("alice"));
+    assert_eq!(user_id(json!({"user_id": "alice"})).as_deref(), Ok("alice"));
+    assert_eq!(user_id(json!({"user_id": 42})).as_deref(), Ok("42"));
+    assert_eq!(user_id(json!({"sub": "42", "user_id": 42})).as_deref(), Ok("42"));
+    assert_eq!(user_id(json!({"sub": "alice", "user_id": null})).as_deref(), Ok("alice"));
+    assert_eq!(user_id(json!({"sub": "𝒳".repeat(255)})), Ok("𝒳".repeat(255)));
+}
+
+#[test]
+fn no_or_an_unusable_user_id_is_refused() {
+    for claims in [
+        json!({}),
+        json!({"id": "alice", "email": "alice@example.com"}),
+        json!({"sub": ""}),
+        json!({"sub": "a\u{0}b"}),
+        json!({"sub": "x".repeat(256)}),
+        json!({"sub": 1.5}),
+        json!({"sub": true}),
+        json!({"sub": ["alice"]}),
+        json!({"sub": "alice", "user_id": "bob"}),
+    ] {
+        assert!(is_invalid(user_id(claims.clone())), "{claims}");
+    }
+}
+
+#[test]
+fn times_have_thirty_seconds_of_leeway() {
+    let now = get_current_timestamp();
+    assert!(user_id(json!({"sub": "a", "exp": now - 25})).is_ok());
+    assert_eq!(user_id(json!({"sub": "a", "exp": now - 35})), Err(TokenFault::Expired));
+    assert!(user_id(json!({"sub": "a", "nbf": now + 25})).is_ok());
+    assert!(is_invalid(user_id(json!({"sub": "a", "nbf": now + 35}))));
+}
+
+#[test]
+fn exp_must_be_there_and_a_number() {
+    let later = get_current_timestamp() + 600;
+    for exp in [json!(null), json!(later.to_string()), json!(-1), json!(1e300), json!(true), json!([later])] {
+        assert!(is_invalid(user_id(json!({"sub": "a", "exp": exp}))), "{exp}");
+    }
+    let claims = json!({"sub": "a"});
+    let header = sign(SECRET, Algorithm::HS256, &claims);
+    assert!(is_invalid(caller(&config(), Some(&header))));
+}
+
+#[test]
+fn each_configured_algorithm_is_the_only_one_accepted() {
+    let claims = json!({"sub": "a", "exp": get_current_timestamp() + 600});
+    for configured in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
+        let config = TokenConfig { algorithm: configured, ..config() };
+        for signed in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
+            let result = caller(&config, Some(&sign(SECRET, signed, &claims)));
+            assert_eq!(result.is_ok(), signed == configured, "{signed:?} for {configured:?}");
+        }
+    }
+}
+
+#[test]
+fn issuer_and_audience_must_match_and_be_there_where_configured() {
+    let config = TokenConfig { issuer: Some("https://a".into()), audience: Some("api".into()), ..config() };
+    let user = |claims| check(&config, claims);
+    assert!(user(json!({"sub": "a", "iss": "https://a", "aud": "api"})).is_ok());
+    assert!(user(json!({"sub": "a", "iss": "https://a", "aud": ["web", "api"]})).is_ok());
+    for claims in [
+        json!({"sub": "a"}),
+        json!({"sub": "a", "iss": "https://a"}),
+        json!({"sub": "a", "aud": "api"}),
+        json!({"sub": "a", "iss": "https://b", "aud": "api"}),
+        json!({"sub": "a", "iss": "https://a", "aud": "web"}),
+        json!({"sub": "a", "iss": "https://a", "aud": []}),
+    ] {
+        assert!(is_invalid(user(claims.clone())), "{claims}");
+    }
+    assert!(user_id(json!({"sub": "a", "iss": "anyone", "aud": "anything"})).is_ok());
+}
+
+#[test]
+fn every_secret_of_a_rotation_verifies_and_no_other() {
+    let config = TokenConfig { secrets: vec!["n".repeat(32), SECRET.into()], ..config() };
+    let claims = json!({"sub": "a", "exp": get_current_timestamp() + 600});
+    for (secret, valid) in [("n".repeat(32), true), (SECRET.into(), true), ("x".repeat(32), false)] {
+        let header = sign(&secret, Algorithm::HS256, &claims);
+        assert_eq!(caller(&config, Some(&header)).is_ok(), valid);
+    }
+}
+
+#[test]
+fn the_header_is_bearer_in_any_letter_case_and_nothing_else() {
+    let token = sign(SECRET, Algorithm::HS256, &json!({"sub": "a", "exp": get_current_timestamp() + 600}));
+    let token = token.trim_start_matches("Bearer ");
+    let check_header = |header: &str| caller(&config(), Some(header));
+    for header in [format!("Bearer {token}"), format!("bEARER {token}"), format!("Bearer   {token} ")] {
+        assert!(check_header(&header).is_ok(), "{header}");
+    }
+    for header in [
+        String::new(),
+        "Bearer".into(),
+        "Bearer ".into(),
+        token.to_owned(),
+        format!("Basic {token}"),
+        format!("Bearer {token},Bearer {token}"),
+        format!("Bearer {token}{}", "a".repeat(20_000)),
+        "Bearer a.b".into(),
+        "Bearer a.b.c.d".into(),
+        "Bearer 💥.💥.💥".into(),
+    ] {
+        assert!(is_invalid(check_header(&header)), "{header}");
+    }
+    assert_eq!(caller(&config(), None), Err(TokenFault::Missing));
+}
+
+#[test]
+fn odd_profile_claims_are_left_out_and_lock_nobody_out() {
+    let caller = check(
+        &config(),
+        json!({"sub": "a", "email": "a@example.com", "name": "A", "picture": "https://i", "emailVerified": true}),
+    )
+    .expect("valid");
+    assert_eq!(caller.email.as_deref(), Some("a@example.com"));
+    assert_eq!((caller.name.as_deref(), caller.image.as_deref()), (Some("A"), Some("https://i")));
+    assert!(caller.email_verified);
+
+    let caller = check(
+        &config(),
+        json!({"sub": "a", "email": 7, "name": "nul\u{0}", "image": "", "email_verified": "yes"}),
+    )
+    .expect("valid");
+    assert_eq!(caller, Caller { user_id: "a".into(), ..Caller::default() });
+}

@@ -1,0 +1,96 @@
+//! The HTTPS client for the few things that are fetched: public keys, and secrets.
+
+use std::{fmt, time::Duration};
+
+use aws_smithy_runtime_api::{
+    client::{
+        http::{HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn},
+        orchestrator::{HttpRequest, HttpResponse},
+        result::ConnectorError,
+    },
+    http::StatusCode,
+};
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{self, Client},
+    rt::TokioExecutor,
+};
+use lambda_http::http::{Request, Response};
+use rustls::crypto::aws_lc_rs;
+
+use crate::error::in_one_line;
+
+/// Bound on reaching a server.
+const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+
+/// A longer answer (in bytes) is refused. Secrets Manager's are bounded by the same number.
+const MAX_LEN: usize = 64 * 1024;
+
+/// Trusts the public authorities, follows no redirection and keeps no connection: the process may be frozen for longer
+/// than one lives.
+#[derive(Clone)]
+pub struct HttpsClient(Client<HttpsConnector<legacy::connect::HttpConnector>, Full<Bytes>>);
+
+impl HttpsClient {
+    /// A client without a connection as yet.
+    pub fn new() -> Self {
+        let mut connector = legacy::connect::HttpConnector::new();
+        connector.enforce_http(false);
+        connector.set_connect_timeout(Some(CONNECT_LIMIT));
+        let connector = HttpsConnectorBuilder::new()
+            .with_provider_and_webpki_roots(aws_lc_rs::default_provider())
+            .expect("the provider knows TLS 1.2 and 1.3")
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
+        Self(Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector))
+    }
+
+    /// Sends a request and reads the whole answer.
+    ///
+    /// # Errors
+    /// Why there is none, in one line.
+    pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, String> {
+        let response = self.0.request(request).await.map_err(|error| in_one_line(&error))?;
+        let (parts, body) = response.into_parts();
+        let body = Limited::new(body, MAX_LEN).collect().await.map_err(|error| error.to_string())?;
+        Ok(Response::from_parts(parts, body.to_bytes()))
+    }
+
+    /// This client for the AWS SDK. The SDK's own would bring a second one into each binary, HTTP/2 and all.
+    pub fn into_sdk_client(self) -> SharedHttpClient {
+        let connector = SharedHttpConnector::new(self);
+        http_client_fn(move |_, _| connector.clone())
+    }
+
+    async fn send_for_sdk(self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
+        let other = |error: String| ConnectorError::io(error.into());
+        let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
+        let request =
+            request.map(|body| Full::from(Bytes::copy_from_slice(body.bytes().unwrap_or_default())));
+        let (parts, body) = self.send(request).await.map_err(other)?.into_parts();
+        let status = StatusCode::try_from(parts.status.as_u16()).map_err(|error| other(error.to_string()))?;
+        let mut response = HttpResponse::new(status, SdkBody::from(body));
+        for (name, value) in &parts.headers {
+            if let Ok(value) = value.to_str() {
+                response.headers_mut().append(name.to_string(), value.to_owned());
+            }
+        }
+        Ok(response)
+    }
+}
+
+impl HttpConnector for HttpsClient {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        HttpConnectorFuture::new(self.clone().send_for_sdk(request))
+    }
+}
+
+impl fmt::Debug for HttpsClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HttpsClient")
+    }
+}

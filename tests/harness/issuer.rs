@@ -1,0 +1,136 @@
+//! An issuer of tokens that publishes its keys, for what a real one doesn't do on demand: keys of every kind, odd
+//! answers, silence.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use aws_lc_rs::{
+    encoding::AsDer,
+    rsa::{self, KeySize},
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair},
+};
+use axum::{
+    Router,
+    body::Bytes,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, task::JoinHandle, time};
+
+/// A key pair that signs tokens.
+pub struct SigningKey {
+    /// Its public part, as it is published.
+    pub jwk: Value,
+    /// Its private part.
+    pub key: EncodingKey,
+    /// What it signs with.
+    pub algorithm: Algorithm,
+    id: String,
+}
+
+impl SigningKey {
+    /// A new key pair with this id: EdDSA, ES256, RS256 or PS256.
+    pub fn generate(id: &str, algorithm: Algorithm) -> Self {
+        let key = match algorithm {
+            Algorithm::EdDSA => {
+                let pair = Ed25519KeyPair::generate().expect("randomness");
+                EncodingKey::from_ed_der(pair.to_pkcs8v1().expect("encodable").as_ref())
+            }
+            Algorithm::ES256 => {
+                let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("randomness");
+                EncodingKey::from_ec_der(pair.to_pkcs8v1().expect("encodable").as_ref())
+            }
+            Algorithm::RS256 | Algorithm::PS256 => {
+                let pair = rsa::KeyPair::generate(KeySize::Rsa2048).expect("randomness");
+                let der = AsDer::<aws_lc_rs::encoding::Pkcs8V1Der>::as_der(&pair).expect("encodable");
+                // PKCS #1, which PKCS #8 holds behind 26 bytes for a key of this size.
+                EncodingKey::from_rsa_der(&der.as_ref()[26..])
+            }
+            other => panic!("{other:?} is not published"),
+        };
+        let mut jwk = json!(Jwk::from_encoding_key(&key, algorithm).expect("a public part"));
+        jwk["kid"] = json!(id);
+        // Better Auth's keys say nothing of their use.
+        jwk.as_object_mut().expect("an object").remove("use");
+        Self { jwk, key, algorithm, id: id.into() }
+    }
+
+    /// The header of its tokens.
+    pub fn header(&self) -> Header {
+        Header { kid: Some(self.id.clone()), ..Header::new(self.algorithm) }
+    }
+
+    /// A token with these claims.
+    pub fn sign(&self, claims: &impl Serialize) -> String {
+        jsonwebtoken::encode(&self.header(), claims, &self.key).expect("signable")
+    }
+}
+
+/// Where keys are published, on this machine.
+pub struct Issuer {
+    /// The URL of the keys.
+    pub url: String,
+    answer: Arc<Mutex<Published>>,
+    fetches: Arc<AtomicUsize>,
+    server: JoinHandle<()>,
+}
+
+type Published = (StatusCode, String, Duration);
+
+impl Issuer {
+    /// An issuer that publishes these keys.
+    pub async fn start(keys: &[&Value]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}/api/auth/jwks", listener.local_addr().expect("bound"));
+        let answer = Arc::new(Mutex::new((StatusCode::OK, String::new(), Duration::ZERO)));
+        let fetches = Arc::new(AtomicUsize::new(0));
+        let (published, count) = (Arc::clone(&answer), Arc::clone(&fetches));
+        let serve = get(async move || -> Response {
+            count.fetch_add(1, Ordering::SeqCst);
+            let (status, body, delay) = published.lock().expect("no test panics here").clone();
+            time::sleep(delay).await;
+            // Whoever followed a redirection would come back here, and be counted.
+            (status, [("location", "/api/auth/jwks")], Bytes::from(body)).into_response()
+        });
+        let router = Router::new().route("/api/auth/jwks", serve);
+        let server = tokio::spawn(async { axum::serve(listener, router).await.expect("it serves") });
+        let issuer = Self { url, answer, fetches, server };
+        issuer.publish(keys);
+        issuer
+    }
+
+    /// Publishes these keys from now on.
+    pub fn publish(&self, keys: &[&Value]) {
+        self.answer_with(StatusCode::OK, &json!({ "keys": keys }).to_string(), Duration::ZERO);
+    }
+
+    /// Answers like this from now on, after a delay.
+    pub fn answer_with(&self, status: StatusCode, body: &str, delay: Duration) {
+        *self.answer.lock().expect("no test panics here") = (status, body.into(), delay);
+    }
+
+    /// How often the keys were fetched.
+    pub fn fetches(&self) -> usize {
+        self.fetches.load(Ordering::SeqCst)
+    }
+
+    /// Goes away.
+    pub fn stop(&self) {
+        self.server.abort();
+    }
+}
+
+impl Drop for Issuer {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}

@@ -1,0 +1,142 @@
+//! Users who sign up with a real Better Auth server, and call the API with the tokens it gives.
+
+use std::time::Duration;
+
+use local::binaries::workspace_root;
+use reqwest::{Client, Method};
+use serde_json::{Value, json};
+use tests::{Answer, App, Contract, Options, empty_database};
+use tokio::{process::Command, time};
+
+use crate::Server;
+
+const ROTATION: Duration = Duration::from_secs(5);
+
+async fn better_auth(algorithm: &str, rotation: Option<Duration>) -> Server {
+    let database_url = empty_database().await;
+    Server::start(|port| {
+        let mut command = Command::new("node");
+        command
+            .arg("server.mjs")
+            .current_dir(workspace_root().join("tests/peers/better-auth"))
+            .env("PORT", port.to_string())
+            .env("ALGORITHM", algorithm)
+            .env("DATABASE_URL", database_url)
+            .env("BETTER_AUTH_SECRET", "better-auth-secret-of-the-tests-32-bytes")
+            .env(
+                "ROTATION_SECONDS",
+                rotation.map_or_else(String::new, |rotation| rotation.as_secs().to_string()),
+            );
+        command
+    })
+    .await
+}
+
+/// Somebody signed up and signed in.
+struct Session {
+    http: Client,
+    url: String,
+    cookie: String,
+    user: Value,
+}
+
+impl Session {
+    async fn sign_up(server: &Server, email: &str) -> Self {
+        let (http, url) = (Client::new(), server.url());
+        let body = json!({ "email": email, "password": "correct horse battery", "name": "Ada Lovelace" });
+        let request = http.post(format!("{url}/api/auth/sign-up/email")).header("origin", &url).json(&body);
+        let answer = Answer::to(request).await.expect_status(200);
+        let cookies = answer.headers.get_all("set-cookie").iter();
+        let cookies = cookies.filter_map(|cookie| cookie.to_str().ok()?.split(';').next().map(str::to_owned));
+        let cookie = cookies.collect::<Vec<_>>().join("; ");
+        let user = answer.json()["user"].clone();
+        Self { http, url, cookie, user }
+    }
+
+    /// A new token, as a front end fetches it.
+    async fn token(&self) -> String {
+        let request = self.http.get(format!("{}/api/auth/token", self.url)).header("cookie", &self.cookie);
+        let answer = Answer::to(request).await.expect_status(200);
+        answer.json()["token"].as_str().expect("a token").to_owned()
+    }
+
+    fn id(&self) -> &str {
+        self.user["id"].as_str().expect("an id")
+    }
+}
+
+/// The API with the keys of this server, issuer and audience demanded.
+async fn api(server: &Server) -> App {
+    let options = Options::default()
+        .with("JWT_JWKS_URL", format!("{}/api/auth/jwks", server.url()))
+        .with("JWT_ISSUER", server.url())
+        .with("JWT_AUDIENCE", server.url())
+        .with("JWT_SECRET", "");
+    App::local_with(options).await.expect("on this machine")
+}
+
+/// Creates, lists, completes and deletes a task.
+async fn use_the_api(app: &App, user_id: &str, token: &str) {
+    for contract in Contract::BOTH {
+        let user = app.user_with_token(user_id, token);
+        let front = user.at(contract);
+        let id = front.id(&front.new_task("made with a token of Better Auth").await);
+        assert_eq!(front.tasks(&front.list("").await.expect_status(200)).len(), 1);
+        let done = front.task(&front.complete(&id, true).await.expect_status(200));
+        assert_eq!(done["completed"], true);
+        front.delete(&id).await.expect_status(204);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_signs_up_uses_the_api_whichever_algorithm_signs() {
+    for algorithm in ["EdDSA", "ES256", "RS256", "PS256"] {
+        let server = better_auth(algorithm, None).await;
+        let ada = Session::sign_up(&server, "ada@example.com").await;
+        let app = api(&server).await;
+        let token = ada.token().await;
+        use_the_api(&app, ada.id(), &token).await;
+
+        let database = app.hands_on().database().await;
+        let row = database.query_one("select id, email, name, email_verified from users", &[]).await;
+        let row = row.expect("her row");
+        assert_eq!((row.get::<_, &str>(0), row.get::<_, &str>(1)), (ada.id(), "ada@example.com"));
+        assert_eq!((row.get::<_, &str>(2), row.get::<_, bool>(3)), ("Ada Lovelace", false));
+
+        // Somebody else's path stays closed to her.
+        let grace = Session::sign_up(&server, "grace@example.com").await;
+        let foreign = format!("/api/{}/tasks", grace.id());
+        Answer::to(app.request(Method::GET, &foreign).bearer_auth(&token)).await.expect_status(403);
+        use_the_api(&app, grace.id(), &grace.token().await).await;
+
+        server.stop().await;
+        use_the_api(&app, ada.id(), &token).await;
+        println!("{algorithm}: signed up, used, and used on after Better Auth was gone");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_rotate_without_a_deploy() {
+    let server = better_auth("EdDSA", Some(ROTATION)).await;
+    let ada = Session::sign_up(&server, "ada@example.com").await;
+    let app = api(&server).await;
+    let old = ada.token().await;
+    use_the_api(&app, ada.id(), &old).await;
+
+    time::sleep(ROTATION + Duration::from_secs(1)).await;
+    let new = ada.token().await;
+    assert_ne!(old.split('.').next(), new.split('.').next(), "signed with another key");
+    use_the_api(&app, ada.id(), &new).await;
+    use_the_api(&app, ada.id(), &old).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_better_auth_signs_besides_is_no_token() {
+    let server = better_auth("EdDSA", None).await;
+    let ada = Session::sign_up(&server, "ada@example.com").await;
+    let app = api(&server).await;
+    let path = format!("/api/{}/tasks", ada.id());
+    for (_, value) in ada.cookie.split("; ").filter_map(|cookie| cookie.split_once('=')) {
+        Answer::to(app.request(Method::GET, &path).bearer_auth(value)).await.expect_status(401);
+    }
+}
