@@ -14,12 +14,16 @@ mod contract;
 mod error;
 pub mod http;
 pub mod input;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 mod store;
 mod task;
 pub mod telemetry;
 
 pub use auth::Caller;
-pub use contract::Contract;
+#[cfg(feature = "openapi")]
+pub use contract::bodies;
+pub use contract::{Contract, ENVELOPE_LIMIT, ENVELOPE_LIMIT_DEFAULT, OFFSET, PLAIN_PAGE, TASK_NUMBER};
 pub use error::Error;
 pub use http::{Request, Response, serve};
 pub use lambda_http::http::StatusCode;
