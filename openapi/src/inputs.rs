@@ -8,7 +8,7 @@ use shared::{
     openapi::{description, idempotency_key, integer, null, title, user_id},
 };
 use utoipa::openapi::{
-    Content, KnownFormat, Object, ObjectBuilder, RefOr, Required, Schema, SchemaFormat,
+    Content, KnownFormat, Object, ObjectBuilder, Ref, RefOr, Required, Schema, SchemaFormat,
     path::{Parameter, ParameterBuilder, ParameterIn},
     request_body::{RequestBody, RequestBodyBuilder},
     schema::{AnyOfBuilder, SchemaType, Type},
@@ -72,8 +72,22 @@ pub fn idempotency() -> Parameter {
         .build()
 }
 
+/// A body that an operation takes.
+pub struct Body {
+    name: String,
+    schema: ObjectBuilder,
+    description: &'static str,
+    example: Value,
+}
+
+/// Every body.
+pub fn bodies() -> Vec<Body> {
+    let both = [Envelope, Plain].into_iter().flat_map(|contract| [new_task(contract), put(contract)]);
+    both.chain([patch(), completion()]).collect()
+}
+
 /// The body of a POST.
-pub fn new_task(contract: Contract) -> RequestBody {
+pub fn new_task(contract: Contract) -> Body {
     let body = object().property("title", title(contract)).required("title");
     let body = body.property("description", nullable(description(contract)));
     let (body, example) = match contract {
@@ -86,13 +100,15 @@ pub fn new_task(contract: Contract) -> RequestBody {
             json!({ "title": samples::TITLE, "description": samples::DESCRIPTION }),
         ),
     };
-    request_body(body, "What the task is to be.", example)
+    Body::new(contract, "NewTask", body, "What the task is to be.", example)
 }
 
 /// The body of a PUT.
-pub fn put(contract: Contract) -> RequestBody {
+pub fn put(contract: Contract) -> Body {
     match contract {
-        Envelope => request_body(
+        Envelope => Body::new(
+            contract,
+            "TaskReplacement",
             object()
                 .property("title", title(contract))
                 .required("title")
@@ -102,7 +118,9 @@ pub fn put(contract: Contract) -> RequestBody {
             "What the task is to be: what is absent becomes null, and `completed` false.",
             json!({ "title": "Buy oat milk", "description": null, "completed": true }),
         ),
-        Plain => request_body(
+        Plain => Body::new(
+            contract,
+            "TaskChanges",
             object()
                 .property("title", nullable(title(contract)))
                 .property("description", nullable(description(contract)))
@@ -114,11 +132,13 @@ pub fn put(contract: Contract) -> RequestBody {
 }
 
 /// The body of a PATCH of a task, which only the envelope contract has.
-pub fn patch(contract: Contract) -> RequestBody {
-    request_body(
+pub fn patch() -> Body {
+    Body::new(
+        Envelope,
+        "TaskChanges",
         object()
-            .property("title", title(contract))
-            .property("description", nullable(description(contract)))
+            .property("title", title(Envelope))
+            .property("description", nullable(description(Envelope)))
             .property("due_date", due_date())
             .property("completed", boolean("Whether it is done.")),
         "The fields to change. Null clears `description` and `due_date`.",
@@ -127,8 +147,10 @@ pub fn patch(contract: Contract) -> RequestBody {
 }
 
 /// The body of a PATCH of `…/complete`, which only the envelope contract has.
-pub fn completion() -> RequestBody {
-    request_body(
+pub fn completion() -> Body {
+    Body::new(
+        Envelope,
+        "TaskCompletion",
         object().property("completed", boolean("Whether it is to be done.")).required("completed"),
         "Whether the task is done.",
         json!({ "completed": true }),
@@ -139,15 +161,32 @@ fn parameter(name: &str, place: ParameterIn, schema: Object) -> ParameterBuilder
     ParameterBuilder::new().name(name).parameter_in(place).required(Required::True).schema(Some(schema))
 }
 
-fn request_body(schema: ObjectBuilder, description: &str, example: Value) -> RequestBody {
-    let mut content = Content::new(Some(schema));
-    content.example = Some(example);
-    let description = format!("{description} At most {} KiB.", MAX_BODY_LEN / 1024);
-    RequestBodyBuilder::new()
-        .description(Some(description))
-        .required(Some(Required::True))
-        .content("application/json", content)
-        .build()
+impl Body {
+    fn new(
+        contract: Contract,
+        name: &str,
+        schema: ObjectBuilder,
+        description: &'static str,
+        example: Value,
+    ) -> Self {
+        Self { name: format!("{contract:?}{name}"), schema, description, example }
+    }
+
+    /// Its schema, by name.
+    pub fn schema(self) -> (String, RefOr<Schema>) {
+        (self.name, self.schema.description(Some(self.description)).into())
+    }
+
+    /// Itself, as an operation takes it.
+    pub fn describe(self) -> RequestBody {
+        let mut content = Content::new(Some(Ref::from_schema_name(self.name)));
+        content.example = Some(self.example);
+        RequestBodyBuilder::new()
+            .description(Some(format!("At most {} KiB.", MAX_BODY_LEN / 1024)))
+            .required(Some(Required::True))
+            .content("application/json", content)
+            .build()
+    }
 }
 
 fn object() -> ObjectBuilder {

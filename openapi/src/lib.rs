@@ -95,6 +95,7 @@ fn components() -> Components {
     ];
     <Data<EnvelopeList>>::schemas(&mut schemas);
     Failure::schemas(&mut schemas);
+    schemas.extend(inputs::bodies().into_iter().map(inputs::Body::schema));
     schemas.sort_by(|(one, _), (other, _)| one.cmp(other));
     let mut components = ComponentsBuilder::new()
         .schemas_from_iter(schemas)

@@ -9,11 +9,14 @@ use utoipa::openapi::{
     HttpMethod, Paths, RefOr, Schema, SecurityRequirement,
     link::{Link, LinkBuilder},
     path::{Operation, OperationBuilder, Parameter},
-    request_body::RequestBody,
     response::ResponsesBuilder,
 };
 
-use crate::{answers, inputs, samples, service};
+use crate::{
+    answers,
+    inputs::{self, Body},
+    samples, service,
+};
 
 /// The name of the security scheme.
 pub const TOKEN: &str = "token";
@@ -93,7 +96,7 @@ fn tasks(contract: Contract) -> Vec<(HttpMethod, String, Operation)> {
     let delete = TaskOperation::new("deleteTask", "Delete a task", gone).on_task(contract);
     let patch = (contract == Envelope).then(|| TaskOperation {
         description: "What the body does not name stays as it is.",
-        body: Some(inputs::patch(contract)),
+        body: Some(inputs::patch()),
         ..TaskOperation::new("patchTask", "Change a task", changed()).on_task(contract)
     });
 
@@ -131,7 +134,7 @@ struct TaskOperation {
     summary: &'static str,
     description: &'static str,
     parameters: Vec<Parameter>,
-    body: Option<RequestBody>,
+    body: Option<Body>,
     success: Success,
     /// Statuses, besides those that every such operation can answer, or every one that has a body.
     errors: &'static [u16],
@@ -178,7 +181,7 @@ impl TaskOperation {
             .description(Some(self.description).filter(|description| !description.is_empty()))
             .parameter(inputs::user())
             .parameters(Some(self.parameters))
-            .request_body(self.body)
+            .request_body(self.body.map(Body::describe))
             .responses(responses.build())
             .security(SecurityRequirement::new(TOKEN, [""; 0]))
             .build()

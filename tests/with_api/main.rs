@@ -12,7 +12,8 @@ async fn main() -> Result<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
     let program = arguments.next().context("usage: with-api COMMAND [ARGUMENT]…")?;
     let app = App::local().await.context("TASK_API_URL names an API already")?;
-    let user = app.user("peer");
+    // Whom the examples of the documents speak of.
+    let user = app.user_with_id("alice");
     let mut command = Command::new(program);
     command
         .args(arguments)

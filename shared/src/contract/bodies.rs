@@ -105,6 +105,7 @@ pub struct Pagination {
 /// A refusal in the envelope contract.
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = EnvelopeFailure))]
 pub struct Failure {
     #[cfg_attr(feature = "openapi", schema(schema_with = openapi::null))]
     data: (),

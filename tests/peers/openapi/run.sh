@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# openapi.json and /docs against software that nobody here wrote: a linter, Schemathesis, a generated TypeScript client
-# and Chromium, beside an API of their own. Where TASK_API_URL, TASK_API_USER and TASK_API_TOKEN are set, against that
+# openapi.json, /docs and the examples against software that nobody here wrote: a linter, Schemathesis, a generated
+# TypeScript client, Chromium, curl and Node, beside an API of their own. Where TASK_API_URL, TASK_API_USER and TASK_API_TOKEN are set, against that
 # one. A screenshot of /docs is left in target/peers/openapi.
 set -uo pipefail
 cd "$(dirname "$0")"
@@ -52,6 +52,8 @@ client() {
 }
 
 check "Redocly's linter" lint
+# First, as they begin with a user who has no task.
+check "examples" node examples.mjs
 check "typed client" client
 check "Chromium at /docs" env SCREENSHOT="$work/docs.png" node browser.mjs
 check "Schemathesis" "$work/venv/bin/python" fuzz.py
