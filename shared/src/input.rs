@@ -22,7 +22,7 @@ pub const MAX_BODY_LEN: usize = 256 * 1024;
 pub const MAX_USER_ID_CHARS: usize = 255;
 
 /// An idempotency key has at least one and at most so many characters.
-const MAX_IDEMPOTENCY_KEY_LEN: usize = 255;
+pub const MAX_IDEMPOTENCY_KEY_LEN: usize = 255;
 
 /// What a request is read into.
 pub trait Input: Sized {
