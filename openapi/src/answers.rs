@@ -143,7 +143,7 @@ fn meaning(status: StatusCode) -> &'static str {
 
 /// The header fields of answers.
 pub fn headers() -> Vec<(&'static str, Header)> {
-    let token = || integer(1..=3600).format(None).build();
+    let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).build();
     vec![
         ("Cache-Control", header(string(), true, "How long the answer may be kept.")),
         ("ETag", header(string(), true, "Changes with the body; for `If-None-Match`.")),
@@ -156,7 +156,7 @@ pub fn headers() -> Vec<(&'static str, Header)> {
             header(string(), false, "There where tasks follow: `<…?after=…>; rel=\"next\"` (RFC 8288)."),
         ),
         ("Location", header(string(), true, "The path of the task.")),
-        ("Retry-After", header(token(), true, "Seconds after which to try again.")),
+        ("Retry-After", header(seconds, true, "Seconds after which to try again.")),
         ("WWW-Authenticate", header(string(), true, "`Bearer` (RFC 6750).")),
         ("X-Request-Id", header(string(), true, "The id by which the log knows the request.")),
         ("X-Total-Count", {

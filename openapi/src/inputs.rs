@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use shared::{
     Contract::{self, Envelope, Plain},
     ENVELOPE_LIMIT, ENVELOPE_LIMIT_DEFAULT, OFFSET, TASK_NUMBER,
-    input::MAX_BODY_LEN,
+    input::{MAX_BODY_LEN, YEARS},
     openapi::{description, idempotency_key, integer, null, title, user_id},
 };
 use utoipa::openapi::{
@@ -65,8 +65,8 @@ pub fn idempotency() -> Parameter {
     parameter("Idempotency-Key", ParameterIn::Header, idempotency_key())
         .required(Required::False)
         .description(Some(
-            "Makes the task once, however often the request is sent: 1–255 visible ASCII characters, made up for \
-             this task. A key is free again once its task is deleted.",
+            "Makes the task once, however often the request is sent. Visible ASCII characters, made up for this \
+             task. A key is free again once its task is deleted.",
         ))
         .example(Some(json!("9f2c6a1e-buy-milk")))
         .build()
@@ -210,10 +210,12 @@ fn due_date() -> RefOr<Schema> {
         .item(format(KnownFormat::DateTime))
         .item(format(KnownFormat::Date))
         .item(null())
-        .description(Some(
-            "When it is due, of the years 1–9999. A date alone is midnight UTC. Other forms of ISO 8601 are taken \
-             too: without an offset (UTC), without seconds.",
-        ))
+        .description(Some(format!(
+            "When it is due, in the years {} to {} of UTC. A date alone is midnight UTC. Other forms of ISO 8601 are \
+             taken too: without an offset (UTC), without seconds.",
+            YEARS.start(),
+            YEARS.end()
+        )))
         .into()
 }
 
