@@ -1,14 +1,20 @@
 //! Where the database is and how to speak with it, from the URL that Neon (or a Python ancestor's `.env`) shows.
 
-use std::{borrow::Cow, fmt, path::Path, str::FromStr, sync::Arc};
+use std::{borrow::Cow, fmt, path::Path, str::FromStr, sync::Arc, time::Duration};
 
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, pem::PemObject},
 };
+use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Config, config::SslNegotiation};
 use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// Bound on reaching one address of the database's host, where the URL sets none (`connect_timeout`). A host of several
+/// addresses, such as Neon's, is then reached by the second where the first is dead. Packets that start a connection
+/// are sent again after a second.
+const ADDRESS_LIMIT: Duration = Duration::from_millis(1500);
 
 /// Where the database is and how to speak with it.
 #[derive(Clone)]
@@ -49,10 +55,18 @@ impl DatabaseConfig {
     /// # Errors
     /// As [`Config::connect`].
     pub async fn connect(&self) -> Result<Client, tokio_postgres::Error> {
-        let (client, connection) = self.postgres.connect(self.tls.clone()).await?;
-        // Its end shows in the client's next call.
-        tokio::spawn(connection);
+        let (client, _) = self.connect_driven().await?;
         Ok(client)
+    }
+
+    /// A connection, and the task that moves its bytes.
+    pub(super) async fn connect_driven(&self) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error> {
+        let (client, connection) = self.postgres.connect(self.tls.clone()).await?;
+        let driver = async {
+            // Its end shows in the client's next call.
+            connection.await.ok();
+        };
+        Ok((client, tokio::spawn(driver)))
     }
 }
 
@@ -87,9 +101,12 @@ fn parse_url(url: &str) -> Result<Config, String> {
     let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
     let parameters: Vec<_> = query.split('&').filter(|pair| !pair.is_empty()).filter_map(translate).collect();
     let config = Config::from_str(&format!("postgresql://{address}?{}", parameters.join("&")));
-    let config = config.map_err(|error| format!("can't be read: {}", super::causes(&error)))?;
+    let mut config = config.map_err(|error| format!("can't be read: {}", super::failure::causes(&error)))?;
     if config.get_hosts().is_empty() {
         return Err("names no host".into());
+    }
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(ADDRESS_LIMIT);
     }
     Ok(config)
 }
