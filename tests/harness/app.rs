@@ -64,12 +64,20 @@ pub struct Options {
     pub parameters: BTreeMap<String, String>,
     /// A port on 127.0.0.1 by which the functions reach the database instead of its own.
     pub database_port: Option<u16>,
+    /// Parameters of the functions' database URL, beginning with `?`.
+    pub database_parameters: String,
 }
 
 impl Options {
     /// The usual API with one environment variable more, or another.
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.environment.insert(name.into(), value.into());
+        self
+    }
+
+    /// The usual API, but with these parameters of the functions' database URL, beginning with `?`.
+    pub fn database_parameters(mut self, parameters: &str) -> Self {
+        self.database_parameters = parameters.into();
         self
     }
 
@@ -115,10 +123,10 @@ impl App {
         ground.cluster.create_database_from(&database, MIGRATED).await?;
         let database_url = ground.cluster.url(&database);
 
-        let functions_url = match options.database_port {
-            None => database_url.clone(),
-            Some(port) => database_url.replace(&format!(":{}/", ground.cluster.port()), &format!(":{port}/")),
-        };
+        let server_port = ground.cluster.port();
+        let port = options.database_port.unwrap_or(server_port);
+        let functions_url = database_url.replace(&format!(":{server_port}/"), &format!(":{port}/"));
+        let functions_url = functions_url + &options.database_parameters;
         let mut environment = BTreeMap::from([
             ("DATABASE_URL".to_owned(), functions_url),
             ("JWT_SECRET".to_owned(), SECRET.to_owned()),
@@ -232,6 +240,11 @@ pub async fn binary(function: &str) -> PathBuf {
 /// The port of the database server that the tests of a run share.
 pub async fn database_port() -> u16 {
     ground().await.expect("the ground is laid").cluster.port()
+}
+
+/// A connection to the server that the tests of a run share, as its superuser.
+pub async fn database_server() -> Client {
+    connect(&ground().await.expect("the ground is laid").cluster.url("postgres")).await
 }
 
 /// The URL of a new database with nothing in it.

@@ -6,8 +6,12 @@
 
 mod answer;
 mod app;
+mod proxy;
+mod tls;
 mod user;
 
 pub use answer::{Answer, Fault, Refusal, refusals};
-pub use app::{App, Local, Options, SECRET, binary, connect, database_port, empty_database};
+pub use app::{App, Local, Options, SECRET, binary, connect, database_port, database_server, empty_database};
+pub use proxy::{DELAY, Fault as NetworkFault, Moment, Proxy};
+pub use tls::{Authority, Certificate, serve_tls};
 pub use user::{Contract, Front, User, changes};

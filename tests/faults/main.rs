@@ -1,0 +1,7 @@
+//! When something fails between functions and database, or one of them does: nothing is lost, nothing doubled, no
+//! request hangs, and the next one succeeds.
+
+mod cases;
+mod lane;
+mod matrix;
+mod table;
