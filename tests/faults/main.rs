@@ -4,4 +4,5 @@
 mod cases;
 mod lane;
 mod matrix;
+mod panics;
 mod table;

@@ -66,6 +66,8 @@ pub struct Options {
     pub database_port: Option<u16>,
     /// Parameters of the functions' database URL, beginning with `?`.
     pub database_parameters: String,
+    /// Executables that take the place of functions' own, by the function's name.
+    pub binaries: BTreeMap<String, PathBuf>,
 }
 
 impl Options {
@@ -78,6 +80,12 @@ impl Options {
     /// The usual API, but with these parameters of the functions' database URL, beginning with `?`.
     pub fn database_parameters(mut self, parameters: &str) -> Self {
         self.database_parameters = parameters.into();
+        self
+    }
+
+    /// The usual API, but with another executable for a function.
+    pub fn binary(mut self, function: &str, executable: impl Into<PathBuf>) -> Self {
+        self.binaries.insert(function.into(), executable.into());
         self
     }
 
@@ -133,12 +141,14 @@ impl App {
             ("ENVIRONMENT".to_owned(), "test".to_owned()),
         ]);
         environment.extend(options.environment);
+        let mut binaries = ground.binaries.clone();
+        binaries.extend(options.binaries);
         let logs = Logs::default();
         let sink = Arc::clone(&logs);
         let template = binaries::workspace_root().join("template.yaml");
         let gateway = Gateway::start(GatewayOptions {
             template: Template::read(&template, &options.parameters)?,
-            binaries: ground.binaries.clone(),
+            binaries,
             environment,
             listener: TcpListener::bind("127.0.0.1:0").await?,
             logs: Arc::new(move |function: &str, line: &str| {
