@@ -78,7 +78,7 @@ impl Endpoint {
         }
     }
 
-    fn of(contract: Contract) -> &'static [Endpoint] {
+    pub fn of(contract: Contract) -> &'static [Endpoint] {
         use Endpoint::{Complete, Create, CreateOnce, Delete, Flip, Get, List, Patch, Ready, Update};
         match contract {
             Contract::Envelope => &[Ready, List, Get, Create, CreateOnce, Update, Patch, Complete, Delete],

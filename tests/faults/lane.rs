@@ -5,19 +5,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use reqwest::Method;
-use serde_json::{Value, json};
-use tests::{Answer, App, Contract, Front, Options, Proxy, database_port, refusals};
+use tests::{App, Front, Options, Proxy, database_port, refusals};
 use tokio::time::sleep;
 use tokio_postgres::Client;
 
-use crate::cases::{Case, Endpoint, Kind, Times};
+use crate::{
+    cases::{Case, Endpoint, Kind, Times},
+    requests::{Task, check_success, send, tasks},
+};
 
 /// What the README says that a request may take at most.
-const REQUEST_LIMIT: Duration = Duration::from_secs(8);
+pub const REQUEST_LIMIT: Duration = Duration::from_secs(8);
 
 /// What the README says that the first request to a new process may take on top of it.
-const START_LIMIT: Duration = Duration::from_secs(4);
+pub const START_LIMIT: Duration = Duration::from_secs(4);
 
 /// Notes every change that is committed, done twice or not.
 const CHANGES: &str = "
@@ -47,22 +48,6 @@ pub struct Lane {
     number: usize,
 }
 
-/// A task, by both its ids.
-struct Task {
-    id: String,
-    number: String,
-    title: String,
-}
-
-impl Task {
-    fn id(&self, contract: Contract) -> &str {
-        match contract {
-            Contract::Envelope => &self.id,
-            Contract::Plain => &self.number,
-        }
-    }
-}
-
 impl Lane {
     pub async fn start(tls: Option<&str>) -> Option<Self> {
         let proxy = Proxy::start(database_port().await).await;
@@ -84,12 +69,12 @@ impl Lane {
         self.number += 1;
         let user = self.app.user_with_id(format!("user{}", self.number));
         let front = user.at(case.contract);
-        let [warm_up, task, bystander] = self.tasks(&user.id).await;
+        let [warm_up, task, bystander] = tasks(&self.database, &user.id).await;
         let function = self.app.hands_on().gateway().function(case.endpoint.function());
         let function = function.expect("a function of the template");
 
         if case.warm {
-            let answer = self.send(&front, case.endpoint, &warm_up, "warm-up").await;
+            let answer = send(&self.app, &front, case.endpoint, &warm_up, "warm-up").await;
             check_success(case.endpoint, &front, &answer, &warm_up, "warm-up")?;
             if case.while_connecting() {
                 self.proxy.hang_up().await;
@@ -108,7 +93,7 @@ impl Lane {
         self.proxy.arm(case.fault, case.moment, times);
 
         let started = Instant::now();
-        let answer = self.send(&front, case.endpoint, &task, "asked for").await;
+        let answer = send(&self.app, &front, case.endpoint, &task, "asked for").await;
         let elapsed = started.elapsed();
         let not_happened = self.proxy.disarm();
         if not_happened == times {
@@ -134,7 +119,7 @@ impl Lane {
         };
 
         // At once, and by the same process.
-        let next = self.send(&front, case.endpoint, &bystander, "next").await;
+        let next = send(&self.app, &front, case.endpoint, &bystander, "next").await;
         check_success(case.endpoint, &front, &next, &bystander, "next")
             .map_err(|error| format!("the next request: {error}"))?;
         if function.starts() != starts {
@@ -147,7 +132,7 @@ impl Lane {
             return Err("a success that is not true".into());
         }
         if case.endpoint == Endpoint::CreateOnce && !success {
-            let again = self.send(&front, case.endpoint, &task, "asked for").await;
+            let again = send(&self.app, &front, case.endpoint, &task, "asked for").await;
             check_success(case.endpoint, &front, &again, &task, "asked for")?;
             if (again.header("idempotency-replayed") == "true") != done {
                 return Err("Idempotency-Replayed is wrong".into());
@@ -160,39 +145,6 @@ impl Lane {
             return Err(format!("{} {}\n{}", answer.status, answer.text, lines.join("\n")));
         }
         Ok(Outcome { success, done, elapsed })
-    }
-
-    /// Three tasks of a new user.
-    async fn tasks(&self, user_id: &str) -> [Task; 3] {
-        let insert = "with new as (insert into users (id) values ($1) returning id)
-                      insert into tasks (id, user_id, title)
-                      select gen_random_uuid(), new.id, title
-                      from new, unnest(array['warm-up task', 'task', 'bystander']) title
-                      returning id::text, number::text, title";
-        let rows = self.database.query(insert, &[&user_id]).await.expect("a new user");
-        let tasks: Vec<_> =
-            rows.iter().map(|row| Task { id: row.get(0), number: row.get(1), title: row.get(2) }).collect();
-        tasks.try_into().unwrap_or_else(|_| panic!("three tasks were inserted"))
-    }
-
-    /// Sends what an endpoint is for. `tag` becomes the task's title.
-    async fn send(&self, front: &Front<'_>, endpoint: Endpoint, task: &Task, tag: &str) -> Answer {
-        let id = task.id(front.contract);
-        match endpoint {
-            Endpoint::Ready => Answer::to(self.app.request(Method::GET, "/health/ready")).await,
-            Endpoint::List => front.list("").await,
-            Endpoint::Get => front.get(id).await,
-            Endpoint::Create => front.create(json!({ "title": tag })).await,
-            Endpoint::CreateOnce => {
-                let request =
-                    front.request(Method::POST, "").header("idempotency-key", tag.replace(' ', "-"));
-                Answer::to(request.json(&json!({ "title": tag }))).await
-            }
-            Endpoint::Update => front.put(id, json!({ "title": tag })).await,
-            Endpoint::Patch => front.patch(id, json!({ "title": tag })).await,
-            Endpoint::Complete | Endpoint::Flip => front.complete(id, true).await,
-            Endpoint::Delete => front.delete(id).await,
-        }
     }
 
     /// Waits until no session is at work any more, and with that for what the functions have given up on.
@@ -253,42 +205,4 @@ impl Lane {
             }
         }
     }
-}
-
-/// Holds a success against what was asked for.
-fn check_success(
-    endpoint: Endpoint,
-    front: &Front<'_>,
-    answer: &Answer,
-    task: &Task,
-    tag: &str,
-) -> Result<(), String> {
-    let status = match endpoint {
-        Endpoint::Create | Endpoint::CreateOnce => 201,
-        Endpoint::Delete => 204,
-        _ => 200,
-    };
-    if answer.status != status {
-        return Err(format!("{} {}", answer.status, answer.text));
-    }
-    let right = match endpoint {
-        Endpoint::Ready => answer.json()["status"] == "ready",
-        Endpoint::List => {
-            let tasks = front.tasks(answer);
-            tasks.len() == 3 && tasks.iter().any(|shown| front.id(shown) == task.id(front.contract))
-        }
-        Endpoint::Get => shows(front, answer, Some(task), &task.title, false),
-        Endpoint::Create | Endpoint::CreateOnce => shows(front, answer, None, tag, false),
-        Endpoint::Update | Endpoint::Patch => shows(front, answer, Some(task), tag, false),
-        Endpoint::Complete | Endpoint::Flip => shows(front, answer, Some(task), &task.title, true),
-        Endpoint::Delete => answer.text.is_empty(),
-    };
-    if right { Ok(()) } else { Err(format!("a wrong answer: {}", answer.text)) }
-}
-
-fn shows(front: &Front<'_>, answer: &Answer, task: Option<&Task>, title: &str, completed: bool) -> bool {
-    let shown: Value = front.task(answer);
-    shown["title"] == title
-        && shown["completed"] == completed
-        && task.is_none_or(|task| front.id(&shown) == task.id(front.contract))
 }

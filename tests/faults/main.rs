@@ -5,4 +5,6 @@ mod cases;
 mod lane;
 mod matrix;
 mod panics;
+mod requests;
+mod server;
 mod table;

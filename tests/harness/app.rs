@@ -66,6 +66,8 @@ pub struct Options {
     pub database_port: Option<u16>,
     /// Parameters of the functions' database URL, beginning with `?`.
     pub database_parameters: String,
+    /// The most processes of each function that run at once; 4 where it is not set.
+    pub max_instances: Option<usize>,
     /// Executables that take the place of functions' own, by the function's name.
     pub binaries: BTreeMap<String, PathBuf>,
 }
@@ -154,7 +156,7 @@ impl App {
             logs: Arc::new(move |function: &str, line: &str| {
                 sink.lock().expect("no test panics here").push((function.to_owned(), line.to_owned()));
             }),
-            max_instances: 4,
+            max_instances: options.max_instances.unwrap_or(4),
         })?;
         let url = gateway.url();
         let local = Local { gateway: Some(gateway), database_url, database, logs };

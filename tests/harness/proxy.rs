@@ -81,8 +81,10 @@ struct State {
     armed: Mutex<Option<Armed>>,
     /// A message of the server's that takes the place of its answers to a transaction.
     reply: Mutex<Option<Vec<u8>>>,
-    /// Counts up when all connections are to be closed.
+    /// Says when all connections are to be closed.
     hang_up: watch::Sender<()>,
+    /// Says when all connections are to be forgotten.
+    forget: watch::Sender<()>,
     /// Connections that are there.
     connections: AtomicUsize,
     round_trips: AtomicUsize,
@@ -103,6 +105,7 @@ impl Proxy {
             armed: Mutex::default(),
             reply: Mutex::default(),
             hang_up: watch::Sender::default(),
+            forget: watch::Sender::default(),
             connections: AtomicUsize::new(0),
             round_trips: AtomicUsize::new(0),
         });
@@ -110,11 +113,12 @@ impl Proxy {
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let (state, mut hang_up) = (Arc::clone(&shared), shared.hang_up.subscribe());
+                let mut forget = shared.forget.subscribe();
                 state.connections.fetch_add(1, Ordering::SeqCst);
                 tokio::spawn(async move {
                     tokio::select! {
                         // A connection that fails is what this is for.
-                        _ = connection(client, server_port, &state) => {}
+                        _ = connection(client, server_port, &state, &mut forget) => {}
                         _ = hang_up.changed() => {}
                     }
                     state.connections.fetch_sub(1, Ordering::SeqCst);
@@ -155,6 +159,12 @@ impl Proxy {
         }
         // A busy kernel takes its time to tell the other ends.
         sleep(SILENCE).await;
+    }
+
+    /// Lets nothing through any more on the connections that there are, and tells nobody, as a router does that has
+    /// forgotten them.
+    pub fn forget(&self) {
+        self.state.forget.send_replace(());
     }
 
     /// How often, in all, the client has spoken after the server has.
@@ -257,7 +267,12 @@ impl Talk {
     }
 }
 
-async fn connection(client: TcpStream, server_port: u16, state: &State) -> io::Result<()> {
+async fn connection(
+    client: TcpStream,
+    server_port: u16,
+    state: &State,
+    forget: &mut watch::Receiver<()>,
+) -> io::Result<()> {
     client.set_nodelay(true)?;
     let server = TcpStream::connect(("127.0.0.1", server_port)).await?;
     server.set_nodelay(true)?;
@@ -271,6 +286,11 @@ async fn connection(client: TcpStream, server_port: u16, state: &State) -> io::R
     let (mut from_client, mut from_server) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
     loop {
         let goes_on = tokio::select! {
+            _ = forget.changed() => {
+                ends.server.shutdown().await?;
+                drain(&mut ends.client).await;
+                return Ok(());
+            }
             read = ends.client.read(&mut from_client) => {
                 let bytes = &from_client[..read?];
                 if bytes.is_empty() {
