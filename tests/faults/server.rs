@@ -1,6 +1,7 @@
 //! When the database server itself fails, or a function's process sleeps through something.
 
 use std::{
+    collections::BTreeMap,
     process::Command,
     time::{Duration, Instant},
 };
@@ -35,11 +36,22 @@ fn everything() -> impl Iterator<Item = (Contract, Endpoint)> {
         .flat_map(|contract| Endpoint::of(contract).iter().map(move |endpoint| (contract, *endpoint)))
 }
 
+/// One endpoint of each function, a flip or a deletion where there is one: what must not be sent twice.
+fn one_for_each_function() -> Vec<(Contract, Endpoint)> {
+    let last: BTreeMap<_, _> = everything().map(|request| (request.1.function(), request)).collect();
+    last.into_values().collect()
+}
+
 /// Ends every other session of a database.
 async fn end_sessions(database: &Client) {
     let end = "select pg_terminate_backend(pid) from pg_stat_activity
                where datname = current_database() and pid <> pg_backend_pid()";
     database.execute(end, &[]).await.expect("superusers may");
+}
+
+/// The statement that has every new session of the database begin with a setting.
+fn set_for_database(setting: &str) -> String {
+    format!("do $$ begin execute format('alter database %I set {setting}', current_database()); end $$")
 }
 
 /// How many processes the functions have started in all.
@@ -76,13 +88,7 @@ async fn a_function_that_slept_through_the_end_of_its_session_succeeds_when_it_w
     let Some(app) = App::local().await else { return };
     let database = app.hands_on().database().await;
     // The server itself ends sessions that are idle for so long.
-    database
-        .batch_execute(
-            "do $$ begin execute format(
-        'alter database %I set idle_session_timeout = 300', current_database()); end $$",
-        )
-        .await
-        .expect("set");
+    database.batch_execute(&set_for_database("idle_session_timeout = 300")).await.expect("set");
     let (app, database) = (&app, &database);
     all_succeed(app, database, "before").await;
     let processes = starts(app);
@@ -93,24 +99,7 @@ async fn a_function_that_slept_through_the_end_of_its_session_succeeds_when_it_w
     assert_eq!(database.query_one(sessions, &[]).await.expect("up").get::<_, i64>(0), 0, "all have ended");
 
     // What wakes the process is the request: it and the end of the session are there at the same moment.
-    let mut waking = Vec::new();
-    // A process handles one event at a time.
-    let contracts = [Contract::Envelope, Contract::Plain];
-    for contract in contracts {
-        let of_contract = everything().filter(|(other, endpoint)| {
-            *other == contract && (contract == Contract::Envelope || endpoint.kind() == Kind::Once)
-        });
-        let mut functions = std::collections::BTreeSet::new();
-        for (contract, endpoint) in of_contract {
-            if functions.insert(endpoint.function()) && contract == Contract::Envelope
-                || endpoint == Endpoint::Flip
-            {
-                waking.push((contract, endpoint));
-            }
-        }
-    }
-    // The flip takes the place of setting completion: they are the same function.
-    waking.retain(|(_, endpoint)| *endpoint != Endpoint::Complete);
+    let waking = one_for_each_function();
     let requests = waking.iter().map(async |&(contract, endpoint)| {
         let user = app.user("asleep");
         let front = user.at(contract);
@@ -138,11 +127,7 @@ async fn a_connection_that_was_forgotten_on_the_way_is_replaced_after_half_a_min
     let processes = starts(app);
     proxy.forget();
     sleep(Duration::from_secs(32)).await;
-    // One request to each process.
-    let mut functions = std::collections::BTreeSet::new();
-    let requests = everything().filter(|(_, endpoint)| functions.insert(endpoint.function()));
-    let requests: Vec<_> = requests.collect();
-    join_all(requests.iter().map(async |&(contract, endpoint)| {
+    join_all(one_for_each_function().iter().map(async |&(contract, endpoint)| {
         let user = app.user("after");
         let front = user.at(contract);
         let [task, ..] = tasks(database, &user.id).await;
@@ -221,13 +206,7 @@ async fn a_database_that_takes_no_writes_still_answers_reads() {
     let Some(app) = App::local().await else { return };
     let database = app.hands_on().database().await;
     all_succeed(&app, &database, "before").await;
-    let set = |value: &str| {
-        format!(
-            "do $$ begin execute format('alter database %I set default_transaction_read_only = {value}',
-                                        current_database()); end $$"
-        )
-    };
-    database.batch_execute(&set("on")).await.expect("set");
+    database.batch_execute(&set_for_database("default_transaction_read_only = on")).await.expect("set");
     end_sessions(&database).await;
     sleep(Duration::from_millis(200)).await;
     for (contract, endpoint) in everything() {
@@ -243,7 +222,7 @@ async fn a_database_that_takes_no_writes_still_answers_reads() {
         }
     }
     // This session began before, and is still let to write.
-    database.batch_execute(&set("off")).await.expect("set");
+    database.batch_execute(&set_for_database("default_transaction_read_only = off")).await.expect("set");
     // The functions' sessions were told to write nothing, and are given up for that.
     let processes = starts(&app);
     all_succeed(&app, &database, "after").await;

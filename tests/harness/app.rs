@@ -20,7 +20,7 @@ use tokio::{net::TcpListener, runtime::Handle, sync::OnceCell, task::block_in_pl
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-use crate::{Answer, User};
+use crate::{Answer, User, pooler::Pooler};
 
 /// Signs the tokens of every local [`App`].
 pub const SECRET: &str = "a secret of the tests that has 32 bytes or more";
@@ -31,7 +31,11 @@ const MIGRATED: &str = "migrated";
 /// What all tests of a run share.
 struct Ground {
     cluster: Cluster,
+    /// Where functions reach the cluster: past PgBouncer if there is one.
+    port: u16,
     binaries: BTreeMap<String, PathBuf>,
+    /// Lives as long as the run.
+    _pooler: Option<Pooler>,
 }
 
 /// The API, for one test. Tests that start one need tokio's multi-thread runtime, for it ends on drop.
@@ -134,7 +138,7 @@ impl App {
         let database_url = ground.cluster.url(&database);
 
         let server_port = ground.cluster.port();
-        let port = options.database_port.unwrap_or(server_port);
+        let port = options.database_port.unwrap_or(ground.port);
         let functions_url = database_url.replace(&format!(":{server_port}/"), &format!(":{port}/"));
         let functions_url = functions_url + &options.database_parameters;
         let mut environment = BTreeMap::from([
@@ -249,9 +253,9 @@ pub async fn binary(function: &str) -> PathBuf {
     ground().await.expect("the ground is laid").binaries[function].clone()
 }
 
-/// The port of the database server that the tests of a run share.
+/// The port by which functions reach the database server that the tests of a run share.
 pub async fn database_port() -> u16 {
-    ground().await.expect("the ground is laid").cluster.port()
+    ground().await.expect("the ground is laid").port
 }
 
 /// A connection to the server that the tests of a run share, as its superuser.
@@ -278,7 +282,9 @@ async fn ground() -> Result<&'static Ground> {
             let cluster = Cluster::temporary().await?;
             cluster.create_database(MIGRATED).await?;
             migrate(&binaries, &cluster.url(MIGRATED))?;
-            Ok(Ground { cluster, binaries })
+            let pooler = Pooler::start(&cluster).await?;
+            let port = pooler.as_ref().map_or(cluster.port(), |pooler| pooler.port);
+            Ok(Ground { cluster, port, binaries, _pooler: pooler })
         })
         .await
 }

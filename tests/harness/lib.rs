@@ -6,6 +6,7 @@
 
 mod answer;
 mod app;
+mod pooler;
 mod proxy;
 mod tls;
 mod user;

@@ -8,10 +8,7 @@ use std::{
 
 use chrono::Utc;
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
-use tokio::{
-    task::{JoinHandle, yield_now},
-    time::timeout,
-};
+use tokio::{task::JoinHandle, time::timeout};
 use tokio_postgres::Client;
 use tracing::info;
 
@@ -59,10 +56,7 @@ impl managed::Manager for Manager {
     }
 
     async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<Self::Error> {
-        // What came while the process was frozen, a farewell perhaps, is read by the driver: the first time, the
-        // runtime learns that there is something to be read; the second, the driver has had its turn.
-        yield_now().await;
-        yield_now().await;
+        // A farewell that came while the process was frozen has been read by now: it was there before the request.
         if connection.client.is_closed() {
             info!("connection was closed, taking another");
             return Err(RecycleError::message("closed"));
