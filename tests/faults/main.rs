@@ -3,8 +3,10 @@
 
 mod cases;
 mod lane;
+mod load;
 mod matrix;
 mod panics;
 mod requests;
 mod server;
 mod table;
+mod tls;

@@ -14,5 +14,5 @@ mod user;
 pub use answer::{Answer, Fault, Refusal, refusals};
 pub use app::{App, Local, Options, SECRET, binary, connect, database_port, database_server, empty_database};
 pub use proxy::{DELAY, Fault as NetworkFault, Moment, Proxy};
-pub use tls::{Authority, Certificate, serve_tls};
+pub use tls::{Authority, Certificate, TlsFront, serve_tls};
 pub use user::{Contract, Front, User, changes};

@@ -4,9 +4,10 @@
 //! how the bytes are framed, which TLS and PostgreSQL's protocol do alike (a type, a length).
 
 use std::{
+    collections::BTreeSet,
     io,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -85,8 +86,8 @@ struct State {
     hang_up: watch::Sender<()>,
     /// Says when all connections are to be forgotten.
     forget: watch::Sender<()>,
-    /// Connections that are there.
-    connections: AtomicUsize,
+    /// The numbers of the connections that are there.
+    connections: Mutex<BTreeSet<usize>>,
     round_trips: AtomicUsize,
 }
 
@@ -106,22 +107,24 @@ impl Proxy {
             reply: Mutex::default(),
             hang_up: watch::Sender::default(),
             forget: watch::Sender::default(),
-            connections: AtomicUsize::new(0),
+            connections: Mutex::default(),
             round_trips: AtomicUsize::new(0),
         });
         let shared = Arc::clone(&state);
         tokio::spawn(async move {
+            let mut number = 0;
             while let Ok((client, _)) = listener.accept().await {
                 let (state, mut hang_up) = (Arc::clone(&shared), shared.hang_up.subscribe());
                 let mut forget = shared.forget.subscribe();
-                state.connections.fetch_add(1, Ordering::SeqCst);
+                number += 1;
+                state.connections().insert(number);
                 tokio::spawn(async move {
                     tokio::select! {
                         // A connection that fails is what this is for.
                         _ = connection(client, server_port, &state, &mut forget) => {}
                         _ = hang_up.changed() => {}
                     }
-                    state.connections.fetch_sub(1, Ordering::SeqCst);
+                    state.connections().remove(&number);
                 });
             }
         });
@@ -153,8 +156,9 @@ impl Proxy {
 
     /// Closes every connection, as a server does that goes away.
     pub async fn hang_up(&self) {
+        let connections = self.state.connections().clone();
         self.state.hang_up.send_replace(());
-        while self.state.connections.load(Ordering::SeqCst) > 0 {
+        while !self.state.connections().is_disjoint(&connections) {
             sleep(Duration::from_millis(1)).await;
         }
         // A busy kernel takes its time to tell the other ends.
@@ -174,12 +178,16 @@ impl Proxy {
 }
 
 impl State {
-    fn armed(&self) -> std::sync::MutexGuard<'_, Option<Armed>> {
+    fn armed(&self) -> MutexGuard<'_, Option<Armed>> {
         self.armed.lock().expect("no test panics here")
     }
 
-    fn reply(&self) -> std::sync::MutexGuard<'_, Option<Vec<u8>>> {
+    fn reply(&self) -> MutexGuard<'_, Option<Vec<u8>>> {
         self.reply.lock().expect("no test panics here")
+    }
+
+    fn connections(&self) -> MutexGuard<'_, BTreeSet<usize>> {
+        self.connections.lock().expect("no test panics here")
     }
 
     /// The fault that is to happen at this moment.
