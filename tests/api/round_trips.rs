@@ -1,77 +1,17 @@
 //! Database round trips, counted on the wire: a warm request makes exactly one, whichever endpoint it is for.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
-};
-
 use reqwest::Method;
 use serde_json::json;
-use tests::{Answer, App, Contract, Front, Options, database_port};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{
-        TcpListener, TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-    },
-};
-
-/// Stands between functions and database, and counts how often the talk turns from server to client.
-struct Wiretap {
-    port: u16,
-    round_trips: Arc<AtomicUsize>,
-}
-
-impl Wiretap {
-    async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let port = listener.local_addr().expect("bound").port();
-        let round_trips = Arc::new(AtomicUsize::new(0));
-        let (count, server_port) = (Arc::clone(&round_trips), database_port().await);
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let server = TcpStream::connect(("127.0.0.1", server_port)).await.expect("the database");
-                let ((from_client, to_client), (from_server, to_server)) =
-                    (client.into_split(), server.into_split());
-                let servers_turn = Arc::new(AtomicBool::new(false));
-                let (count, turn) = (Arc::clone(&count), Arc::clone(&servers_turn));
-                // The client speaking after the server has: a round trip begins.
-                tokio::spawn(pass_on(from_client, to_server, move || {
-                    if !turn.swap(true, Ordering::SeqCst) {
-                        count.fetch_add(1, Ordering::SeqCst);
-                    }
-                }));
-                tokio::spawn(pass_on(from_server, to_client, move || {
-                    servers_turn.store(false, Ordering::SeqCst);
-                }));
-            }
-        });
-        Self { port, round_trips }
-    }
-
-    fn count(&self) -> usize {
-        self.round_trips.load(Ordering::SeqCst)
-    }
-}
-
-async fn pass_on(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, spoken: impl Fn()) {
-    let mut buffer = vec![0; 64 * 1024];
-    while let Ok(read @ 1..) = from.read(&mut buffer).await {
-        spoken();
-        if to.write_all(&buffer[..read]).await.is_err() {
-            break;
-        }
-    }
-}
+use tests::{Answer, App, Contract, Front, Options, Proxy, database_port};
 
 /// Every endpoint once, the deletion last.
-async fn every_endpoint(front: &Front<'_>, wiretap: &Wiretap) -> Vec<(&'static str, usize)> {
+async fn every_endpoint(front: &Front<'_>, proxy: &Proxy) -> Vec<(&'static str, usize)> {
     let mut counts = Vec::new();
-    let mut before = wiretap.count();
+    let mut before = proxy.round_trips();
     let mut note = |endpoint, answer: Answer, status| {
         let answer = answer.expect_status(status);
-        counts.push((endpoint, wiretap.count() - before));
-        before = wiretap.count();
+        counts.push((endpoint, proxy.round_trips() - before));
+        before = proxy.round_trips();
         answer
     };
     let created = note("create", front.create(json!({ "title": "One" })).await, 201);
@@ -94,14 +34,14 @@ async fn every_endpoint(front: &Front<'_>, wiretap: &Wiretap) -> Vec<(&'static s
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_warm_request_makes_exactly_one() {
-    let wiretap = Wiretap::start().await;
-    let Some(app) = App::local_with(Options::default().through(wiretap.port)).await else { return };
+    let proxy = Proxy::start(database_port().await).await;
+    let Some(app) = App::local_with(Options::default().through(proxy.port)).await else { return };
     let alice = app.user("alice");
     for contract in Contract::BOTH {
-        every_endpoint(&alice.at(contract), &wiretap).await;
+        every_endpoint(&alice.at(contract), &proxy).await;
     }
     for contract in Contract::BOTH {
-        for (endpoint, round_trips) in every_endpoint(&alice.at(contract), &wiretap).await {
+        for (endpoint, round_trips) in every_endpoint(&alice.at(contract), &proxy).await {
             assert_eq!(round_trips, 1, "{contract:?} {endpoint}");
         }
     }
@@ -109,12 +49,12 @@ async fn a_warm_request_makes_exactly_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_request_and_a_health_check_make_none() {
-    let wiretap = Wiretap::start().await;
-    let Some(app) = App::local_with(Options::default().through(wiretap.port)).await else { return };
+    let proxy = Proxy::start(database_port().await).await;
+    let Some(app) = App::local_with(Options::default().through(proxy.port)).await else { return };
     let alice = app.user("alice");
-    every_endpoint(&alice.envelope(), &wiretap).await;
+    every_endpoint(&alice.envelope(), &proxy).await;
 
-    let before = wiretap.count();
+    let before = proxy.round_trips();
     Answer::to(app.request(Method::GET, "/health")).await.expect_status(200);
     Answer::to(app.request(Method::GET, &format!("/api/{}/tasks", alice.id))).await.expect_status(401);
     let foreign = app.request(Method::GET, "/api/bob/tasks").bearer_auth(&alice.token);
@@ -122,5 +62,5 @@ async fn a_refused_request_and_a_health_check_make_none() {
     alice.envelope().list("?limit=0").await.expect_status(422);
     alice.envelope().create(json!({ "title": "" })).await.expect_status(422);
     alice.envelope().get("no-uuid").await.expect_status(422);
-    assert_eq!(wiretap.count(), before);
+    assert_eq!(proxy.round_trips(), before);
 }

@@ -2,8 +2,12 @@
 //!
 //! The real binaries run here against a database that was tampered with, so that one wall after the other is down.
 
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
 use serde_json::json;
-use tests::{App, Contract, User};
+use tests::{App, Contract, Options, User};
+use tokio::time::sleep;
 use tokio_postgres::Client;
 
 /// Makes `=` between texts true for whatever a session parses from now on, and with it every filter by user. The
@@ -51,11 +55,53 @@ async fn tampered_with(statements: &[&str]) -> Option<usize> {
     for user in [&alice, &bob] {
         user.envelope().new_task("First").await;
     }
+    tamper(&app, statements).await;
+    Some(reach(&alice, &bob).await)
+}
+
+async fn tamper(app: &App, statements: &[&str]) {
     let database = app.hands_on().database().await;
     for statement in statements {
         database.batch_execute(statement).await.expect("tampering works");
     }
-    Some(reach(&alice, &bob).await)
+    // A session that is there already goes on with the settings that it began with.
+    let end = "select pg_terminate_backend(pid) from pg_stat_activity
+               where datname = current_database() and pid <> pg_backend_pid()";
+    database.execute(end, &[]).await.expect("superusers may");
+    sleep(Duration::from_millis(200)).await;
+}
+
+/// With the filter down, nothing but the settings of a transaction stands between users: one that outlived its
+/// transaction, or met another's, would show. Over PgBouncer they share four sessions.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_users_over_few_sessions_never_see_anothers_setting() {
+    const USERS: usize = 24;
+    let options = Options { max_instances: Some(USERS / 2), ..Options::default() };
+    let Some(app) = App::local_with(options).await else { return };
+    tamper(&app, &[TAKE_FILTER_DOWN]).await;
+    let users: Vec<_> = (0..USERS).map(|number| app.user(&format!("user{number}"))).collect();
+    let end = Instant::now() + Duration::from_secs(5);
+    let lists = join_all(users.iter().enumerate().map(async |(number, user)| {
+        let front = user.at(Contract::BOTH[number % 2]);
+        let mut made = 0;
+        let mut lists = 0;
+        while Instant::now() < end {
+            if lists % 8 == 0 {
+                front.new_task(&format!("task {made} of {}", user.id)).await;
+                made += 1;
+            }
+            let tasks = front.tasks(&front.list("").await.expect_status(200));
+            assert_eq!(tasks.len(), made.min(if number % 2 == 0 { 10 } else { 1000 }));
+            for task in tasks {
+                assert_eq!(task["user_id"], user.id.as_str());
+                assert!(task["title"].as_str().is_some_and(|title| title.ends_with(&user.id)), "{task}");
+            }
+            lists += 1;
+        }
+        lists
+    }))
+    .await;
+    println!("{} lists of {USERS} users, none with another's task", lists.iter().sum::<usize>());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,7 +20,7 @@ use tokio::{net::TcpListener, runtime::Handle, sync::OnceCell, task::block_in_pl
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-use crate::{Answer, User};
+use crate::{Answer, User, pooler::Pooler};
 
 /// Signs the tokens of every local [`App`].
 pub const SECRET: &str = "a secret of the tests that has 32 bytes or more";
@@ -31,7 +31,11 @@ const MIGRATED: &str = "migrated";
 /// What all tests of a run share.
 struct Ground {
     cluster: Cluster,
+    /// Where functions reach the cluster: past PgBouncer if there is one.
+    port: u16,
     binaries: BTreeMap<String, PathBuf>,
+    /// Lives as long as the run.
+    _pooler: Option<Pooler>,
 }
 
 /// The API, for one test. Tests that start one need tokio's multi-thread runtime, for it ends on drop.
@@ -64,12 +68,30 @@ pub struct Options {
     pub parameters: BTreeMap<String, String>,
     /// A port on 127.0.0.1 by which the functions reach the database instead of its own.
     pub database_port: Option<u16>,
+    /// Parameters of the functions' database URL, beginning with `?`.
+    pub database_parameters: String,
+    /// The most processes of each function that run at once; 4 where it is not set.
+    pub max_instances: Option<usize>,
+    /// Executables that take the place of functions' own, by the function's name.
+    pub binaries: BTreeMap<String, PathBuf>,
 }
 
 impl Options {
     /// The usual API with one environment variable more, or another.
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.environment.insert(name.into(), value.into());
+        self
+    }
+
+    /// The usual API, but with these parameters of the functions' database URL, beginning with `?`.
+    pub fn database_parameters(mut self, parameters: &str) -> Self {
+        self.database_parameters = parameters.into();
+        self
+    }
+
+    /// The usual API, but with another executable for a function.
+    pub fn binary(mut self, function: &str, executable: impl Into<PathBuf>) -> Self {
+        self.binaries.insert(function.into(), executable.into());
         self
     }
 
@@ -115,28 +137,30 @@ impl App {
         ground.cluster.create_database_from(&database, MIGRATED).await?;
         let database_url = ground.cluster.url(&database);
 
-        let functions_url = match options.database_port {
-            None => database_url.clone(),
-            Some(port) => database_url.replace(&format!(":{}/", ground.cluster.port()), &format!(":{port}/")),
-        };
+        let server_port = ground.cluster.port();
+        let port = options.database_port.unwrap_or(ground.port);
+        let functions_url = database_url.replace(&format!(":{server_port}/"), &format!(":{port}/"));
+        let functions_url = functions_url + &options.database_parameters;
         let mut environment = BTreeMap::from([
             ("DATABASE_URL".to_owned(), functions_url),
             ("JWT_SECRET".to_owned(), SECRET.to_owned()),
             ("ENVIRONMENT".to_owned(), "test".to_owned()),
         ]);
         environment.extend(options.environment);
+        let mut binaries = ground.binaries.clone();
+        binaries.extend(options.binaries);
         let logs = Logs::default();
         let sink = Arc::clone(&logs);
         let template = binaries::workspace_root().join("template.yaml");
         let gateway = Gateway::start(GatewayOptions {
             template: Template::read(&template, &options.parameters)?,
-            binaries: ground.binaries.clone(),
+            binaries,
             environment,
             listener: TcpListener::bind("127.0.0.1:0").await?,
             logs: Arc::new(move |function: &str, line: &str| {
                 sink.lock().expect("no test panics here").push((function.to_owned(), line.to_owned()));
             }),
-            max_instances: 4,
+            max_instances: options.max_instances.unwrap_or(4),
         })?;
         let url = gateway.url();
         let local = Local { gateway: Some(gateway), database_url, database, logs };
@@ -234,9 +258,14 @@ pub async fn binary(function: &str) -> PathBuf {
     ground().await.expect("the ground is laid").binaries[function].clone()
 }
 
-/// The port of the database server that the tests of a run share.
+/// The port by which functions reach the database server that the tests of a run share.
 pub async fn database_port() -> u16 {
-    ground().await.expect("the ground is laid").cluster.port()
+    ground().await.expect("the ground is laid").port
+}
+
+/// A connection to the server that the tests of a run share, as its superuser.
+pub async fn database_server() -> Client {
+    connect(&ground().await.expect("the ground is laid").cluster.url("postgres")).await
 }
 
 /// The URL of a new database with nothing in it.
@@ -258,7 +287,9 @@ async fn ground() -> Result<&'static Ground> {
             let cluster = Cluster::temporary().await?;
             cluster.create_database(MIGRATED).await?;
             migrate(&binaries, &cluster.url(MIGRATED))?;
-            Ok(Ground { cluster, binaries })
+            let pooler = Pooler::start(&cluster).await?;
+            let port = pooler.as_ref().map_or(cluster.port(), |pooler| pooler.port);
+            Ok(Ground { cluster, port, binaries, _pooler: pooler })
         })
         .await
 }

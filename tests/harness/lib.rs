@@ -7,9 +7,14 @@
 mod answer;
 mod app;
 mod issuer;
+mod pooler;
+mod proxy;
+mod tls;
 mod user;
 
 pub use answer::{Answer, Fault, Refusal, refusals};
-pub use app::{App, Local, Options, SECRET, binary, connect, database_port, empty_database};
+pub use app::{App, Local, Options, SECRET, binary, connect, database_port, database_server, empty_database};
 pub use issuer::{Issuer, SigningKey};
+pub use proxy::{DELAY, Fault as NetworkFault, Moment, Proxy};
+pub use tls::{Authority, Certificate, TlsFront, serve_tls};
 pub use user::{Contract, Front, User, changes};

@@ -1,6 +1,6 @@
 //! Where the database is and how to speak with it, from the URL that Neon (or a Python ancestor's `.env`) shows.
 
-use std::{borrow::Cow, fmt, path::Path, str::FromStr, sync::Arc};
+use std::{borrow::Cow, fmt, path::Path, str::FromStr, sync::Arc, time::Duration};
 
 use rustls::{
     ClientConfig, RootCertStore,
@@ -9,6 +9,13 @@ use rustls::{
 };
 use tokio_postgres::{Client, Config, config::SslNegotiation};
 use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::error::in_one_line;
+
+/// Bound on reaching one address of the database's host, where the URL sets none (`connect_timeout`). A host of several
+/// addresses, such as Neon's, is then reached by the second where the first is dead. Packets that start a connection
+/// are sent again after a second.
+const ADDRESS_LIMIT: Duration = Duration::from_millis(1500);
 
 /// Where the database is and how to speak with it.
 #[derive(Clone)]
@@ -87,9 +94,12 @@ fn parse_url(url: &str) -> Result<Config, String> {
     let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
     let parameters: Vec<_> = query.split('&').filter(|pair| !pair.is_empty()).filter_map(translate).collect();
     let config = Config::from_str(&format!("postgresql://{address}?{}", parameters.join("&")));
-    let config = config.map_err(|error| format!("can't be read: {}", super::causes(&error)))?;
+    let mut config = config.map_err(|error| format!("can't be read: {}", in_one_line(&error)))?;
     if config.get_hosts().is_empty() {
         return Err("names no host".into());
+    }
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(ADDRESS_LIMIT);
     }
     Ok(config)
 }

@@ -1,0 +1,148 @@
+//! Every endpoint × contract × fault × moment × state of the connection.
+
+use tests::{Contract, Moment, NetworkFault as Fault};
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Endpoint {
+    Ready,
+    List,
+    Get,
+    Create,
+    /// With an idempotency key.
+    CreateOnce,
+    Update,
+    Patch,
+    /// Sets completion.
+    Complete,
+    /// Flips completion.
+    Flip,
+    Delete,
+}
+
+/// What a repeat of it would do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// It reads.
+    Read,
+    /// It writes, and leaves the database the same when it is done twice.
+    Set,
+    /// It writes, and must not be done twice.
+    Once,
+}
+
+/// How often a fault happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Times {
+    Once,
+    /// Until the request has been answered.
+    Always,
+}
+
+/// One request, and what happens to it.
+#[derive(Debug, Clone, Copy)]
+pub struct Case {
+    pub contract: Contract,
+    pub endpoint: Endpoint,
+    pub tls: bool,
+    /// Whether the function has served before.
+    pub warm: bool,
+    pub fault: Fault,
+    pub moment: Moment,
+    pub times: Times,
+}
+
+impl Endpoint {
+    pub const fn function(self) -> &'static str {
+        match self {
+            Endpoint::Ready => "health",
+            Endpoint::List => "list-tasks",
+            Endpoint::Get => "get-task",
+            Endpoint::Create | Endpoint::CreateOnce => "create-task",
+            Endpoint::Update => "update-task",
+            Endpoint::Patch => "patch-task",
+            Endpoint::Complete | Endpoint::Flip => "complete-task",
+            Endpoint::Delete => "delete-task",
+        }
+    }
+
+    pub const fn kind(self) -> Kind {
+        match self {
+            Endpoint::Ready | Endpoint::List | Endpoint::Get => Kind::Read,
+            Endpoint::Create
+            | Endpoint::CreateOnce
+            | Endpoint::Update
+            | Endpoint::Patch
+            | Endpoint::Complete => Kind::Set,
+            Endpoint::Flip | Endpoint::Delete => Kind::Once,
+        }
+    }
+
+    pub fn of(contract: Contract) -> &'static [Endpoint] {
+        use Endpoint::{Complete, Create, CreateOnce, Delete, Flip, Get, List, Patch, Ready, Update};
+        match contract {
+            Contract::Envelope => &[Ready, List, Get, Create, CreateOnce, Update, Patch, Complete, Delete],
+            Contract::Plain => &[List, Get, Create, CreateOnce, Update, Flip, Delete],
+        }
+    }
+}
+
+impl Case {
+    /// All of them. Bytes are lost or flipped over TLS alone: without it nobody could tell, PostgreSQL's protocol having
+    /// no checksums.
+    pub fn all() -> Vec<Case> {
+        use Fault::{Close, Corrupt, Delay, Drop, Reset, Stall};
+        use Moment::{BeforeAnswer, BeforeStatement, CommitAnswer, Connect, Login, MidStatement, Tls};
+        use Times::{Always, Once};
+        let plain_moments = [Connect, Login, BeforeStatement, MidStatement, BeforeAnswer, CommitAnswer];
+        let tls_moments = [Tls, Login, BeforeStatement, MidStatement, BeforeAnswer, CommitAnswer];
+        let plain_faults = [(Reset, Once), (Reset, Always), (Close, Once), (Stall, Once), (Delay, Once)];
+        let tls_faults = [(Drop, Once), (Corrupt, Once)];
+
+        let mut happenings = Vec::new();
+        for (fault, times) in plain_faults {
+            happenings.extend(plain_moments.map(|moment| (false, moment, fault, times)));
+            happenings.push((true, Tls, fault, times));
+        }
+        for (fault, times) in tls_faults {
+            happenings.extend(tls_moments.map(|moment| (true, moment, fault, times)));
+        }
+
+        let mut cases = Vec::new();
+        for contract in Contract::BOTH {
+            for &endpoint in Endpoint::of(contract) {
+                for warm in [false, true] {
+                    for &(tls, moment, fault, times) in &happenings {
+                        // A ping is no transaction.
+                        if endpoint != Endpoint::Ready || moment != CommitAnswer {
+                            cases.push(Case { contract, endpoint, tls, warm, fault, moment, times });
+                        }
+                    }
+                }
+            }
+        }
+        cases
+    }
+
+    /// Whether the fault hits the making of a connection.
+    pub fn while_connecting(&self) -> bool {
+        matches!(self.moment, Moment::Connect | Moment::Tls | Moment::Login)
+    }
+
+    /// Whether the request must succeed (`true`), must be refused (`false`), or may be either.
+    pub fn must_succeed(&self) -> Option<bool> {
+        match (self.fault, self.times) {
+            (Fault::Delay, _) => Some(true),
+            (_, Times::Always) => Some(false),
+            (Fault::Reset | Fault::Close, _) => {
+                // Made good by one retry; but what must not be done twice is not sent twice.
+                (self.while_connecting() || self.endpoint.kind() != Kind::Once).then_some(true)
+            }
+            // It waits for a second only, and then tries another connection.
+            (Fault::Stall, _) if self.endpoint == Endpoint::Ready => None,
+            // A new process has connected before it takes the request, and connects again for it.
+            (Fault::Stall, _) => Some(self.while_connecting() && !self.warm),
+            (Fault::Drop | Fault::Corrupt, _) => None,
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Where cases run one after the other: an API with a database and a network of its own.
+
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use tests::{App, Front, Options, Proxy, database_port, refusals};
+use tokio::time::sleep;
+use tokio_postgres::Client;
+
+use crate::{
+    cases::{Case, Endpoint, Kind, Times},
+    requests::{Task, check_success, send, tasks},
+};
+
+/// What the README says that a request may take at most.
+pub const REQUEST_LIMIT: Duration = Duration::from_secs(8);
+
+/// What the README says that the first request to a new process may take on top of it.
+pub const START_LIMIT: Duration = Duration::from_secs(4);
+
+/// Notes every change that is committed, done twice or not.
+const CHANGES: &str = "
+    create table changes (user_id text, title text);
+    create function note_change() returns trigger language plpgsql security definer as $$
+    begin
+        insert into changes values (coalesce(new.user_id, old.user_id), coalesce(new.title, old.title));
+        return null;
+    end
+    $$;
+    create trigger note_change after insert or update or delete on tasks for each row execute function note_change()";
+
+/// What became of a case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Outcome {
+    /// What the caller was told: success, or 503.
+    pub success: bool,
+    /// Whether the database holds what was asked for.
+    pub done: bool,
+    pub elapsed: Duration,
+}
+
+pub struct Lane {
+    app: App,
+    proxy: Proxy,
+    database: Client,
+    number: usize,
+}
+
+impl Lane {
+    pub async fn start(tls: Option<&str>) -> Option<Self> {
+        let proxy = Proxy::start(database_port().await).await;
+        let options = Options::default().through(proxy.port);
+        let options = match tls {
+            None => options.database_parameters("?sslmode=disable"),
+            Some(authority) => {
+                options.database_parameters("?sslmode=require").with("DATABASE_CA_CERT", authority)
+            }
+        };
+        let app = App::local_with(options).await?;
+        let database = app.hands_on().database().await;
+        database.batch_execute(CHANGES).await.expect("a fresh database");
+        Some(Self { app, proxy, database, number: 0 })
+    }
+
+    /// Runs a case. An error says what is wrong.
+    pub async fn run(&mut self, case: &Case) -> Result<Outcome, String> {
+        self.number += 1;
+        let user = self.app.user_with_id(format!("user{}", self.number));
+        let front = user.at(case.contract);
+        let [warm_up, task, bystander] = tasks(&self.database, &user.id).await;
+        let function = self.app.hands_on().gateway().function(case.endpoint.function());
+        let function = function.expect("a function of the template");
+
+        if case.warm {
+            let answer = send(&self.app, &front, case.endpoint, &warm_up, "warm-up").await;
+            check_success(case.endpoint, &front, &answer, &warm_up, "warm-up")?;
+            if case.while_connecting() {
+                self.proxy.hang_up().await;
+            }
+        } else {
+            for pid in function.pids() {
+                let killed = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
+                killed.map_err(|error| error.to_string())?;
+            }
+            while !function.pids().is_empty() {
+                sleep(Duration::from_millis(1)).await;
+            }
+        }
+        let starts = function.starts() + usize::from(!case.warm);
+        let times = if case.times == Times::Once { 1 } else { usize::MAX };
+        self.proxy.arm(case.fault, case.moment, times);
+
+        let started = Instant::now();
+        let answer = send(&self.app, &front, case.endpoint, &task, "asked for").await;
+        let elapsed = started.elapsed();
+        let not_happened = self.proxy.disarm();
+        if not_happened == times {
+            return Err("the fault has not happened".into());
+        }
+        let limit = if case.warm { REQUEST_LIMIT } else { REQUEST_LIMIT + START_LIMIT };
+        if elapsed >= limit {
+            return Err(format!("it took {elapsed:?}"));
+        }
+        let success = match answer.status {
+            200..=299 => {
+                check_success(case.endpoint, &front, &answer, &task, "asked for")?;
+                true
+            }
+            503 => {
+                answer.assert_refused(case.contract, &refusals::UNAVAILABLE);
+                if answer.header("retry-after").parse::<u32>().is_err() {
+                    return Err("503 without Retry-After".into());
+                }
+                false
+            }
+            status => return Err(format!("{status} {}", answer.text)),
+        };
+
+        // At once, and by the same process.
+        let next = send(&self.app, &front, case.endpoint, &bystander, "next").await;
+        check_success(case.endpoint, &front, &next, &bystander, "next")
+            .map_err(|error| format!("the next request: {error}"))?;
+        if function.starts() != starts {
+            return Err("the process did not survive".into());
+        }
+
+        self.settled().await?;
+        let done = self.check_database(&front, case, &user.id, &task).await?;
+        if success && !done && case.endpoint.kind() != Kind::Read {
+            return Err("a success that is not true".into());
+        }
+        if case.endpoint == Endpoint::CreateOnce && !success {
+            let again = send(&self.app, &front, case.endpoint, &task, "asked for").await;
+            check_success(case.endpoint, &front, &again, &task, "asked for")?;
+            if (again.header("idempotency-replayed") == "true") != done {
+                return Err("Idempotency-Replayed is wrong".into());
+            }
+            self.check_database(&front, case, &user.id, &task).await?;
+        }
+        if case.must_succeed().is_some_and(|must| must != success) {
+            let lines = self.app.hands_on().log_text();
+            let lines: Vec<_> = lines.lines().rev().take(4).collect();
+            return Err(format!("{} {}\n{}", answer.status, answer.text, lines.join("\n")));
+        }
+        Ok(Outcome { success, done, elapsed })
+    }
+
+    /// Waits until no session is at work any more, and with that for what the functions have given up on.
+    async fn settled(&self) -> Result<(), String> {
+        let busy = "select count(*) from pg_stat_activity
+                    where datname = current_database() and pid <> pg_backend_pid() and state <> 'idle'";
+        let started = Instant::now();
+        while self.database.query_one(busy, &[]).await.expect("up").get::<_, i64>(0) > 0 {
+            if started.elapsed() > REQUEST_LIMIT {
+                return Err("a session is busy for ever".into());
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
+    }
+
+    /// Whether the database holds what was asked for; it must hold nothing else that is new.
+    async fn check_database(
+        &self,
+        front: &Front<'_>,
+        case: &Case,
+        user_id: &str,
+        task: &Task,
+    ) -> Result<bool, String> {
+        let select = "select id::text, title, completed from tasks where user_id = $1";
+        let rows = self.database.query(select, &[&user_id]).await.expect("up");
+        let asked_for = rows.iter().filter(|row| row.get::<_, &str>("title") == "asked for").count();
+        let row = rows.iter().find(|row| row.get::<_, &str>("id") == task.id);
+        let done = match case.endpoint {
+            Endpoint::Ready | Endpoint::List | Endpoint::Get => false,
+            Endpoint::Create | Endpoint::CreateOnce | Endpoint::Update | Endpoint::Patch => asked_for == 1,
+            Endpoint::Complete | Endpoint::Flip => row.is_some_and(|row| row.get("completed")),
+            Endpoint::Delete => row.is_none(),
+        };
+        // Each of the three tasks was made; the warm-up and the request that followed changed one of them, or made one.
+        let titles = match case.endpoint {
+            Endpoint::Create | Endpoint::CreateOnce | Endpoint::Update | Endpoint::Patch => "asked for",
+            _ => "task",
+        };
+        let select = "select count(*) from changes where user_id = $1 and title = $2";
+        let changes: i64 = self.database.query_one(select, &[&user_id, &titles]).await.expect("up").get(0);
+        let changes = changes - i64::from(titles == "task");
+        let most = match case.endpoint {
+            Endpoint::Ready | Endpoint::List | Endpoint::Get => 0,
+            Endpoint::Create | Endpoint::CreateOnce | Endpoint::Flip | Endpoint::Delete => 1,
+            // Set once more, to the same.
+            Endpoint::Update | Endpoint::Patch | Endpoint::Complete => 2,
+        };
+        let made = i64::from(matches!(case.endpoint, Endpoint::Create | Endpoint::CreateOnce));
+        let gone = i64::from(case.endpoint == Endpoint::Delete);
+        let others = 1 + i64::from(case.warm);
+        let expected = 3 + (made - gone) * (others + i64::from(done));
+        let held = i64::try_from(rows.len()).expect("few");
+        match (asked_for, changes >= i64::from(done) && changes <= most, held == expected) {
+            (0 | 1, true, true) => Ok(done),
+            found => {
+                Err(format!("{found:?} {changes} changes, done {done}, {held} tasks in {:?}", front.contract))
+            }
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! When something fails between functions and database, or one of them does: nothing is lost, nothing doubled, no
+//! request hangs, and the next one succeeds.
+
+mod cases;
+mod lane;
+mod load;
+mod matrix;
+mod panics;
+mod requests;
+mod server;
+mod table;
+mod tls;

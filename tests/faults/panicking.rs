@@ -1,0 +1,22 @@
+//! A function that panics when it is told to: what the production code must never do, so that none of it does.
+
+use std::process::ExitCode;
+
+use shared::{Error, NewTask, Request, Response};
+
+async fn create_task(request: Request<NewTask>) -> Result<Response, Error> {
+    let title = request.input.fields.title.clone();
+    if title == "panic before the database" {
+        panic!("with a message that holds the title: {title}");
+    }
+    let created = request.store.create_task(&request.caller, &request.input).await?;
+    if title == "panic after the database" {
+        panic!("with fixed words");
+    }
+    Ok(request.contract.created(&created.task, created.replayed))
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    shared::serve(create_task).await
+}

@@ -1,0 +1,282 @@
+//! When the database server itself fails, or a function's process sleeps through something.
+
+use std::{
+    collections::BTreeMap,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use futures_util::future::join_all;
+use local::postgres::Cluster;
+use serde_json::json;
+use tests::{App, Contract, Options, Proxy, binary, database_port, refusals};
+use tokio::time::sleep;
+use tokio_postgres::Client;
+
+use crate::{
+    cases::{Endpoint, Kind},
+    lane::REQUEST_LIMIT,
+    requests::{check_success, send, tasks},
+};
+
+/// A server of a test's own, with the schema in its database `postgres`.
+pub async fn migrated_cluster() -> Cluster {
+    let cluster = Cluster::temporary().await.expect("a server");
+    let url = cluster.url("postgres");
+    let migrate = Command::new(binary("migrate").await).env("DATABASE_URL", url).output().expect("it runs");
+    assert!(migrate.status.success(), "{}", String::from_utf8_lossy(&migrate.stderr));
+    cluster
+}
+
+/// Sends one request to every endpoint, one after the other; each must succeed.
+async fn all_succeed(app: &App, database: &Client, user: &str) {
+    for (contract, endpoint) in everything() {
+        let user = app.user(user);
+        let front = user.at(contract);
+        let [task, ..] = tasks(database, &user.id).await;
+        let answer = send(app, &front, endpoint, &task, "asked for").await;
+        check_success(endpoint, &front, &answer, &task, "asked for")
+            .unwrap_or_else(|error| panic!("{contract:?} {endpoint:?} {user}: {error}", user = user.id));
+    }
+}
+
+fn everything() -> impl Iterator<Item = (Contract, Endpoint)> {
+    Contract::BOTH
+        .into_iter()
+        .flat_map(|contract| Endpoint::of(contract).iter().map(move |endpoint| (contract, *endpoint)))
+}
+
+/// One endpoint of each function, a flip or a deletion where there is one: what must not be sent twice.
+fn one_for_each_function() -> Vec<(Contract, Endpoint)> {
+    let last: BTreeMap<_, _> = everything().map(|request| (request.1.function(), request)).collect();
+    last.into_values().collect()
+}
+
+/// Ends every other session of a database.
+async fn end_sessions(database: &Client) {
+    let end = "select pg_terminate_backend(pid) from pg_stat_activity
+               where datname = current_database() and pid <> pg_backend_pid()";
+    database.execute(end, &[]).await.expect("superusers may");
+}
+
+/// The statement that has every new session of the database begin with a setting.
+fn set_for_database(setting: &str) -> String {
+    format!("do $$ begin execute format('alter database %I set {setting}', current_database()); end $$")
+}
+
+/// How many processes the functions have started in all.
+fn starts(app: &App) -> usize {
+    let gateway = app.hands_on().gateway();
+    everything().filter_map(|(_, endpoint)| Some(gateway.function(endpoint.function())?.starts())).sum()
+}
+
+fn signal(app: &App, signal: &str) {
+    let gateway = app.hands_on().gateway();
+    for (_, endpoint) in everything() {
+        for pid in gateway.function(endpoint.function()).map(|function| function.pids()).unwrap_or_default() {
+            Command::new("kill").args([signal, &pid.to_string()]).status().expect("kill is there");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_that_the_server_ended_are_replaced_unnoticed() {
+    let Some(app) = App::local().await else { return };
+    let database = app.hands_on().database().await;
+    all_succeed(&app, &database, "before").await;
+    let processes = starts(&app);
+    end_sessions(&database).await;
+    // Awake, the functions take notice.
+    sleep(Duration::from_millis(200)).await;
+    all_succeed(&app, &database, "after").await;
+    assert_eq!(starts(&app), processes);
+    assert!(!app.hands_on().log_text().contains("trying once more"), "{}", app.hands_on().log_text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_that_slept_through_the_end_of_its_session_succeeds_when_it_wakes() {
+    let Some(app) = App::local().await else { return };
+    let database = app.hands_on().database().await;
+    // The server itself ends sessions that are idle for so long.
+    database.batch_execute(&set_for_database("idle_session_timeout = 300")).await.expect("set");
+    let (app, database) = (&app, &database);
+    all_succeed(app, database, "before").await;
+    let processes = starts(app);
+    signal(app, "-STOP");
+    sleep(Duration::from_secs(1)).await;
+    let sessions = "select count(*) from pg_stat_activity where datname = current_database()
+                    and pid <> pg_backend_pid()";
+    assert_eq!(database.query_one(sessions, &[]).await.expect("up").get::<_, i64>(0), 0, "all have ended");
+
+    // What wakes the process is the request: it and the end of the session are there at the same moment.
+    let waking = one_for_each_function();
+    let requests = waking.iter().map(async |&(contract, endpoint)| {
+        let user = app.user("asleep");
+        let front = user.at(contract);
+        let [task, ..] = tasks(database, &user.id).await;
+        let answer = send(app, &front, endpoint, &task, "asked for").await;
+        check_success(endpoint, &front, &answer, &task, "asked for")
+            .unwrap_or_else(|error| panic!("{contract:?} {endpoint:?}: {error}"));
+    });
+    let wake = async {
+        sleep(Duration::from_millis(300)).await;
+        signal(app, "-CONT");
+    };
+    tokio::join!(join_all(requests), wake);
+    assert_eq!(starts(app), processes, "the same processes");
+    assert!(!app.hands_on().log_text().contains("trying once more"), "{}", app.hands_on().log_text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_was_forgotten_on_the_way_is_replaced_after_half_a_minute() {
+    let proxy = Proxy::start(database_port().await).await;
+    let Some(app) = App::local_with(Options::default().through(proxy.port)).await else { return };
+    let database = app.hands_on().database().await;
+    let (app, database) = (&app, &database);
+    all_succeed(app, database, "before").await;
+    let processes = starts(app);
+    proxy.forget();
+    sleep(Duration::from_secs(32)).await;
+    join_all(one_for_each_function().iter().map(async |&(contract, endpoint)| {
+        let user = app.user("after");
+        let front = user.at(contract);
+        let [task, ..] = tasks(database, &user.id).await;
+        let started = Instant::now();
+        let answer = send(app, &front, endpoint, &task, "asked for").await;
+        check_success(endpoint, &front, &answer, &task, "asked for")
+            .unwrap_or_else(|error| panic!("{contract:?} {endpoint:?}: {error}"));
+        assert!(started.elapsed() < Duration::from_secs(3), "{endpoint:?} {:?}", started.elapsed());
+    }))
+    .await;
+    assert_eq!(starts(app), processes, "the same processes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_room_for_another_connection_is_503_until_it_has_room() {
+    let Some(owner) = App::local().await else { return };
+    let database = owner.hands_on().database().await;
+    let role = format!("limited_{}", uuid::Uuid::new_v4().simple());
+    let create = format!(
+        "create role {role} login password 'limited' connection limit 0 in role task_api;
+         grant task_api to {role} with admin option"
+    );
+    database.batch_execute(&create).await.expect("superusers may");
+    let (_, address) = owner.hands_on().database_url.split_once('@').expect("a URL with a password");
+    let url = format!("postgres://{role}:limited@{address}");
+    let Some(app) = App::local_with(Options::default().with("DATABASE_URL", url)).await else { return };
+    for (contract, endpoint) in everything() {
+        let user = app.user("crowded");
+        let front = user.at(contract);
+        let [task, ..] = tasks(&database, &user.id).await;
+        let answer = send(&app, &front, endpoint, &task, "asked for").await;
+        answer.assert_refused(contract, &refusals::UNAVAILABLE);
+    }
+    assert!(app.hands_on().log_text().contains("53300"), "{}", app.hands_on().log_text());
+    let processes = starts(&app);
+    database.batch_execute(&format!("alter role {role} connection limit 100")).await.expect("changed");
+    all_succeed(&app, &database, "after").await;
+    assert_eq!(starts(&app), processes);
+    drop(app);
+    database.batch_execute(&format!("drop role {role}")).await.expect("dropped");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_of_another_session_is_503_in_time_and_what_was_refused_is_not_done() {
+    let Some(app) = App::local_with(Options { max_instances: Some(8), ..Options::default() }).await else {
+        return;
+    };
+    let database = app.hands_on().database().await;
+    let (app, locker) = (&app, app.hands_on().database().await);
+    let mut prepared = Vec::new();
+    for (contract, endpoint) in everything().filter(|(_, endpoint)| *endpoint != Endpoint::Ready) {
+        let user = app.user("locked");
+        prepared.push((contract, endpoint, tasks(&database, &user.id).await, user));
+    }
+    locker.batch_execute("begin; lock table tasks").await.expect("locked");
+    join_all(prepared.iter().map(async |(contract, endpoint, [task, ..], user)| {
+        let started = Instant::now();
+        let answer = send(app, &user.at(*contract), *endpoint, task, "asked for").await;
+        assert!(started.elapsed() < REQUEST_LIMIT, "{endpoint:?} {:?}", started.elapsed());
+        answer.assert_refused(*contract, &refusals::UNAVAILABLE);
+    }))
+    .await;
+    locker.batch_execute("rollback").await.expect("unlocked");
+    let changed = "select count(*) from tasks where title = 'asked for' or completed";
+    assert_eq!(database.query_one(changed, &[]).await.expect("up").get::<_, i64>(0), 0);
+    for (contract, endpoint, [task, ..], user) in &prepared {
+        let front = user.at(*contract);
+        let answer = send(app, &front, *endpoint, task, "asked for").await;
+        check_success(*endpoint, &front, &answer, task, "asked for")
+            .unwrap_or_else(|error| panic!("{contract:?} {endpoint:?}: {error}"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_takes_no_writes_still_answers_reads() {
+    let Some(app) = App::local().await else { return };
+    let database = app.hands_on().database().await;
+    all_succeed(&app, &database, "before").await;
+    database.batch_execute(&set_for_database("default_transaction_read_only = on")).await.expect("set");
+    end_sessions(&database).await;
+    sleep(Duration::from_millis(200)).await;
+    for (contract, endpoint) in everything() {
+        let user = app.user("read-only");
+        let front = user.at(contract);
+        let [task, ..] = tasks(&database, &user.id).await;
+        let answer = send(&app, &front, endpoint, &task, "asked for").await;
+        match endpoint.kind() {
+            Kind::Read => {
+                check_success(endpoint, &front, &answer, &task, "asked for").expect("it only reads")
+            }
+            Kind::Set | Kind::Once => answer.assert_refused(contract, &refusals::UNAVAILABLE),
+        }
+    }
+    // This session began before, and is still let to write.
+    database.batch_execute(&set_for_database("default_transaction_read_only = off")).await.expect("set");
+    // The functions' sessions were told to write nothing, and are given up for that.
+    let processes = starts(&app);
+    all_succeed(&app, &database, "after").await;
+    assert_eq!(starts(&app), processes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_server_can_not_do_now_is_503_and_what_it_should_not_have_been_asked_is_500() {
+    let proxy = Proxy::start(database_port().await).await;
+    let Some(app) = App::local_with(Options::default().through(proxy.port)).await else { return };
+    let database = app.hands_on().database().await;
+    for (severity, code, status) in [
+        ("ERROR", "53100", 503), // disk full
+        ("ERROR", "53200", 503), // out of memory
+        ("ERROR", "58030", 503), // I/O error
+        ("ERROR", "40001", 503), // serialization failure
+        ("ERROR", "40P01", 503), // deadlock
+        ("ERROR", "55P03", 503), // lock not available
+        ("ERROR", "57014", 503), // statement timeout
+        ("ERROR", "25006", 503), // read-only transaction
+        ("ERROR", "08P01", 503), // protocol violation, in which PgBouncer clothes its own troubles
+        ("FATAL", "08P01", 503),
+        ("FATAL", "57P01", 503), // an administrator's command
+        ("FATAL", "57P02", 503), // crash of another session
+        ("FATAL", "57P03", 503), // starting up
+        ("FATAL", "57P05", 503), // idle for too long
+        ("FATAL", "25P03", 503), // idle in a transaction for too long
+        ("FATAL", "XX000", 503),
+        ("ERROR", "XX000", 500), // internal error
+        ("ERROR", "42501", 500), // insufficient privilege
+        ("ERROR", "42P01", 500), // no such table
+    ] {
+        proxy.answer_transactions(Some((severity, code)));
+        for (contract, endpoint) in everything().filter(|(_, endpoint)| *endpoint != Endpoint::Ready) {
+            let user = app.user("told");
+            let front = user.at(contract);
+            let [task, ..] = tasks(&database, &user.id).await;
+            let answer = send(&app, &front, endpoint, &task, "asked for").await;
+            assert_eq!(answer.status, status, "{severity} {code} {contract:?} {endpoint:?}");
+            assert!(!answer.text.contains("on purpose"), "{}", answer.text);
+        }
+        proxy.answer_transactions(None);
+        all_succeed(&app, &database, "after").await;
+    }
+    let lines = app.hands_on().log_lines();
+    assert!(lines.iter().any(|line| line["reason"] == json!("on purpose (SQLSTATE 53100)")));
+}

@@ -1,0 +1,207 @@
+//! TLS and the spellings of Neon's URLs, against a server of the tests' own with certificates of their own authority.
+
+use local::postgres::Cluster;
+use reqwest::Method;
+use tests::{Answer, App, Authority, Contract, Options, TlsFront, connect, refusals, serve_tls};
+use tokio_postgres::Client;
+
+use crate::server::migrated_cluster;
+
+/// A server of a test's own, with the schema in place. The others' would show whichever certificate was set last.
+struct Server {
+    cluster: Cluster,
+    superuser: Client,
+    authority: Authority,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let cluster = migrated_cluster().await;
+        let superuser = connect(&cluster.url("postgres")).await;
+        Self { cluster, superuser, authority: Authority::new() }
+    }
+
+    /// With a certificate for 127.0.0.1 of its authority.
+    async fn with_tls() -> Self {
+        let server = Self::start().await;
+        serve_tls(&server.superuser, &server.authority.issue("127.0.0.1", false)).await;
+        server
+    }
+
+    /// Its URL, by another port perhaps.
+    fn url(&self, port: Option<u16>, parameters: &str) -> String {
+        let own = self.cluster.port();
+        let url =
+            self.cluster.url("postgres").replace(&format!(":{own}/"), &format!(":{}/", port.unwrap_or(own)));
+        format!("{url}?{parameters}")
+    }
+
+    /// Uses the API with this URL. Gives what keeps it from the database, as the log has it.
+    async fn try_url(&self, url: &str, ca_certificate: Option<&str>) -> Option<Result<(), String>> {
+        let mut options = Options::default().with("DATABASE_URL", url);
+        if let Some(certificate) = ca_certificate {
+            options = options.with("DATABASE_CA_CERT", certificate);
+        }
+        let app = App::local_with(options).await?;
+        let answer = app.user("alice").envelope().list("").await;
+        let ready = Answer::to(app.request(Method::GET, "/health/ready")).await;
+        if answer.status == 200 {
+            assert_eq!(ready.status, 200);
+            return Some(Ok(()));
+        }
+        answer.assert_refused(Contract::Envelope, &refusals::UNAVAILABLE);
+        ready.assert_refused(Contract::Envelope, &refusals::UNAVAILABLE);
+        let lines = app.hands_on().log_lines();
+        let line = lines.iter().rfind(|line| line["status"] == 503 && line["function"] == "list-tasks");
+        Some(Err(line.expect("a 503 is logged")["reason"].as_str().expect("with its reason").to_owned()))
+    }
+
+    /// Whether the sessions of functions are encrypted, as the server sees it.
+    async fn count_encrypted(&self) -> i64 {
+        let count = "select count(*) from pg_stat_ssl where ssl and pid <> pg_backend_pid()";
+        self.superuser.query_one(count, &[]).await.expect("up").get(0)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_is_accepted_where_it_is_right_and_only_there() {
+    let server = Server::start().await;
+    let trusted = server.authority.certificate();
+    let stranger = Authority::new();
+    let file = std::env::temp_dir().join(format!("authority-{}.pem", uuid::Uuid::new_v4().simple()));
+    std::fs::write(&file, &trusted).expect("a temporary file");
+
+    let plain = server.try_url(&server.url(None, "sslmode=require"), Some(&trusted)).await;
+    let Some(plain) = plain else { return };
+    let reason = plain.expect_err("a server without TLS");
+    assert!(reason.contains("server does not support TLS"), "{reason}");
+
+    for (certificate, expected) in [
+        (server.authority.issue("127.0.0.1", true), Some("expired")),
+        (server.authority.issue("another.example", false), Some("not valid for name")),
+        (stranger.issue("127.0.0.1", false), Some("UnknownIssuer")),
+        (server.authority.issue("127.0.0.1", false), None),
+    ] {
+        serve_tls(&server.superuser, &certificate).await;
+        // New sessions get what the server has read anew.
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        for mode in ["require", "verify-full", "prefer"] {
+            let url = server.url(None, &format!("sslmode={mode}"));
+            let outcome = server.try_url(&url, Some(&trusted)).await.expect("on this machine");
+            match expected {
+                None => outcome.expect("the certificate is right"),
+                Some(words) => {
+                    let reason = outcome.expect_err("the certificate is wrong");
+                    assert!(reason.contains(words), "{reason}");
+                }
+            }
+        }
+    }
+    // The authority as a file; and not at all.
+    let url = server.url(None, "sslmode=require");
+    let by_file = server.try_url(&url, file.to_str()).await.expect("on this machine");
+    by_file.expect("a file with the authority");
+    let untrusted = server.try_url(&url, None).await.expect("on this machine");
+    let reason = untrusted.expect_err("nobody vouches for it");
+    assert!(reason.contains("UnknownIssuer"), "{reason}");
+    std::fs::remove_file(file).expect("it was there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_spelling_of_a_url_connects_with_tls() {
+    let server = Server::with_tls().await;
+    let trusted = server.authority.certificate();
+    for parameters in [
+        "sslmode=require&channel_binding=require",
+        "sslmode=require",
+        "sslmode=prefer",
+        "sslmode=allow",
+        "sslmode=verify-ca",
+        "sslmode=verify-full",
+        "sslmode=verify-full&sslrootcert=system",
+        "ssl=require",
+        "ssl=true",
+        "",
+        // Neon reads the endpoint; to PostgreSQL it would be an unknown setting but for its prefix.
+        "sslmode=require&options=-c%20app.endpoint%3Dep-cool",
+        "sslmode=require&application_name=tasks&connect_timeout=5",
+    ] {
+        for scheme in ["postgresql+asyncpg://", "postgresql://", "postgres://"] {
+            let url = server.url(None, parameters).replacen("postgres://", scheme, 1);
+            let Some(app) = App::local_with(
+                Options::default().with("DATABASE_URL", &url).with("DATABASE_CA_CERT", &trusted),
+            )
+            .await
+            else {
+                return;
+            };
+            app.user("alice").envelope().list("").await.expect_status(200);
+            assert_eq!(server.count_encrypted().await, 1, "{parameters}");
+            drop(app);
+            // The session ends a moment after its client.
+            while server.count_encrypted().await > 0 {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        }
+    }
+    for parameters in ["sslmode=disable", "ssl=false", "ssl=disable"] {
+        let outcome = server.try_url(&server.url(None, parameters), None).await.expect("on this machine");
+        outcome.expect("without TLS");
+        assert_eq!(server.count_encrypted().await, 0, "{parameters}");
+    }
+}
+
+/// Somebody in between, whose certificate is trusted, passes a password's proof on to the server: all that shows it is
+/// that the proof is bound to another channel than the server's.
+#[tokio::test(flavor = "multi_thread")]
+async fn channel_binding_is_used_and_keeps_out_who_stands_in_between() {
+    let server = Server::with_tls().await;
+    let trusted = server.authority.certificate();
+    let front = TlsFront::start(&server.authority, server.cluster.port()).await;
+    for (binding, port, works) in [
+        ("require", None, true),
+        ("prefer", None, true),
+        ("disable", Some(front.port), true),
+        ("require", Some(front.port), false),
+        ("prefer", Some(front.port), false),
+    ] {
+        let url = server.url(port, &format!("sslmode=require&channel_binding={binding}"));
+        let Some(outcome) = server.try_url(&url, Some(&trusted)).await else { return };
+        match works {
+            true => outcome.unwrap_or_else(|reason| panic!("{binding} {port:?}: {reason}")),
+            false => {
+                let reason = outcome.expect_err("not the channel that was bound");
+                // The server's own words.
+                assert!(reason.contains("SCRAM channel binding check failed"), "{reason}");
+            }
+        }
+    }
+    // A server that can't bind is refused by a client that must.
+    let without_tls = Server::start().await;
+    let url = without_tls.url(None, "sslmode=prefer&channel_binding=require");
+    let reason =
+        without_tls.try_url(&url, None).await.expect("on this machine").expect_err("no channel to bind");
+    assert!(reason.contains("channel binding"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn direct_negotiation_begins_with_tls() {
+    let server = Server::with_tls().await;
+    let trusted = server.authority.certificate();
+    let front = TlsFront::start(&server.authority, server.cluster.port()).await;
+    let parameters = "sslmode=require&sslnegotiation=direct&channel_binding=disable";
+    let Some(outcome) = server.try_url(&server.url(Some(front.port), parameters), Some(&trusted)).await
+    else {
+        return;
+    };
+    outcome.expect("the front knows it");
+    assert_eq!(front.direct_connections(), 2, "one of list-tasks, one of health");
+
+    let version: String =
+        server.superuser.query_one("show server_version_num", &[]).await.expect("up").get(0);
+    let parameters = "sslmode=require&sslnegotiation=direct&channel_binding=require";
+    let outcome =
+        server.try_url(&server.url(None, parameters), Some(&trusted)).await.expect("on this machine");
+    // PostgreSQL itself knows it from 17 on.
+    assert_eq!(outcome.is_ok(), *version >= *"170000", "{version} {outcome:?}");
+}

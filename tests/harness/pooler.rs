@@ -1,0 +1,80 @@
+//! PgBouncer between functions and database, where `TEST_PGBOUNCER` names its executable.
+
+use std::{
+    fs,
+    net::TcpListener,
+    os::unix::process::CommandExt,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use local::postgres::Cluster;
+use tokio::{net::TcpStream, time::sleep};
+use uuid::Uuid;
+
+/// Connections to the server for each database: fewer than there are processes of functions in most tests.
+const SERVER_CONNECTIONS: u16 = 4;
+
+/// Runs PgBouncer until our end of its standard input is closed, in whatever way this process ends. It refuses to run
+/// as root.
+const SUPERVISOR: &str = r#"
+pgbouncer=$1 directory=$2
+user=
+if [ "$(id -u)" = 0 ]; then chown -R postgres "$directory"; user=--user=postgres; fi
+"$pgbouncer" --quiet $user "$directory/pgbouncer.ini" &
+read -r _
+kill -KILL $!
+rm -rf "$directory"
+"#;
+
+/// A running PgBouncer, in transaction mode as Neon's is.
+pub(crate) struct Pooler {
+    pub(crate) port: u16,
+    /// Its standard input stays open for as long as this lives.
+    _supervisor: Child,
+}
+
+impl Pooler {
+    /// One in front of this server, if it is asked for.
+    pub(crate) async fn start(cluster: &Cluster) -> Result<Option<Self>> {
+        let Some(pgbouncer) = std::env::var_os("TEST_PGBOUNCER") else { return Ok(None) };
+        let directory = std::env::temp_dir().join(format!("task-api-pgbouncer-{}", Uuid::new_v4().simple()));
+        fs::create_dir(&directory)?;
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let url = cluster.url("");
+        let credentials = url.strip_prefix("postgres://").and_then(|rest| rest.split_once('@'));
+        let (user, password) =
+            credentials.and_then(|(pair, _)| pair.split_once(':')).context("a URL with a password")?;
+        fs::write(directory.join("users.txt"), format!("\"{user}\" \"{password}\"\n"))?;
+        let configuration = format!(
+            "[databases]\n\
+             * = host=127.0.0.1 port={}\n\
+             [pgbouncer]\n\
+             listen_addr = 127.0.0.1\n\
+             listen_port = {port}\n\
+             unix_socket_dir =\n\
+             auth_type = scram-sha-256\n\
+             auth_file = {}\n\
+             pool_mode = transaction\n\
+             default_pool_size = {SERVER_CONNECTIONS}\n\
+             max_db_connections = {SERVER_CONNECTIONS}\n\
+             max_client_conn = 2000\n\
+             server_login_retry = 1\n",
+            cluster.port(),
+            directory.join("users.txt").display(),
+        );
+        fs::write(directory.join("pgbouncer.ini"), configuration)?;
+        let mut supervisor = Command::new("sh");
+        supervisor.args(["-c", SUPERVISOR, "supervisor"]).arg(pgbouncer).arg(&directory);
+        let supervisor = supervisor.stdin(Stdio::piped()).process_group(0).spawn()?;
+        for _ in 0..100 {
+            if TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+                return Ok(Some(Self { port, _supervisor: supervisor }));
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        ensure!(false, "PgBouncer does not listen");
+        Ok(None)
+    }
+}
