@@ -25,6 +25,7 @@ pub use auth::Caller;
 pub use contract::Contract;
 pub use error::{Error, in_one_line};
 pub use http::{Request, Response, serve};
+pub use https::HttpsClient;
 pub use lambda_http::http::StatusCode;
 pub use store::{Created, DatabaseConfig, Store};
 pub use task::{
