@@ -1,6 +1,7 @@
 """What CloudFormation is given: the template as SAM expands it, offline. Usage: expand.py TEMPLATE > EXPANSION"""
 
 import json
+import logging
 import sys
 from pathlib import Path
 
@@ -8,6 +9,9 @@ import yaml
 from samtranslator.public.translator import ManagedPolicyLoader
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
+
+# It warns of switches that it has within AWS alone.
+logging.disable(logging.WARNING)
 
 # What a deployment must say; every other parameter has a default.
 PARAMETERS = {"SecretArn": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:task-api/dev-AbCdEf"}

@@ -10,6 +10,7 @@ import tempfile
 import time
 import unittest
 import urllib.request
+import uuid
 import zipfile
 from pathlib import Path
 
@@ -17,7 +18,6 @@ import boto3
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = ROOT / "deploy/functions.sh"
-STACK = "task-api-test"
 PACKAGES = {"get-task": ["get-task"], "list-tasks": ["list-tasks"], "migrate": ["migrate"],
             "health": ["health", "health-ready"]}
 
@@ -29,20 +29,28 @@ def free_port():
 
 
 class Publish(unittest.TestCase):
-    def setUp(self):
+    @classmethod
+    def setUpClass(cls):
         port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
-        self.server = subprocess.Popen([sys.argv[1], "-H", "127.0.0.1", "-p", str(port)],
-                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.addCleanup(self.server.wait)
-        self.addCleanup(self.server.kill)
+        cls.url = f"http://127.0.0.1:{port}"
+        cls.server = subprocess.Popen([sys.argv[1], "-H", "127.0.0.1", "-p", str(port)],
+                                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        cls.addClassCleanup(cls.server.wait)
+        cls.addClassCleanup(cls.server.kill)
+        # Invocations are answered without running anything, which would need Docker.
+        settings = urllib.request.Request(cls.url + "/moto-api/config", b'{"lambda": {"use_docker": false}}',
+                                          {"Content-Type": "application/json"})
         for _ in range(600):
             try:
-                # Invocations are answered without running anything, which would need Docker.
-                self.post("/moto-api/config", {"lambda": {"use_docker": False}})
-                break
+                urllib.request.urlopen(settings, timeout=10).read()
+                return
             except OSError:
                 time.sleep(0.1)
+        raise RuntimeError("moto does not answer")
+
+    def setUp(self):
+        # A stack of its own for each test.
+        self.stack = f"task-api-{uuid.uuid4().hex[:8]}"
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.bootstraps = Path(folder.name)
@@ -53,28 +61,23 @@ class Publish(unittest.TestCase):
         }
         trust = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole",
                  "Principal": {"Service": "lambda.amazonaws.com"}}]}
-        role = self.client("iam").create_role(RoleName="function", AssumeRolePolicyDocument=json.dumps(trust))
+        role = self.client("iam").create_role(RoleName=self.stack, AssumeRolePolicyDocument=json.dumps(trust))
         for package, names in PACKAGES.items():
             self.build(package, b"the code as the stack was made")
             for name in names:
-                self.create(package, f"{STACK}-{name}", role["Role"]["Arn"])
+                self.create(package, f"{self.stack}-{name}", role["Role"]["Arn"])
         for alarm in ("errors", "latency"):
             self.client("cloudwatch").put_metric_alarm(
-                AlarmName=f"{STACK}-{alarm}", Namespace="n", MetricName="m", Statistic="Sum", Period=60,
+                AlarmName=f"{self.stack}-{alarm}", Namespace="n", MetricName="m", Statistic="Sum", Period=60,
                 EvaluationPeriods=1, Threshold=1, ComparisonOperator="GreaterThanThreshold")
             self.alarm(alarm, "OK")
 
     def alarm(self, name, state):
-        self.client("cloudwatch").set_alarm_state(AlarmName=f"{STACK}-{name}", StateValue=state, StateReason="test")
+        self.client("cloudwatch").set_alarm_state(AlarmName=f"{self.stack}-{name}", StateValue=state, StateReason="test")
 
     def client(self, service):
         return boto3.client(service, endpoint_url=self.url, region_name="eu-central-1", aws_access_key_id="test",
                             aws_secret_access_key="test")
-
-    def post(self, path, body):
-        request = urllib.request.Request(self.url + path, json.dumps(body).encode(),
-                                         {"Content-Type": "application/json"})
-        urllib.request.urlopen(request, timeout=10).read()
 
     def build(self, package, code):
         (self.bootstraps / package).mkdir(exist_ok=True)
@@ -94,32 +97,32 @@ class Publish(unittest.TestCase):
         return told.returncode, told.stdout + told.stderr
 
     def live(self, name):
-        alias = self.client("lambda").get_alias(FunctionName=f"{STACK}-{name}", Name="live")
+        alias = self.client("lambda").get_alias(FunctionName=f"{self.stack}-{name}", Name="live")
         weights = (alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
         self.assertEqual(weights, {}, "no traffic is left divided")
         return alias["FunctionVersion"]
 
     def versions(self, name):
-        versions = self.client("lambda").list_versions_by_function(FunctionName=f"{STACK}-{name}")["Versions"]
+        versions = self.client("lambda").list_versions_by_function(FunctionName=f"{self.stack}-{name}")["Versions"]
         return len(versions) - 1
 
     def test_one_function_is_deployed_and_no_other_and_a_repeat_does_nothing(self):
         self.build("get-task", b"new")
-        status, told = self.run_script("deploy", STACK, "get-task")
-        self.assertEqual((status, told), (0, f"{STACK}-get-task 1 -> 2\n"))
+        status, told = self.run_script("deploy", self.stack, "get-task")
+        self.assertEqual((status, told), (0, f"{self.stack}-get-task 1 -> 2\n"))
         self.assertEqual((self.live("get-task"), self.live("list-tasks")), ("2", "1"))
-        status, told = self.run_script("deploy", STACK, "get-task")
-        self.assertEqual((status, told), (0, f"{STACK}-get-task is in service already\n"))
+        status, told = self.run_script("deploy", self.stack, "get-task")
+        self.assertEqual((status, told), (0, f"{self.stack}-get-task is in service already\n"))
         self.assertEqual(self.versions("get-task"), 2)
 
     def test_many_are_deployed_the_migration_first(self):
         for package in PACKAGES:
             self.build(package, b"new")
-        status, told = self.run_script("deploy", STACK, "health", "list-tasks", "migrate")
+        status, told = self.run_script("deploy", self.stack, "health", "list-tasks", "migrate")
         self.assertEqual(status, 0, told)
         lines = told.splitlines()
-        self.assertEqual(lines[0], f"{STACK}-migrate 2 has run")
-        moved = [f"{STACK}-{name} 1 -> 2" for name in ("health", "health-ready", "list-tasks")]
+        self.assertEqual(lines[0], f"{self.stack}-migrate 2 has run")
+        moved = [f"{self.stack}-{name} 1 -> 2" for name in ("health", "health-ready", "list-tasks")]
         self.assertEqual(sorted(lines[1:]), moved)
         self.assertEqual([self.live(name) for name in ("migrate", "health", "health-ready", "get-task")],
                          ["2", "2", "2", "1"])
@@ -127,27 +130,27 @@ class Publish(unittest.TestCase):
     def test_an_alarm_keeps_the_old_version_in_service(self):
         self.build("get-task", b"bad")
         self.alarm("errors", "ALARM")
-        status, told = self.run_script("deploy", STACK, "get-task")
-        self.assertEqual((status, told), (1, f"{STACK}-get-task stays at 1: {STACK}-errors\n"))
+        status, told = self.run_script("deploy", self.stack, "get-task")
+        self.assertEqual((status, told), (1, f"{self.stack}-get-task stays at 1: {self.stack}-errors\n"))
         self.assertEqual(self.live("get-task"), "1")
 
     def test_a_roll_back_goes_to_the_version_before_or_the_one_named(self):
         for code in (b"two", b"three"):
             self.build("get-task", code)
-            self.assertEqual(self.run_script("deploy", STACK, "get-task")[0], 0)
+            self.assertEqual(self.run_script("deploy", self.stack, "get-task")[0], 0)
         for arguments, version in [((), "2"), ((), "1"), (("3",), "3")]:
-            status, told = self.run_script("roll-back", STACK, "get-task", *arguments)
+            status, told = self.run_script("roll-back", self.stack, "get-task", *arguments)
             self.assertEqual(status, 0, told)
             self.assertEqual(self.live("get-task"), version)
-        self.run_script("roll-back", STACK, "get-task", "1")
-        status, told = self.run_script("roll-back", STACK, "get-task")
-        self.assertEqual((status, told), (1, f"{STACK}-get-task has no version before 1\n"))
+        self.run_script("roll-back", self.stack, "get-task", "1")
+        status, told = self.run_script("roll-back", self.stack, "get-task")
+        self.assertEqual((status, told), (1, f"{self.stack}-get-task has no version before 1\n"))
 
     def test_what_makes_no_sense_changes_nothing(self):
-        for arguments, code in [((), 2), (("deploy", STACK), 2), (("deploy", STACK, "unknown"), 1),
-                                (("roll-back", STACK, "unknown"), 1), (("roll-back", STACK), 2)]:
+        for arguments, code in [((), 2), (("deploy", self.stack), 2), (("deploy", self.stack, "unknown"), 1),
+                                (("roll-back", self.stack, "unknown"), 1), (("roll-back", self.stack), 2)]:
             self.assertEqual(self.run_script(*arguments)[0], code, arguments)
-        self.assertEqual(self.run_script("roll-back", STACK, "get-task", "7")[0] > 0, True)
+        self.assertEqual(self.run_script("roll-back", self.stack, "get-task", "7")[0] > 0, True)
         self.assertEqual(self.live("get-task"), "1")
 
 

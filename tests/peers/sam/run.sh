@@ -25,11 +25,13 @@ export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PRO
 
 passed=0 failed=0 skipped=0
 check() { # NAME COMMAND...: a check that passes or fails, or one that counts by itself in its last line
-    local output status=0
+    local output status
     output=$(mktemp)
     printf '\n--- %s\n' "$1"
-    "${@:2}" > >(tee "$output") 2>&1 || status=$?
-    wait $!
+    set +e
+    "${@:2}" 2>&1 | tee "$output"
+    status=${PIPESTATUS[0]}
+    set -e
     if [[ $(tail -n 1 "$output") =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then
         passed=$((passed + BASH_REMATCH[1])) failed=$((failed + BASH_REMATCH[2])) skipped=$((skipped + BASH_REMATCH[3]))
         [ "$status" -eq 0 ] || [ "${BASH_REMATCH[2]}" -gt 0 ] || failed=$((failed + 1))
