@@ -169,6 +169,7 @@ fn greet(url: &str, database_url: Option<&str>, configuration: &Configuration) -
         r#"
 envelope API  {url}
 plain API     {url}/plain
+documentation {url}/docs
 database      {database}
 
 To try it out, paste into another terminal:

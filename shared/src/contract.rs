@@ -1,23 +1,38 @@
 //! The two contracts. All that differs between them stands in this file: for each matter one function, for each
-//! contract one arm.
+//! contract one arm. The fields of the answers stand in [`bodies`].
 
-use std::collections::BTreeMap;
+pub mod bodies;
 
-use chrono::{DateTime, Utc};
+use std::ops::RangeInclusive;
+
 use lambda_http::http::header::{HeaderName, LINK, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Serialize;
-use uuid::Uuid;
 
 use crate::{
     Error, Response, StatusCode, Task, TaskChanges, TaskKey, TaskList, TaskQuery,
     auth::TokenFault,
-    input::{Fault, Fields, Reader, boolean, date_time, text, title},
+    contract::bodies::{
+        Data, Details, EnvelopeError, EnvelopeList, EnvelopeTask, Failure, Pagination, PlainError,
+        PlainFault, PlainTask,
+    },
+    input::{Fields, Reader, boolean, date_time, text, title},
     task::{Completion, NewTaskFields},
 };
 
+/// How many tasks a list of the envelope contract may be asked to hold.
+pub const ENVELOPE_LIMIT: RangeInclusive<i64> = 1..=100;
+
+/// How many it holds where it isn't asked.
+pub const ENVELOPE_LIMIT_DEFAULT: i64 = 10;
+
+/// Where a list may be asked to begin.
+pub const OFFSET: RangeInclusive<i64> = 0..=i64::MAX;
+
+/// The task ids of the plain contract.
+pub const TASK_NUMBER: RangeInclusive<i64> = 1..=i64::MAX;
+
 /// Most tasks in a list of the plain contract.
-const PLAIN_PAGE: i64 = 1000;
+pub const PLAIN_PAGE: i64 = 1000;
 
 /// Most bytes of a plain list in the function's answer, which Lambda bounds at 6 MiB.
 const PLAIN_LIST_LEN: usize = 5 * 1024 * 1024;
@@ -49,7 +64,8 @@ impl Contract {
         if path == Plain.prefix() || path.starts_with("/plain/") { Plain } else { Envelope }
     }
 
-    fn prefix(self) -> &'static str {
+    /// What the paths of its routes begin with.
+    pub const fn prefix(self) -> &'static str {
         match self {
             Envelope => "",
             Plain => "/plain",
@@ -83,7 +99,7 @@ impl Contract {
     pub fn read_task_key(self, request: &mut Reader) -> Option<TaskKey> {
         match self {
             Envelope => request.path_uuid("task_id").map(TaskKey::Id),
-            Plain => request.path_integer("task_id", 1..=i64::MAX).map(TaskKey::Number),
+            Plain => request.path_integer("task_id", TASK_NUMBER).map(TaskKey::Number),
         }
     }
 
@@ -91,12 +107,12 @@ impl Contract {
     pub fn read_task_query(self, request: &mut Reader) -> Option<TaskQuery> {
         match self {
             Envelope => {
-                let limit = request.query_integer("limit", 1..=100, 10);
-                let offset = request.query_integer("offset", 0..=i64::MAX, 0);
+                let limit = request.query_integer("limit", ENVELOPE_LIMIT, ENVELOPE_LIMIT_DEFAULT);
+                let offset = request.query_integer("offset", OFFSET, 0);
                 Some(TaskQuery::Newest { limit: limit?, offset: offset? })
             }
             Plain => {
-                let after = request.query_integer("after", 0..=i64::MAX, 0)?;
+                let after = request.query_integer("after", OFFSET, 0)?;
                 Some(TaskQuery::Oldest { limit: PLAIN_PAGE, after })
             }
         }
@@ -237,12 +253,11 @@ impl Contract {
         let response = match (self, error) {
             (Envelope, _) => {
                 let details = match error {
-                    Error::Invalid(faults) => Some(Details::Fields(by_field(faults))),
+                    Error::Invalid(faults) => Some(Details::of_fields(faults)),
                     Error::Internal(_) => Some(Details::Request { request_id: request_id.to_owned() }),
                     _ => None,
                 };
-                let body = Data::<()> { data: None, error: Some(EnvelopeError { code, message, details }) };
-                Response::json(error.status(), &body)
+                Response::json(error.status(), &Failure::new(EnvelopeError { code, message, details }))
             }
             (Plain, Error::Invalid(faults)) => {
                 let detail: Vec<_> = faults.iter().map(PlainFault::from).collect();
@@ -260,130 +275,6 @@ impl Contract {
 
 fn same(code: &'static str, words: &'static str) -> (&'static str, &'static str, &'static str) {
     (code, words, words)
-}
-
-/// The body of every answer in the envelope contract.
-#[derive(Serialize)]
-struct Data<T> {
-    data: Option<T>,
-    error: Option<EnvelopeError>,
-}
-
-impl<T> Data<T> {
-    fn new(data: T) -> Self {
-        Self { data: Some(data), error: None }
-    }
-}
-
-#[derive(Serialize)]
-struct EnvelopeTask<'a> {
-    id: Uuid,
-    user_id: &'a str,
-    title: &'a str,
-    description: Option<&'a str>,
-    due_date: Option<DateTime<Utc>>,
-    completed: bool,
-    completed_at: Option<DateTime<Utc>>,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
-}
-
-#[derive(Serialize)]
-struct PlainTask<'a> {
-    id: i64,
-    user_id: &'a str,
-    title: &'a str,
-    description: Option<&'a str>,
-    completed: bool,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
-}
-
-#[derive(Serialize)]
-struct EnvelopeList<'a> {
-    items: Vec<EnvelopeTask<'a>>,
-    pagination: Pagination,
-}
-
-#[derive(Serialize)]
-struct Pagination {
-    limit: i64,
-    offset: i64,
-    total: i64,
-    has_more: bool,
-}
-
-#[derive(Serialize)]
-struct EnvelopeError {
-    code: &'static str,
-    message: &'static str,
-    details: Option<Details>,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Details {
-    Fields(BTreeMap<String, Vec<String>>),
-    Request { request_id: String },
-}
-
-#[derive(Serialize)]
-struct PlainError<T> {
-    detail: T,
-}
-
-#[derive(Serialize)]
-struct PlainFault<'a> {
-    r#type: &'static str,
-    loc: Vec<&'a str>,
-    msg: &'a str,
-}
-
-impl<'a> From<&'a Task> for EnvelopeTask<'a> {
-    fn from(task: &'a Task) -> Self {
-        Self {
-            id: task.id,
-            user_id: &task.user_id,
-            title: &task.title,
-            description: task.description.as_deref(),
-            due_date: task.due_date,
-            completed: task.completed,
-            completed_at: task.completed_at,
-            created_at: task.created_at,
-            updated_at: task.updated_at,
-        }
-    }
-}
-
-impl<'a> From<&'a Task> for PlainTask<'a> {
-    fn from(task: &'a Task) -> Self {
-        Self {
-            id: task.number,
-            user_id: &task.user_id,
-            title: &task.title,
-            description: task.description.as_deref(),
-            completed: task.completed,
-            created_at: task.created_at,
-            updated_at: task.updated_at,
-        }
-    }
-}
-
-impl<'a> From<&'a Fault> for PlainFault<'a> {
-    fn from(fault: &'a Fault) -> Self {
-        let loc = [Some(fault.place.as_str()), fault.field.as_deref()].into_iter().flatten().collect();
-        Self { r#type: fault.kind, loc, msg: &fault.message }
-    }
-}
-
-/// The messages of each field, as the envelope contract shows them.
-fn by_field(faults: &[Fault]) -> BTreeMap<String, Vec<String>> {
-    let mut fields = BTreeMap::<_, Vec<_>>::new();
-    for fault in faults {
-        let field = fault.field.as_deref().unwrap_or(fault.place.as_str());
-        fields.entry(field.to_owned()).or_default().push(fault.message.to_string());
-    }
-    fields
 }
 
 /// A JSON array of as many of these tasks as Lambda can carry, and how many that are.

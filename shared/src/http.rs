@@ -15,10 +15,7 @@ use std::{
 
 use futures_util::FutureExt;
 use lambda_http::{
-    aws_lambda_events::{
-        apigw::{ApiGatewayV2httpRequest as Event, ApiGatewayV2httpResponse},
-        encodings::Body,
-    },
+    aws_lambda_events::apigw::{ApiGatewayV2httpRequest as Event, ApiGatewayV2httpResponse},
     http::{
         HeaderMap, HeaderValue,
         header::{AUTHORIZATION, CONTENT_TYPE, HeaderName},
@@ -36,6 +33,9 @@ use crate::{
     service::LiveService,
     telemetry::{self, milliseconds},
 };
+
+pub use lambda_http::aws_lambda_events::encodings::Body;
+pub use lambda_http::http::header;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -58,15 +58,20 @@ pub struct Response {
     pub status: StatusCode,
     /// Its header fields, each given once.
     pub headers: HeaderMap,
-    /// Its body; empty for none.
-    pub body: String,
+    /// Its body, text or bytes; empty for none.
+    pub body: Body,
 }
 
 impl Response {
+    /// An answer without a body.
+    pub fn empty(status: StatusCode) -> Self {
+        Self { status, headers: HeaderMap::new(), body: Body::Empty }
+    }
+
     /// An answer with a body of JSON.
     pub fn new(status: StatusCode, body: String) -> Self {
-        let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
-        Self { status, headers, body }
+        let body = Body::Text(body);
+        Self { body, ..Self::empty(status) }.with(CONTENT_TYPE, "application/json")
     }
 
     /// An answer with this value as its body.
@@ -76,7 +81,7 @@ impl Response {
 
     /// The answer that has nothing to say: 204.
     pub fn no_content() -> Self {
-        Self { status: StatusCode::NO_CONTENT, headers: HeaderMap::new(), body: String::new() }
+        Self::empty(StatusCode::NO_CONTENT)
     }
 
     /// The same with one more header field.
@@ -121,20 +126,21 @@ where
     .await
 }
 
-/// Runs an endpoint that anyone may call, until Lambda ends the process. The closure gets what `configure` made.
+/// Runs an endpoint that anyone may call, until Lambda ends the process. It gets the request's route and header
+/// fields, and what `configure` made.
 pub async fn serve_public<C, F, Fut>(
     configure: impl FnOnce(&mut Environment) -> Option<C>,
     endpoint: F,
 ) -> ExitCode
 where
     C: Send + Sync + 'static,
-    F: Fn(Route, &'static C) -> Fut + Copy + Send + 'static,
+    F: Fn(Route, HeaderMap, &'static C) -> Fut + Copy + Send + 'static,
     Fut: Future<Output = Result<Response, Error>> + Send,
 {
     match start(configure).await {
         Ok((config, _)) => {
             let config: &'static C = Box::leak(Box::new(config));
-            run(move |route, _| endpoint(route, config)).await
+            run(move |route, event| endpoint(route, event.headers, config)).await
         }
         Err(failure) => failure,
     }
@@ -271,7 +277,8 @@ impl From<Response> for ApiGatewayV2httpResponse {
         let mut answer = ApiGatewayV2httpResponse::default();
         answer.status_code = response.status.as_u16().into();
         answer.headers = response.headers;
-        answer.body = (!response.body.is_empty()).then_some(Body::Text(response.body));
+        answer.is_base64_encoded = matches!(response.body, Body::Binary(_));
+        answer.body = (!response.body.is_empty()).then_some(response.body);
         answer
     }
 }

@@ -22,7 +22,10 @@ pub const MAX_BODY_LEN: usize = 256 * 1024;
 pub const MAX_USER_ID_CHARS: usize = 255;
 
 /// An idempotency key has at least one and at most so many characters.
-const MAX_IDEMPOTENCY_KEY_LEN: usize = 255;
+pub const MAX_IDEMPOTENCY_KEY_LEN: usize = 255;
+
+/// The years that a point in time may lie in: those that RFC 3339 can say in the answer.
+pub const YEARS: RangeInclusive<i32> = 1..=9999;
 
 /// What a request is read into.
 pub trait Input: Sized {
@@ -268,12 +271,12 @@ pub fn boolean(value: Value) -> Result<bool, Problem> {
 }
 
 /// A point in time in ISO 8601's extended format: a date alone (midnight UTC), or a date and a time, with an offset
-/// or without (UTC); seconds may be left out. Years 1–9999, which is what RFC 3339 can say in the answer.
+/// or without (UTC); seconds may be left out. In [`YEARS`].
 pub fn date_time(value: Value) -> Result<DateTime<Utc>, Problem> {
     let invalid = || ("datetime_parsing", "Input should be a valid datetime".into());
     let text = value.as_str().ok_or_else(invalid)?;
     let time = DateTime::parse_from_rfc3339(&to_rfc3339(text).ok_or_else(invalid)?).map_err(|_| invalid())?;
-    Some(time.to_utc()).filter(|time| (1..=9999).contains(&time.year())).ok_or_else(invalid)
+    Some(time.to_utc()).filter(|time| YEARS.contains(&time.year())).ok_or_else(invalid)
 }
 
 /// Completes what RFC 3339 demands and ISO 8601 lets one leave out: time, seconds, offset, the offset's minutes.

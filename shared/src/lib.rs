@@ -15,6 +15,8 @@ mod error;
 pub mod http;
 mod https;
 pub mod input;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 mod secrets;
 mod service;
 mod store;
@@ -22,7 +24,9 @@ mod task;
 pub mod telemetry;
 
 pub use auth::Caller;
-pub use contract::Contract;
+#[cfg(feature = "openapi")]
+pub use contract::bodies;
+pub use contract::{Contract, ENVELOPE_LIMIT, ENVELOPE_LIMIT_DEFAULT, OFFSET, PLAIN_PAGE, TASK_NUMBER};
 pub use error::{Error, in_one_line};
 pub use http::{Request, Response, serve};
 pub use https::HttpsClient;

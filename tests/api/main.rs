@@ -3,6 +3,7 @@
 mod complete_task;
 mod create_task;
 mod delete_task;
+mod docs;
 mod documents;
 mod events;
 mod failures;

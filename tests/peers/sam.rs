@@ -128,6 +128,10 @@ async fn runs(app: &App, package: &str) {
     let error: Value = serde_json::from_str(&error).expect("JSON");
     assert!(error["errorType"].is_string() && error["errorMessage"].is_string(), "{package}: {error}");
 
+    // It waits for nothing that could keep silent.
+    if package == "docs" {
+        return emulator.0.stop().await;
+    }
     way.send_replace(Way::Silent);
     let timed_out = emulator.invoke(&sample).await;
     assert!(timed_out.contains("Task timed out after 1.00 seconds"), "{package}: {timed_out}");

@@ -1,12 +1,24 @@
 # What the suites share. To be sourced.
 
-# Installs Debian packages where a command is missing: need COMMAND PACKAGE...
-need() {
-    local command=$1
-    shift
-    command -v "$command" >/dev/null && return
+# Installs Debian packages.
+install() {
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
+}
+
+# Installs Debian packages where a command is missing: need COMMAND PACKAGE...
+need() {
+    command -v "$1" >/dev/null || install "${@:2}"
+}
+
+# Makes a Python environment with what the suite's requirements.txt pins, and prints its folder.
+python_environment() {
+    local folder
+    folder=$(cd ../../.. && pwd)/target/peers/$(basename "$PWD")
+    need python3 python3 python3-venv >&2
+    python3 -m venv "$folder" >/dev/null || { install python3-venv >&2 && python3 -m venv "$folder" >&2; }
+    "$folder/bin/pip" install --quiet --disable-pip-version-check --requirement requirements.txt >&2
+    echo "$folder"
 }
 
 # Runs the tests of one module of tests/peers/main.rs, and closes with the counts.

@@ -4,7 +4,11 @@ use std::process::ExitCode;
 
 use chrono::{SecondsFormat, Utc};
 use serde::Serialize;
-use shared::{DatabaseConfig, Error, Response, StatusCode, Store, config::Environment, http::Route};
+use shared::{
+    DatabaseConfig, Error, Response, StatusCode, Store,
+    config::Environment,
+    http::{Route, header::HeaderMap},
+};
 
 #[derive(Serialize)]
 struct Health {
@@ -22,7 +26,7 @@ fn configure(environment: &mut Environment) -> Option<Option<Store>> {
     }
 }
 
-async fn health(route: Route, store: &Option<Store>) -> Result<Response, Error> {
+async fn health(route: Route, _: HeaderMap, store: &Option<Store>) -> Result<Response, Error> {
     let status = match (route.path(), store) {
         ("/health/ready", Some(store)) => {
             store.ping().await?;

@@ -265,8 +265,9 @@ class Changed(unittest.TestCase):
                  ".github/workflows/deploy.yml", "Cargo.lock.md", "functions/README.md", "shared-not/src/lib.rs"]
         self.assertEqual(changed.changed(paths, METADATA), [])
 
-    def test_a_migration_deploys_migrate_and_the_template_is_told(self):
+    def test_a_migration_deploys_migrate_the_description_docs_and_the_template_is_told(self):
         self.assertEqual(changed.changed(["migrations/V2__more.sql"], METADATA), ["migrate"])
+        self.assertEqual(changed.changed(["openapi.json"], METADATA), ["docs"])
         self.assertEqual(changed.changed(["template.yaml"], METADATA), ["template"])
         paths = ["functions/get-task/src/main.rs", "samconfig.toml", "functions/health/src/main.rs"]
         self.assertEqual(changed.changed(paths, METADATA), ["get-task", "health", "template"])

@@ -11,7 +11,7 @@ need python3 python3 python3-venv
 need npm nodejs npm
 venv() { # FOLDER REQUIREMENTS...
     local folder=$1 requirements=("${@:2}")
-    python3 -m venv "$folder" || { need pip python3-venv python3-pip; python3 -m venv "$folder"; }
+    python3 -m venv "$folder" >/dev/null || { install python3-venv && python3 -m venv "$folder"; }
     "$folder/bin/pip" install --quiet --disable-pip-version-check "${requirements[@]/#/--requirement=}"
 }
 venv "$work/tools" "$root/deploy/requirements.txt" requirements.txt

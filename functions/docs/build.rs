@@ -1,0 +1,75 @@
+//! Makes what the function serves: the page, with the whole of Swagger UI in it, and the description, both compressed.
+
+use std::{
+    env,
+    error::Error,
+    fs,
+    io::{Cursor, Read},
+    path::{Path, PathBuf},
+};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use flate2::{Compression, GzBuilder};
+use sha2::{Digest, Sha256};
+use utoipa_swagger_ui_vendored::SWAGGER_UI_VENDORED;
+use zip::ZipArchive;
+
+const DESCRIPTION: &str = "../../openapi.json";
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+fn main() -> Result<()> {
+    for file in ["page.html", "start.js", DESCRIPTION] {
+        println!("cargo::rerun-if-changed={file}");
+    }
+    let style = swagger_ui("swagger-ui.css")?;
+    let bundle = swagger_ui("swagger-ui-bundle.js")?;
+    let start = fs::read_to_string("start.js")?;
+    let page = fs::read_to_string("page.html")?
+        .replace("{style}", &style)
+        .replace("{start}", &start)
+        .replace("{swagger_ui}", &bundle);
+
+    let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
+    // Nothing runs or styles the page but what is in it; it talks to its own origin alone, and nothing embeds it.
+    let policy = format!(
+        "default-src 'none'; script-src {} {}; style-src {}; img-src data:; connect-src 'self'; base-uri 'none'; \
+         form-action 'none'; frame-ancestors 'none'",
+        hash(&bundle),
+        hash(&start),
+        hash(&style)
+    );
+    fs::write(out.join("page.csp"), policy)?;
+    write(&out, "page", page.as_bytes())?;
+    write(&out, "description", &fs::read(DESCRIPTION)?)
+}
+
+/// A file of Swagger UI that can stand within an HTML element.
+fn swagger_ui(name: &str) -> Result<String> {
+    let mut archive = ZipArchive::new(Cursor::new(SWAGGER_UI_VENDORED))?;
+    let suffix = format!("/dist/{name}");
+    let mut paths = archive.file_names().filter_map(|path| path.ok());
+    let path = paths.find(|path| path.ends_with(&suffix)).ok_or("Swagger UI has that file")?.into_owned();
+    drop(paths);
+    let mut text = String::new();
+    archive.by_name(&path)?.read_to_string(&mut text)?;
+    // HTML would end the element there, or change what is hashed.
+    match ["</script", "</style", "\r", "\0"].iter().any(|breaks| text.contains(breaks)) {
+        true => Err(format!("{name} can't stand within a page").into()),
+        false => Ok(text),
+    }
+}
+
+/// As a content security policy names an element by its content.
+fn hash(content: &str) -> String {
+    format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(content)))
+}
+
+/// Writes a document compressed, and its entity tag: weak, since it is the same for each content coding.
+fn write(out: &Path, name: &str, content: &[u8]) -> Result<()> {
+    let tag: String = Sha256::digest(content).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    fs::write(out.join(format!("{name}.etag")), format!("W/\"{tag}\""))?;
+    let mut compressed = Vec::new();
+    GzBuilder::new().read(content, Compression::best()).read_to_end(&mut compressed)?;
+    Ok(fs::write(out.join(format!("{name}.gz")), compressed)?)
+}

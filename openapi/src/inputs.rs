@@ -1,0 +1,228 @@
+//! What the operations take: parameters and bodies.
+
+use serde_json::{Value, json};
+use shared::{
+    Contract::{self, Envelope, Plain},
+    ENVELOPE_LIMIT, ENVELOPE_LIMIT_DEFAULT, OFFSET, TASK_NUMBER,
+    input::{MAX_BODY_LEN, YEARS},
+    openapi::{description, idempotency_key, integer, null, title, user_id},
+};
+use utoipa::openapi::{
+    Content, KnownFormat, Object, ObjectBuilder, Ref, RefOr, Required, Schema, SchemaFormat,
+    path::{Parameter, ParameterBuilder, ParameterIn},
+    request_body::{RequestBody, RequestBodyBuilder},
+    schema::{AnyOfBuilder, SchemaType, Type},
+};
+
+use crate::samples;
+
+/// The user whose tasks are meant.
+pub fn user() -> Parameter {
+    parameter("user_id", ParameterIn::Path, user_id())
+        .description(Some("The caller, as the token names them."))
+        .example(Some(json!(samples::USER_ID)))
+        .build()
+}
+
+/// The task that is meant.
+pub fn task(contract: Contract) -> Parameter {
+    let (schema, example) = match contract {
+        Envelope => (uuid(), json!(samples::TASK_ID)),
+        Plain => (integer(TASK_NUMBER).build(), json!(samples::TASK_NUMBER)),
+    };
+    parameter("task_id", ParameterIn::Path, schema)
+        .description(Some("The id of the task."))
+        .example(Some(example))
+        .build()
+}
+
+/// Which part of the tasks to list.
+pub fn list(contract: Contract) -> Vec<Parameter> {
+    let query = |name: &str, schema: ObjectBuilder, default: i64, description: &str, example: i64| {
+        parameter(name, ParameterIn::Query, schema.default(Some(json!(default))).build())
+            .required(Required::False)
+            .description(Some(description))
+            .example(Some(json!(example)))
+            .build()
+    };
+    match contract {
+        Envelope => vec![
+            query("limit", integer(ENVELOPE_LIMIT), ENVELOPE_LIMIT_DEFAULT, "The most tasks to answer.", 1),
+            query("offset", integer(OFFSET), 0, "How many of the newest tasks to leave out.", 0),
+        ],
+        Plain => vec![query(
+            "after",
+            integer(OFFSET),
+            0,
+            "Only tasks with a greater id. A `Link` to the next part of a list says which.",
+            0,
+        )],
+    }
+}
+
+/// The header that makes a POST safe to repeat.
+pub fn idempotency() -> Parameter {
+    parameter("Idempotency-Key", ParameterIn::Header, idempotency_key())
+        .required(Required::False)
+        .description(Some(
+            "Makes the task once, however often the request is sent. Visible ASCII characters, made up for this \
+             task. A key is free again once its task is deleted.",
+        ))
+        .example(Some(json!("9f2c6a1e-buy-milk")))
+        .build()
+}
+
+/// A body that an operation takes.
+pub struct Body {
+    name: String,
+    schema: ObjectBuilder,
+    description: &'static str,
+    example: Value,
+}
+
+/// Every body.
+pub fn bodies() -> Vec<Body> {
+    let both = [Envelope, Plain].into_iter().flat_map(|contract| [new_task(contract), put(contract)]);
+    both.chain([patch(), completion()]).collect()
+}
+
+/// The body of a POST.
+pub fn new_task(contract: Contract) -> Body {
+    let body = object().property("title", title(contract)).required("title");
+    let body = body.property("description", nullable(description(contract)));
+    let (body, example) = match contract {
+        Envelope => (
+            body.property("due_date", due_date()),
+            json!({ "title": samples::TITLE, "description": samples::DESCRIPTION, "due_date": samples::DUE_DATE }),
+        ),
+        Plain => (
+            body.property("completed", boolean("Whether it is done; false where absent.")),
+            json!({ "title": samples::TITLE, "description": samples::DESCRIPTION }),
+        ),
+    };
+    Body::new(contract, "NewTask", body, "What the task is to be.", example)
+}
+
+/// The body of a PUT.
+pub fn put(contract: Contract) -> Body {
+    match contract {
+        Envelope => Body::new(
+            contract,
+            "TaskReplacement",
+            object()
+                .property("title", title(contract))
+                .required("title")
+                .property("description", nullable(description(contract)))
+                .property("due_date", due_date())
+                .property("completed", boolean("False where absent.")),
+            "What the task is to be: what is absent becomes null, and `completed` false.",
+            json!({ "title": "Buy oat milk", "description": null, "completed": true }),
+        ),
+        Plain => Body::new(
+            contract,
+            "TaskChanges",
+            object()
+                .property("title", nullable(title(contract)))
+                .property("description", nullable(description(contract)))
+                .property("completed", nullable(boolean("Null counts as absent."))),
+            "The fields to change. Null clears `description` and counts as absent for the others.",
+            json!({ "title": "Buy oat milk" }),
+        ),
+    }
+}
+
+/// The body of a PATCH of a task, which only the envelope contract has.
+pub fn patch() -> Body {
+    Body::new(
+        Envelope,
+        "TaskChanges",
+        object()
+            .property("title", title(Envelope))
+            .property("description", nullable(description(Envelope)))
+            .property("due_date", due_date())
+            .property("completed", boolean("Whether it is done.")),
+        "The fields to change. Null clears `description` and `due_date`.",
+        json!({ "description": null, "due_date": "2026-12-24" }),
+    )
+}
+
+/// The body of a PATCH of `…/complete`, which only the envelope contract has.
+pub fn completion() -> Body {
+    Body::new(
+        Envelope,
+        "TaskCompletion",
+        object().property("completed", boolean("Whether it is to be done.")).required("completed"),
+        "Whether the task is done.",
+        json!({ "completed": true }),
+    )
+}
+
+fn parameter(name: &str, place: ParameterIn, schema: Object) -> ParameterBuilder {
+    ParameterBuilder::new().name(name).parameter_in(place).required(Required::True).schema(Some(schema))
+}
+
+impl Body {
+    fn new(
+        contract: Contract,
+        name: &str,
+        schema: ObjectBuilder,
+        description: &'static str,
+        example: Value,
+    ) -> Self {
+        Self { name: format!("{contract:?}{name}"), schema, description, example }
+    }
+
+    /// Its schema, by name.
+    pub fn schema(self) -> (String, RefOr<Schema>) {
+        (self.name, self.schema.description(Some(self.description)).into())
+    }
+
+    /// Itself, as an operation takes it.
+    pub fn describe(self) -> RequestBody {
+        let mut content = Content::new(Some(Ref::from_schema_name(self.name)));
+        content.example = Some(self.example);
+        RequestBodyBuilder::new()
+            .description(Some(format!("At most {} KiB.", MAX_BODY_LEN / 1024)))
+            .required(Some(Required::True))
+            .content("application/json", content)
+            .build()
+    }
+}
+
+fn object() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::Object)
+}
+
+fn boolean(description: &str) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::Boolean).description(Some(description))
+}
+
+fn nullable(schema: ObjectBuilder) -> Object {
+    let mut schema = schema.build();
+    if let SchemaType::Type(own) = schema.schema_type {
+        schema.schema_type = SchemaType::Array(vec![own, Type::Null]);
+    }
+    schema
+}
+
+fn due_date() -> RefOr<Schema> {
+    AnyOfBuilder::new()
+        .item(format(KnownFormat::DateTime))
+        .item(format(KnownFormat::Date))
+        .item(null())
+        .description(Some(format!(
+            "When it is due, in the years {} to {} of UTC. A date alone is midnight UTC. Other forms of ISO 8601 are \
+             taken too: without an offset (UTC), without seconds.",
+            YEARS.start(),
+            YEARS.end()
+        )))
+        .into()
+}
+
+fn uuid() -> Object {
+    format(KnownFormat::Uuid)
+}
+
+fn format(format: KnownFormat) -> Object {
+    ObjectBuilder::new().schema_type(Type::String).format(Some(SchemaFormat::KnownFormat(format))).build()
+}

@@ -1,0 +1,44 @@
+//! What the examples show.
+
+use chrono::{DateTime, Utc};
+use shared::{Task, TaskList};
+use uuid::Uuid;
+
+pub const USER_ID: &str = "alice";
+pub const TASK_ID: Uuid = Uuid::from_u128(0x0199_d3c4_7a00_7000_8000_0000_0000_0001);
+pub const TASK_NUMBER: i64 = 1;
+pub const REQUEST_ID: &str = "0d4b5c1e-6a53-4c64-9d0a-3f1f0a4b6f0e";
+pub const TITLE: &str = "Buy milk";
+pub const DESCRIPTION: &str = "2 litres";
+pub const DUE_DATE: &str = "2026-12-24T18:00:00+01:00";
+
+/// A task just made.
+pub fn task() -> Task {
+    Task {
+        id: TASK_ID,
+        number: TASK_NUMBER,
+        user_id: USER_ID.into(),
+        title: TITLE.into(),
+        description: Some(DESCRIPTION.into()),
+        due_date: Some(time(DUE_DATE)),
+        completed: false,
+        completed_at: None,
+        created_at: time("2026-01-06T15:30:00.123456Z"),
+        updated_at: time("2026-01-06T15:30:00.123456Z"),
+    }
+}
+
+/// The same, done.
+pub fn completed_task() -> Task {
+    let done = time("2026-01-07T09:00:00.654321Z");
+    Task { completed: true, completed_at: Some(done), updated_at: done, ..task() }
+}
+
+/// A list of which there is more.
+pub fn list() -> TaskList {
+    TaskList { tasks: vec![task()], total: 2, has_more: true }
+}
+
+fn time(text: &str) -> DateTime<Utc> {
+    text.parse().expect("a sample time is RFC 3339")
+}

@@ -1,0 +1,69 @@
+//! The committed description is the one that the code makes, and describes what is served.
+
+use std::{collections::BTreeSet, fs, process::Command};
+
+use local::{binaries::workspace_root, template::Template};
+use serde_json::Value;
+
+#[test]
+fn openapi_json_is_what_the_code_makes() {
+    let committed = fs::read_to_string(openapi::path()).expect("openapi.json is committed");
+    assert!(committed == openapi::json(), "openapi.json is out of date: run `cargo run -p openapi`");
+}
+
+#[test]
+fn the_operations_are_the_routes_of_the_template() {
+    let described: BTreeSet<_> = operations().into_iter().map(|(route, _)| route).collect();
+    let functions = template().functions;
+    let served = functions.iter().flat_map(|function| &function.routes).map(|route| route.route_key());
+    assert_eq!(described, served.collect());
+}
+
+#[test]
+fn every_operation_has_an_id_of_its_own() {
+    let operations = operations();
+    let ids = operations.iter().map(|(route, operation)| operation["operationId"].as_str().expect(route));
+    assert_eq!(ids.collect::<BTreeSet<_>>().len(), operations.len());
+}
+
+/// The operations by their routes, such as `GET /health`.
+fn operations() -> Vec<(String, Value)> {
+    let description: Value = serde_json::from_str(&openapi::json()).expect("JSON");
+    let paths = description["paths"].as_object().expect("paths").clone();
+    let methods = |(path, item): (String, Value)| {
+        let methods = item.as_object().expect("operations by method").clone();
+        methods
+            .into_iter()
+            .map(move |(method, operation)| (format!("{} {path}", method.to_uppercase()), operation))
+    };
+    paths.into_iter().flat_map(methods).collect()
+}
+
+/// What describes the API has no place in the functions' binaries.
+#[test]
+fn no_function_is_built_with_utoipa() {
+    for function in template().functions {
+        let tree = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+            .current_dir(workspace_root())
+            .args([
+                "tree",
+                "--locked",
+                "--offline",
+                "--edges",
+                "normal",
+                "--prefix",
+                "none",
+                "--package",
+                &function.binary,
+            ])
+            .output()
+            .expect("cargo runs");
+        let tree = String::from_utf8(tree.stdout).expect("UTF-8");
+        assert!(tree.contains("lambda_runtime "), "{}: the dependencies are read", function.binary);
+        assert!(!tree.contains("utoipa"), "{}", function.binary);
+    }
+}
+
+fn template() -> Template {
+    Template::read(&workspace_root().join("template.yaml"), &Default::default()).expect("the template")
+}

@@ -1,0 +1,218 @@
+//! The bodies of answers, field by field as they go out.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+#[cfg(feature = "openapi")]
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+#[cfg(feature = "openapi")]
+use crate::openapi;
+use crate::{
+    Task,
+    input::{Fault, Place},
+};
+
+/// A success in the envelope contract.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct Data<T> {
+    data: T,
+    #[cfg_attr(feature = "openapi", schema(schema_with = openapi::null))]
+    error: (),
+}
+
+impl<T> Data<T> {
+    pub(super) fn new(data: T) -> Self {
+        Self { data, error: () }
+    }
+}
+
+/// A task, as the envelope contract shows it.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct EnvelopeTask<'a> {
+    /// UUID of version 7.
+    id: Uuid,
+    /// The owner.
+    #[cfg_attr(feature = "openapi", schema(schema_with = openapi::user_id))]
+    user_id: &'a str,
+    #[cfg_attr(feature = "openapi", schema(schema_with = openapi::shown_title))]
+    title: &'a str,
+    #[cfg_attr(feature = "openapi", schema(required, schema_with = openapi::shown_description))]
+    description: Option<&'a str>,
+    /// When it is due, in UTC.
+    #[cfg_attr(feature = "openapi", schema(required))]
+    due_date: Option<DateTime<Utc>>,
+    /// Whether it is done.
+    completed: bool,
+    /// When it was done, in UTC; null while it is open.
+    #[cfg_attr(feature = "openapi", schema(required))]
+    completed_at: Option<DateTime<Utc>>,
+    /// When it was made, in UTC.
+    created_at: DateTime<Utc>,
+    /// When it was last changed, in UTC.
+    updated_at: DateTime<Utc>,
+}
+
+/// A task, as the plain contract shows it. Texts made through the envelope contract are shown whole.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct PlainTask<'a> {
+    /// Counts up in the order of creation.
+    #[cfg_attr(feature = "openapi", schema(schema_with = openapi::task_number))]
+    id: i64,
+    /// The owner.
+    #[cfg_attr(feature = "openapi", schema(schema_with = openapi::user_id))]
+    user_id: &'a str,
+    #[cfg_attr(feature = "openapi", schema(schema_with = openapi::shown_title))]
+    title: &'a str,
+    #[cfg_attr(feature = "openapi", schema(required, schema_with = openapi::shown_description))]
+    description: Option<&'a str>,
+    /// Whether it is done.
+    completed: bool,
+    /// When it was made, in UTC.
+    created_at: DateTime<Utc>,
+    /// When it was last changed, in UTC.
+    updated_at: DateTime<Utc>,
+}
+
+/// A part of the caller's tasks, the newest first.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct EnvelopeList<'a> {
+    pub(super) items: Vec<EnvelopeTask<'a>>,
+    pub(super) pagination: Pagination,
+}
+
+/// Which part of the list this is.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct Pagination {
+    /// The most tasks of this part.
+    pub(super) limit: i64,
+    /// How many tasks were left out before it.
+    pub(super) offset: i64,
+    /// How many tasks there are in all.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0))]
+    pub(super) total: i64,
+    /// Whether there are tasks after this part.
+    pub(super) has_more: bool,
+}
+
+/// A refusal in the envelope contract.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = EnvelopeFailure))]
+pub struct Failure {
+    #[cfg_attr(feature = "openapi", schema(schema_with = openapi::null))]
+    data: (),
+    error: EnvelopeError,
+}
+
+impl Failure {
+    pub(super) fn new(error: EnvelopeError) -> Self {
+        Self { data: (), error }
+    }
+}
+
+/// Why a request was refused.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct EnvelopeError {
+    /// The kind of error, for programs.
+    #[cfg_attr(feature = "openapi", schema(schema_with = openapi::error_code))]
+    pub(super) code: &'static str,
+    /// What is wrong, for people.
+    pub(super) message: &'static str,
+    /// What is wrong with each field; or the id by which the log knows the request.
+    #[cfg_attr(feature = "openapi", schema(required))]
+    pub(super) details: Option<Details>,
+}
+
+/// More about an error.
+#[derive(Serialize)]
+#[serde(untagged)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub enum Details {
+    /// The messages of each bad field.
+    Fields(BTreeMap<String, Vec<String>>),
+    /// The id by which the log knows the request.
+    Request {
+        /// As in the header `X-Request-Id`.
+        request_id: String,
+    },
+}
+
+impl Details {
+    /// The messages of each field, as the envelope contract shows them.
+    pub(super) fn of_fields(faults: &[Fault]) -> Self {
+        let mut fields = BTreeMap::<_, Vec<_>>::new();
+        for fault in faults {
+            let field = fault.field.as_deref().unwrap_or(fault.place.as_str());
+            fields.entry(field.to_owned()).or_default().push(fault.message.to_string());
+        }
+        Details::Fields(fields)
+    }
+}
+
+/// A refusal in the plain contract: what is wrong.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct PlainError<T> {
+    // utoipa takes a comment of the documentation here for a second schema.
+    #[cfg_attr(feature = "openapi", schema(inline))]
+    pub(super) detail: T,
+}
+
+/// One value that is not as it must be.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct PlainFault<'a> {
+    /// The kind of fault, for programs.
+    r#type: &'static str,
+    /// Where it is: the part of the request, and the field where it is not that part as a whole.
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 2))]
+    loc: Vec<&'a str>,
+    /// What is wrong, for people.
+    msg: &'a str,
+}
+
+impl<'a> From<&'a Task> for EnvelopeTask<'a> {
+    fn from(task: &'a Task) -> Self {
+        Self {
+            id: task.id,
+            user_id: &task.user_id,
+            title: &task.title,
+            description: task.description.as_deref(),
+            due_date: task.due_date,
+            completed: task.completed,
+            completed_at: task.completed_at,
+            created_at: task.created_at,
+            updated_at: task.updated_at,
+        }
+    }
+}
+
+impl<'a> From<&'a Task> for PlainTask<'a> {
+    fn from(task: &'a Task) -> Self {
+        Self {
+            id: task.number,
+            user_id: &task.user_id,
+            title: &task.title,
+            description: task.description.as_deref(),
+            completed: task.completed,
+            created_at: task.created_at,
+            updated_at: task.updated_at,
+        }
+    }
+}
+
+impl<'a> From<&'a Fault> for PlainFault<'a> {
+    fn from(fault: &'a Fault) -> Self {
+        let loc = [Some(Place::as_str(fault.place)), fault.field.as_deref()].into_iter().flatten().collect();
+        Self { r#type: fault.kind, loc, msg: &fault.message }
+    }
+}

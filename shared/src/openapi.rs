@@ -1,0 +1,124 @@
+//! Schemas of single values (JSON Schema 2020-12), with the bounds that the code itself keeps. They go into
+//! openapi.json; no function is built with them.
+
+use std::{collections::BTreeSet, ops::RangeInclusive};
+
+use serde_json::Value;
+use utoipa::openapi::{
+    KnownFormat, SchemaFormat,
+    schema::{Object, ObjectBuilder, SchemaType, Type},
+};
+
+use crate::{
+    Contract, Error, TASK_NUMBER,
+    auth::TokenFault,
+    input::{MAX_IDEMPOTENCY_KEY_LEN, MAX_USER_ID_CHARS},
+};
+
+/// Every error, each cause that has words of its own once.
+pub fn errors() -> Vec<Error> {
+    vec![
+        Error::InvalidJson,
+        Error::Unauthorized(TokenFault::Missing),
+        Error::Unauthorized(TokenFault::Invalid(String::new())),
+        Error::Unauthorized(TokenFault::Expired),
+        Error::Forbidden(String::new()),
+        Error::NotFound,
+        Error::Conflict,
+        Error::PayloadTooLarge,
+        Error::UnsupportedMediaType,
+        Error::Invalid(Vec::new()),
+        Error::Internal(String::new()),
+        Error::Unavailable(String::new()),
+    ]
+}
+
+/// Nothing but null.
+pub fn null() -> Object {
+    ObjectBuilder::new().schema_type(Type::Null).build()
+}
+
+/// A user's id, in a path or an answer.
+pub fn user_id() -> Object {
+    text(MAX_USER_ID_CHARS).min_length(Some(1)).description(Some("Opaque text.")).build()
+}
+
+/// A title as a contract takes it.
+pub fn title(contract: Contract) -> ObjectBuilder {
+    let shows = format!(r"^[^\u0000]*[^\u0000{}][^\u0000]*$", white_space());
+    text(contract.title_max())
+        .min_length(Some(1))
+        .pattern(Some(shows))
+        .description(Some("Not white space alone; no U+0000. Characters are Unicode scalar values."))
+}
+
+/// A description as a contract takes it, where it is not null.
+pub fn description(contract: Contract) -> ObjectBuilder {
+    text(contract.description_max()).description(Some("No U+0000. Characters are Unicode scalar values."))
+}
+
+/// A title as either contract shows it: both show the longer ones whole.
+pub fn shown_title() -> Object {
+    text(longest(Contract::title_max)).min_length(Some(1)).build()
+}
+
+/// A description as either contract shows it: both show the longer ones whole.
+pub fn shown_description() -> Object {
+    text(longest(Contract::description_max))
+        .schema_type([Type::String, Type::Null].into_iter().collect::<SchemaType>())
+        .build()
+}
+
+/// The id of a task in the plain contract.
+pub fn task_number() -> Object {
+    integer(TASK_NUMBER).description(Some("Counts up in the order of creation.")).build()
+}
+
+/// The header `Idempotency-Key`.
+pub fn idempotency_key() -> Object {
+    text(MAX_IDEMPOTENCY_KEY_LEN).min_length(Some(1)).pattern(Some("^[!-~]+$")).build()
+}
+
+/// A whole number within bounds.
+pub fn integer(range: RangeInclusive<i64>) -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+        .minimum(Some(*range.start()))
+        .maximum(Some(*range.end()))
+}
+
+/// The codes of the envelope contract's errors.
+pub fn error_code() -> Object {
+    let bodies = errors().into_iter().map(|error| Contract::Envelope.error(&error, "").body);
+    let codes: BTreeSet<_> = bodies
+        .map(|body| {
+            let body: Value = serde_json::from_slice(&body).expect("the body of an error is JSON");
+            body["error"]["code"].as_str().expect("an error has a code").to_owned()
+        })
+        .collect();
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(codes)).build()
+}
+
+fn text(max: usize) -> ObjectBuilder {
+    // PostgreSQL can't hold U+0000.
+    ObjectBuilder::new().schema_type(Type::String).max_length(Some(max)).pattern(Some(r"^[^\u0000]*$"))
+}
+
+fn longest(bound: fn(Contract) -> usize) -> usize {
+    bound(Contract::Envelope).max(bound(Contract::Plain))
+}
+
+/// The characters that [`title`](crate::input::title) takes for white space, as part of a regular expression's class.
+/// Its own `\s` means another set in each language.
+fn white_space() -> String {
+    let spaces = (char::MIN..=char::MAX).filter(|character| character.is_whitespace());
+    let mut ranges = Vec::<(u32, u32)>::new();
+    for space in spaces.map(u32::from) {
+        match ranges.last_mut() {
+            Some((_, end)) if *end + 1 == space => *end = space,
+            _ => ranges.push((space, space)),
+        }
+    }
+    ranges.iter().map(|(start, end)| format!(r"\u{start:04x}-\u{end:04x}")).collect()
+}

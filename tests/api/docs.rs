@@ -1,0 +1,222 @@
+//! `GET /docs` and `GET /openapi.json`.
+
+use std::fs;
+
+use local::binaries::workspace_root;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tests::{Answer, App};
+
+const PATHS: [&str; 2] = ["/docs", "/openapi.json"];
+
+fn committed() -> String {
+    fs::read_to_string(workspace_root().join("openapi.json")).expect("openapi.json is committed")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_description_is_the_committed_one_and_the_page_holds_all_it_needs() {
+    let app = App::start().await;
+    let description = Answer::to(app.request(Method::GET, "/openapi.json")).await.expect_status(200);
+    assert_eq!(description.header("content-type"), "application/json");
+    assert!(description.text == committed());
+
+    let page = Answer::to(app.request(Method::GET, "/docs")).await.expect_status(200);
+    assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+    assert!(page.text.starts_with("<!doctype html>") && page.text.trim_end().ends_with("</html>"));
+    for reference in ["<script src", "<link rel=\"stylesheet", "@import"] {
+        assert!(!page.text.contains(reference), "{reference}");
+    }
+    let policy = page.header("content-security-policy");
+    assert!(policy.starts_with("default-src 'none'; script-src 'sha256-"), "{policy}");
+    assert!(!policy.contains("unsafe") && !policy.contains("http"), "{policy}");
+    for answer in [description, page] {
+        assert_eq!(answer.header("x-content-type-options"), "nosniff");
+        assert_eq!(answer.header("referrer-policy"), "no-referrer");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_the_current_one_is_told_so() {
+    let app = App::start().await;
+    for path in PATHS {
+        let whole = Answer::to(app.request(Method::GET, path)).await.expect_status(200);
+        assert_eq!(whole.header("cache-control"), "public, no-cache");
+        let tag = whole.header("etag");
+        let strong = tag.trim_start_matches("W/");
+        for known in [tag, strong, "*", &format!("\"another\", {tag}")] {
+            let request = app.request(Method::GET, path).header("if-none-match", known);
+            let same = Answer::to(request).await.expect_status(304);
+            assert_eq!(same.text, "");
+            assert_eq!(same.header("etag"), tag);
+            assert_eq!(same.header("cache-control"), "public, no-cache");
+        }
+        for unknown in ["\"another\"", "", strong.trim_matches('"')] {
+            let request = app.request(Method::GET, path).header("if-none-match", unknown);
+            Answer::to(request).await.expect_status(200);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn are_compressed_for_who_takes_it_alone() {
+    let app = App::start().await;
+    for path in PATHS {
+        let plain = Answer::to(app.request(Method::GET, path)).await.expect_status(200);
+        for (accepted, compressed) in [
+            ("gzip", true),
+            ("gzip, deflate, br", true),
+            ("br;q=1.0, GZIP;q=0.5", true),
+            ("gzip;q=0", false),
+            ("identity", false),
+            ("x-gzipped", false),
+        ] {
+            let request = app.request(Method::GET, path).header("accept-encoding", accepted);
+            let response = request.send().await.expect("an answer");
+            assert_eq!(response.status(), 200);
+            assert_eq!(response.headers()["vary"], "accept-encoding");
+            let coding = response.headers().get("content-encoding").cloned();
+            assert_eq!(coding.is_some_and(|coding| coding == "gzip"), compressed, "{accepted}");
+            let body = response.bytes().await.expect("a body");
+            match compressed {
+                true => assert!(body.starts_with(&[0x1f, 0x8b]) && body.len() < plain.text.len() / 3),
+                false => assert!(body == plain.text),
+            }
+        }
+    }
+}
+
+/// Every bound that the description tells is the API's own: a value at it is taken, the next one past it refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bounds_of_the_description_are_those_of_the_api() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    let description: Value = serde_json::from_str(&committed()).expect("JSON");
+    let mut tried = 0;
+    for (path, methods) in description["paths"].as_object().expect("paths") {
+        for (method, operation) in methods.as_object().expect("methods") {
+            for probe in probes(&description, operation) {
+                println!("{method} {path} {probe:?}");
+                let answer = Answer::to(probe.request(&app, &alice.id, &alice.token, method, path)).await;
+                assert_eq!(answer.status == 422, !probe.within, "{}", answer.text);
+                // The refusal is about this very value.
+                assert!(probe.within || answer.text.contains(&probe.name.to_lowercase()), "{}", answer.text);
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried >= 60, "{tried} bounds were tried");
+}
+
+/// An operation with one value at a bound or just past it, and everything else sound.
+#[derive(Debug)]
+struct Probe {
+    name: String,
+    within: bool,
+    /// The task that the path names.
+    task_id: String,
+    query: Vec<(String, String)>,
+    headers: Vec<(String, String)>,
+    body: Option<Value>,
+}
+
+impl Probe {
+    fn request(
+        &self,
+        app: &App,
+        user_id: &str,
+        token: &str,
+        method: &str,
+        path: &str,
+    ) -> reqwest::RequestBuilder {
+        let path = path.replace("{user_id}", user_id).replace("{task_id}", &self.task_id);
+        let method = method.to_uppercase().parse().expect("a method");
+        let mut request = app.request(method, &path).bearer_auth(token).query(&self.query);
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        match &self.body {
+            Some(body) => request.json(body),
+            None => request,
+        }
+    }
+}
+
+fn probes(description: &Value, operation: &Value) -> Vec<Probe> {
+    let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+    let content = &operation["requestBody"]["content"]["application/json"];
+    let body = content.get("example").cloned();
+    let task_id = parameters.iter().find(|parameter| parameter["name"] == "task_id");
+    let task_id = task_id.map_or(String::new(), |parameter| text(&parameter["example"]));
+    let sound = |name: &str, within| Probe {
+        name: name.to_owned(),
+        within,
+        task_id: task_id.clone(),
+        query: Vec::new(),
+        headers: Vec::new(),
+        body: body.clone(),
+    };
+
+    let mut probes = Vec::new();
+    for parameter in &parameters {
+        let name = parameter["name"].as_str().expect("a name");
+        for (value, within) in around_bounds(&parameter["schema"]) {
+            let (mut probe, value) = (sound(name, within), text(&value));
+            match parameter["in"].as_str() {
+                // Another user's path is refused for another reason; the tests of tokens try the ids of users.
+                Some("path") if name == "user_id" => continue,
+                Some("path") => probe.task_id = value,
+                Some("query") => probe.query.push((name.to_owned(), value)),
+                _ => probe.headers.push((name.to_owned(), value)),
+            }
+            probes.push(probe);
+        }
+    }
+    let schema = content["schema"]["$ref"].as_str().map(|reference| reference.trim_start_matches('#'));
+    let schema = schema.and_then(|pointer| description.pointer(pointer)).unwrap_or(&Value::Null);
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        for (value, within) in around_bounds(property) {
+            let mut probe = sound(name, within);
+            probe.body.as_mut().expect("an example")[name] = value;
+            probes.push(probe);
+        }
+    }
+    probes
+}
+
+/// Values at the bounds of a schema, and just past them.
+fn around_bounds(schema: &Value) -> Vec<(Value, bool)> {
+    let mut values = Vec::new();
+    let text_of = |length: u64| json!("x".repeat(length.try_into().expect("a length")));
+    if let Some(max) = schema["maxLength"].as_u64() {
+        values.extend([(text_of(max), true), (text_of(max + 1), false)]);
+    }
+    if let Some(min) = schema["minLength"].as_u64() {
+        values.extend([(text_of(min), true), (text_of(min - 1), false)]);
+    }
+    if let Some(max) = schema["maximum"].as_i64() {
+        values.extend([(json!(max), true), (json!(i128::from(max) + 1), false)]);
+    }
+    if let Some(min) = schema["minimum"].as_i64() {
+        values.extend([(json!(min), true), (json!(min - 1), false)]);
+    }
+    values
+}
+
+/// A value as it stands in a path, a query or a header field.
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_defaults_of_the_description_are_those_of_the_api() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    let pagination = alice.envelope().list("").await.expect_status(200).json()["data"]["pagination"].take();
+    let description: Value = serde_json::from_str(&committed()).expect("JSON");
+    let parameters = &description["paths"]["/api/{user_id}/tasks"]["get"]["parameters"];
+    for name in ["limit", "offset"] {
+        let parameters = parameters.as_array().expect("parameters");
+        let parameter = parameters.iter().find(|parameter| parameter["name"] == name).expect(name);
+        assert_eq!(pagination[name], parameter["schema"]["default"], "{name}");
+    }
+}

@@ -1,0 +1,200 @@
+// Tries every example of the documents against the running API: those of docs/examples.md as curl, as TypeScript and
+// from docs/examples.http, which all must give the one answer that the page shows, and the curl lines of README.md.
+// Ids and times are compared by their kind, all else to the letter.
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const { TASK_API_URL: api, TASK_API_USER: user, TASK_API_TOKEN: token } = process.env;
+const root = fileURLToPath(new URL("../../..", import.meta.url));
+const read = (path) => readFileSync(join(root, path), "utf8");
+assert.equal(user, "alice", "the examples speak of alice");
+
+/** The fenced blocks of a document, with the heading that each stands under. */
+function blocks(markdown) {
+  const found = [];
+  let heading = "";
+  let block;
+  for (const line of markdown.split("\n")) {
+    if (block && line === "```") {
+      found.push({ ...block, text: block.lines.join("\n") });
+      block = undefined;
+    } else if (block) block.lines.push(line);
+    else if (line.startsWith("```")) block = { heading, language: line.slice(3), lines: [] };
+    else if (line.startsWith("#")) heading = line.replace(/^#+ /, "");
+  }
+  return found;
+}
+
+/** Text in which what differs from run to run is only told by its kind. */
+function normalised(text) {
+  return text
+    .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z/g, "<time>")
+    .replace(/("timestamp": ?)"[^"]*"/g, '$1"<time>"')
+    .replace(/[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}/g, "<uuid>")
+    .replace(/("id": ?)\d+/g, "$1<number>")
+    .replace(/(\/plain\/api\/alice\/tasks\/)\d+/g, "$1<number>");
+}
+
+/** Status, header fields and body of an HTTP message. */
+function parse(message) {
+  const [head, ...body] = message.replaceAll("\r", "").split("\n\n");
+  const [statusLine, ...fields] = head.split("\n");
+  const headers = new Map(
+    fields.map((field) => [field.slice(0, field.indexOf(":")).toLowerCase(), field.slice(field.indexOf(":") + 2)]),
+  );
+  return { status: Number(statusLine.split(" ")[1]), headers, body: body.join("\n\n").trim() };
+}
+
+/** Holds an answer against the one that a document shows. */
+function compare(answer, shown, name) {
+  const body = (text) => (text === "" ? null : JSON.parse(normalised(JSON.stringify(JSON.parse(text)))
+    .replaceAll(":<number>", ':"<number>"')));
+  assert.equal(answer.status, shown.status, `${name}: ${answer.body}`);
+  assert.deepEqual(body(answer.body), body(shown.body), name);
+  for (const [header, value] of shown.headers) {
+    assert.equal(normalised(answer.headers.get(header) ?? ""), normalised(value), `${name}: ${header}`);
+  }
+}
+
+const call = (method, path, body) =>
+  fetch(api + path, {
+    method,
+    headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" },
+    ...(body ? { body: JSON.stringify(body) } : {}),
+  });
+
+/** Leaves alice with no task but the one that the examples begin with, and gives its ids. */
+async function reset() {
+  await clear();
+  const id = (await (await call("POST", "/api/alice/tasks", { title: "Buy milk" })).json()).data.id;
+  const [{ id: number }] = await (await call("GET", "/plain/api/alice/tasks")).json();
+  return { id, number };
+}
+
+async function clear() {
+  for (const { id } of await (await call("GET", "/plain/api/alice/tasks")).json()) {
+    assert.equal((await call("DELETE", `/plain/api/alice/tasks/${id}`)).status, 204);
+  }
+}
+
+/** Runs a script of bash, and gives what it printed. */
+const bash = (script, variables) =>
+  execFileSync("bash", ["-euo", "pipefail", "-c", script], {
+    env: { ...process.env, API: api, TOKEN: token, ...variables },
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+
+/** The examples of docs/examples.md: for each heading a block of curl, one of TypeScript, and the answer. */
+function examples() {
+  const page = blocks(read("docs/examples.md")).filter(({ heading }) => heading !== "Before the first");
+  const headings = [...new Set(page.map(({ heading }) => heading))];
+  return headings.map((heading) => {
+    const [sh, ts, http, ...more] = page.filter((block) => block.heading === heading);
+    assert.deepEqual([sh?.language, ts?.language, http?.language, more.length], ["sh", "ts", "http", 0], heading);
+    return { heading, sh: sh.text, ts: ts.text, shown: parse(http.text) };
+  });
+}
+
+/** The requests of docs/examples.http, by heading. */
+function requests() {
+  const [, ...parts] = read("docs/examples.http").split(/^### /m);
+  return new Map(
+    parts.map((part) => {
+      const [heading, ...lines] = part.trim().split("\n");
+      const [head, ...body] = lines.join("\n").split("\n\n");
+      const [first, ...fields] = head.split("\n");
+      const [method, url] = first.split(" ");
+      const headers = fields.map((field) => field.split(/: (.*)/s).slice(0, 2));
+      return [heading, { method, url, headers, body: body.join("\n\n").trim() }];
+    }),
+  );
+}
+
+/** Type-checks the TypeScript of all examples, and gives it as functions. */
+async function compiled(all) {
+  const folder = join(root, "tests/peers/openapi/node_modules/.examples");
+  mkdirSync(folder, { recursive: true });
+  const functions = all.map(({ ts }) => {
+    const answer = ts.includes("const answer") ? "answer" : "null";
+    return `async (api: string, token: string, id: string, number: number) => {
+      void [api, token, id, number];
+      ${ts}
+      return { response, answer: ${answer} };
+    }`;
+  });
+  writeFileSync(join(folder, "examples.ts"), `export const examples = [${functions.join(",\n")}];\n`);
+  const options = ["--strict", "--target", "es2022", "--module", "es2022", "--types", "node", "--skipLibCheck"];
+  execFileSync("npx", ["--no-install", "tsc", ...options, "--outDir", folder, join(folder, "examples.ts")], {
+    stdio: ["ignore", "inherit", "ignore"],
+  });
+  writeFileSync(join(folder, "package.json"), '{"type":"module"}');
+  return (await import(join(folder, "examples.js"))).examples;
+}
+
+const filled = (text, values) => text.replace(/\{\{(\w+)\}\}/g, (_, name) => values[name]);
+
+const all = examples();
+const http = requests();
+assert.deepEqual([...http.keys()], all.map(({ heading }) => heading), "the page and the .http file have the same");
+const functions = await compiled(all);
+const covered = new Map();
+const { paths } = JSON.parse(read("openapi.json"));
+for (const [index, { heading, sh, shown }] of all.entries()) {
+  let ids = await reset();
+  const variables = { ID: ids.id, NUMBER: String(ids.number) };
+  compare(parse(bash(sh, variables)), shown, `${heading}, curl`);
+
+  ids = await reset();
+  const { response, answer } = await functions[index](api, token, ids.id, ids.number);
+  const body = answer === null ? "" : JSON.stringify(answer);
+  compare({ status: response.status, headers: response.headers, body }, shown, `${heading}, TypeScript`);
+
+  ids = await reset();
+  const request = http.get(heading);
+  const values = { api, token, ...ids };
+  const sent = await fetch(filled(request.url, values), {
+    method: request.method,
+    headers: request.headers.map(([name, value]) => [name, filled(value, values)]),
+    ...(request.body ? { body: request.body } : {}),
+  });
+  compare({ status: sent.status, headers: sent.headers, body: await sent.text() }, shown, `${heading}, .http`);
+
+  const path = filled(request.url, { api: "", id: "{task_id}", number: "{task_id}" }).replace(/\?.*/, "");
+  const template = Object.keys(paths).find((template) =>
+    new RegExp(`^${template.replace(/\{\w+\}/g, "[^/]+")}$`).test(path),
+  );
+  const operation = paths[template]?.[request.method.toLowerCase()]?.operationId;
+  assert(operation, `${heading}: no operation of openapi.json`);
+  const statuses = covered.get(operation) ?? new Set();
+  covered.set(operation, statuses.add(sent.ok ? "success" : "error"));
+}
+for (const { operationId, tags } of Object.values(paths).flatMap((methods) => Object.values(methods))) {
+  if (["getDocs", "getOpenApi"].includes(operationId)) continue;
+  const wanted = tags.includes("service") ? ["success"] : ["success", "error"];
+  for (const kind of wanted) assert(covered.get(operationId)?.has(kind), `${operationId} has no example of ${kind}`);
+}
+console.log(`docs/examples.md: ${all.length} examples of ${covered.size} operations, each in three forms`);
+
+// The examples of README.md run one after another in one shell; a block that shows an answer follows its command.
+await clear();
+const [, section] = read("README.md").split(/^(?=## Endpoints$)/m);
+const steps = blocks(section.split(/^(?=## (?!Endpoints))/m)[0]);
+const commands = steps.filter(({ language }) => language === "sh");
+const own = (text) => text.replace(/^API=.*$/m, "").replace(/^TOKEN=.*$/m, "");
+const printed = bash(commands.map(({ text }) => `${own(text)}\necho; echo @@@`).join("\n"), {}).split("@@@\n");
+let answers = 0;
+for (const [index, step] of steps.entries()) {
+  if (step.language === "sh") continue;
+  const output = printed[commands.indexOf(steps[index - 1])].replaceAll("\r", "").trim();
+  const [expected, actual] = [normalised(step.text), normalised(output)];
+  if (step.language === "json") assert.equal(actual, expected, steps[index - 1].text);
+  else assert.equal(actual.split("\n")[0], expected, steps[index - 1].text);
+  answers += 1;
+}
+assert(answers >= 14, "the answers of README.md are read");
+console.log(`README.md: ${commands.length} commands, ${answers} answers`);

@@ -1,0 +1,25 @@
+//! `cargo run -p tests --example with-api -- COMMAND…`: runs a command beside an API of its own, and ends with its
+//! status. `TASK_API_URL` tells the command where the API is, `TASK_API_USER` and `TASK_API_TOKEN` speak for a user.
+
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result};
+use tests::App;
+use tokio::task::spawn_blocking;
+
+#[tokio::main]
+async fn main() -> Result<ExitCode> {
+    let mut arguments = std::env::args_os().skip(1);
+    let program = arguments.next().context("usage: with-api COMMAND [ARGUMENT]…")?;
+    let app = App::local().await.context("TASK_API_URL names an API already")?;
+    // Whom the examples of the documents speak of.
+    let user = app.user_with_id("alice");
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .env("TASK_API_URL", &app.url)
+        .env("TASK_API_USER", &user.id)
+        .env("TASK_API_TOKEN", &user.token);
+    let status = spawn_blocking(move || command.status()).await?.context("the command can't be run")?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
