@@ -54,9 +54,9 @@ pub fn build(workspace: &Path, packages: &[String], profile: Profile) -> Result<
         .iter()
         .map(|package| {
             let executable = executables
-                .remove(package)
+                .get(package)
                 .with_context(|| format!("package {package} has no binary of that name"))?;
-            Ok((package.clone(), executable))
+            Ok((package.clone(), executable.clone()))
         })
         .collect()
 }

@@ -95,7 +95,8 @@ impl Configuration {
     pub fn cors_allowed_origins(&self) -> String {
         let origins = self.get("CORS_ALLOWED_ORIGINS").map(str::to_owned);
         let origins = origins.or_else(|| self.get("BETTER_AUTH_URL").map(origin));
-        origins.unwrap_or_else(|| DEFAULT_ORIGIN.into())
+        let origins = origins.unwrap_or_else(|| DEFAULT_ORIGIN.into());
+        origins.split(',').map(str::trim).collect::<Vec<_>>().join(",")
     }
 
     /// The secret that signs tokens, the first of a list. Where none is set, one is made up and kept.
@@ -233,6 +234,7 @@ mod tests {
             origins(&[("BETTER_AUTH_URL", "https://a.example:8443/auth?x")]),
             "https://a.example:8443"
         );
+        assert_eq!(origins(&[("CORS_ALLOWED_ORIGINS", "https://a, https://b")]), "https://a,https://b");
         assert_eq!(origins(&[("BETTER_AUTH_URL", "https://a"), ("CORS_ALLOWED_ORIGINS", "*")]), "*");
     }
 

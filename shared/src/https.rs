@@ -60,6 +60,18 @@ impl HttpsClient {
         Ok(Response::from_parts(parts, body.to_bytes()))
     }
 
+    /// Puts `body` to a URL, which may be one that was signed for just this: no header is added that would count.
+    ///
+    /// # Errors
+    /// Why it was not taken, in one line. Never with the URL.
+    pub async fn put(&self, url: &str, body: Vec<u8>) -> Result<(), String> {
+        let request = Request::put(url).body(Full::from(body)).map_err(|_| "the URL is none".to_owned())?;
+        match self.send(request).await?.status() {
+            status if status.is_success() => Ok(()),
+            status => Err(format!("the answer was {status}")),
+        }
+    }
+
     /// This client for the AWS SDK. The SDK's own would bring a second one into each binary, HTTP/2 and all.
     pub fn into_sdk_client(self) -> SharedHttpClient {
         let connector = SharedHttpConnector::new(self);
@@ -86,6 +98,12 @@ impl HttpsClient {
 impl HttpConnector for HttpsClient {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         HttpConnectorFuture::new(self.clone().send_for_sdk(request))
+    }
+}
+
+impl Default for HttpsClient {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

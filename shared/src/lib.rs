@@ -29,6 +29,7 @@ pub use contract::bodies;
 pub use contract::{Contract, ENVELOPE_LIMIT, ENVELOPE_LIMIT_DEFAULT, OFFSET, PLAIN_PAGE, TASK_NUMBER};
 pub use error::{Error, in_one_line};
 pub use http::{Request, Response, serve};
+pub use https::HttpsClient;
 pub use lambda_http::http::StatusCode;
 pub use store::{Created, DatabaseConfig, Store};
 pub use task::{

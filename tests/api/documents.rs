@@ -1,8 +1,9 @@
 //! The documents say what is so.
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, process::Command};
 
 use local::{binaries::workspace_root, template::Template};
+use serde_json::Value;
 
 fn contracts() -> String {
     fs::read_to_string(workspace_root().join("docs/contracts.md")).expect("docs/contracts.md")
@@ -42,12 +43,34 @@ fn the_routes_of_the_template_are_those_of_the_contracts() {
                 .map(move |route| (function.to_owned(), route.to_owned()))
         })
         .collect();
+    assert_eq!(documented, served());
+}
+
+/// Every route of the template, with the package that serves it.
+fn served() -> BTreeSet<(String, String)> {
     let template = workspace_root().join("template.yaml");
     let template = Template::read(&template, &Default::default()).expect("the template");
-    let served: BTreeSet<_> = template
-        .functions
-        .iter()
+    let functions = template.functions.iter();
+    functions
         .flat_map(|function| function.routes.iter().map(|route| (function.binary.clone(), route.route_key())))
+        .collect()
+}
+
+#[test]
+fn the_routes_of_cargo_lambda_watch_are_those_of_the_template() {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(workspace_root()).args(["metadata", "--no-deps", "--format-version", "1"]);
+    let metadata: Value =
+        serde_json::from_slice(&cargo.output().expect("cargo runs").stdout).expect("it prints JSON");
+    let router = metadata["metadata"]["lambda"]["watch"]["router"].as_object().expect("a table");
+    let watched: BTreeSet<_> = router
+        .iter()
+        .flat_map(|(path, functions)| {
+            functions.as_array().expect("a list").iter().map(move |function| {
+                let text = |name: &str| function[name].as_str().expect("text").to_owned();
+                (text("function"), format!("{} {path}", text("method")))
+            })
+        })
         .collect();
-    assert_eq!(documented, served);
+    assert_eq!(watched, served());
 }

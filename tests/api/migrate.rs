@@ -59,6 +59,16 @@ async fn refuses_a_migration_that_was_changed_after_it_had_been_applied() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn leaves_a_newer_schema_as_it_is_so_that_code_can_be_rolled_back() {
+    let url = empty_database().await;
+    told(&url).await;
+    let newer = "insert into refinery_schema_history (version, name, applied_on, checksum)
+                 select 999, 'of_the_future', applied_on, '1' from refinery_schema_history limit 1";
+    connect(&url).await.execute(newer, &[]).await.expect("a history");
+    assert_eq!(told(&url).await, (true, "The schema is up to date.".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn says_what_to_do_in_one_line_and_shows_no_password() {
     let (success, text) = told("").await;
     assert_eq!(

@@ -28,7 +28,7 @@ impl Answer {
     }
 
     /// The answer that a function gave to an event.
-    pub(crate) fn from_payload(payload: &[u8]) -> Self {
+    pub fn from_payload(payload: &[u8]) -> Self {
         let answer: Value = serde_json::from_slice(payload).expect("JSON");
         let fields = answer["headers"].as_object().into_iter().flatten().map(|(name, value)| {
             let value = value.as_str().expect("a header field").parse().expect("visible ASCII");

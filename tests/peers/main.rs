@@ -2,6 +2,7 @@
 
 mod better_auth;
 mod moto;
+mod sam;
 
 use std::{
     net::TcpListener,

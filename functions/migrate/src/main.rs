@@ -1,12 +1,16 @@
-//! Brings the database schema up to date: as a Lambda function when the deployment invokes it, as a command when a
-//! person runs it. Running it again, or twice at once, is harmless; a migration that was changed after it had been
+//! Brings the database schema up to date: as a Lambda function when CloudFormation or a person invokes it, as a command
+//! when a person runs it. Running it again, or twice at once, is harmless; a migration that was changed after it had been
 //! applied is refused.
+
+mod custom_resource;
 
 use std::{error::Error, process::ExitCode};
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::{Value, json};
 use shared::{DatabaseConfig, config, in_one_line};
+
+use custom_resource::CustomResource;
 
 refinery::embed_migrations!("../../migrations");
 
@@ -20,15 +24,24 @@ async fn migrate(database: &DatabaseConfig) -> Result<Vec<String>, Box<dyn Error
     let lock = database.connect().await?;
     lock.batch_execute(&format!("begin; select pg_advisory_xact_lock({LOCK})")).await?;
     let mut client = database.connect().await?;
-    let report = migrations::runner().run_async(&mut client).await?;
+    // A schema newer than this code is fine: it is what a roll-back finds.
+    let report = migrations::runner().set_abort_missing(false).run_async(&mut client).await?;
     lock.batch_execute("commit").await?;
     Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
 }
 
 async fn serve(database: &'static DatabaseConfig) -> Result<(), lambda_runtime::Error> {
-    let handler = async |_: LambdaEvent<Value>| {
-        let applied = migrate(database).await.map_err(|error| in_one_line(&*error))?;
-        Ok::<_, lambda_runtime::Error>(json!({ "applied": applied }))
+    let handler = async |event: LambdaEvent<Value>| {
+        let custom_resource = CustomResource::of(&event.payload);
+        let outcome = match &custom_resource {
+            // What is in the database stays there.
+            Some(resource) if resource.is_deleted() => Ok(Vec::new()),
+            _ => migrate(database).await.map_err(|error| in_one_line(&*error)),
+        };
+        if let Some(resource) = custom_resource {
+            resource.answer(&outcome).await?;
+        }
+        Ok::<_, lambda_runtime::Error>(json!({ "applied": outcome? }))
     };
     lambda_runtime::run(service_fn(handler)).await
 }

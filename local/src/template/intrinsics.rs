@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, bail};
 use serde_yaml_ng::Value;
 
-/// Evaluates `!Ref` of a parameter, `!If`, `!Equals` and `!Select`.
+/// Evaluates `!Ref` of a parameter, `!If`, `!Equals`, `!Select` and `!Split`.
 pub(super) struct Intrinsics<'a> {
     declarations: &'a Value,
     conditions: &'a Value,
@@ -42,6 +42,11 @@ impl<'a> Intrinsics<'a> {
                 let index = index.as_u64().and_then(|index| usize::try_from(index).ok());
                 let item = index.and_then(|index| list.get(index));
                 self.resolve(item.with_context(|| format!("{place}: {tag} finds no such item"))?, place)
+            }
+            ("!Split", _, Some([Value::String(delimiter), text])) => {
+                let text = self.resolve(text, place)?;
+                let text = text.as_str().with_context(|| format!("{place}: {tag} is not given a string"))?;
+                Ok(text.split(delimiter.as_str()).map(Value::from).collect())
             }
             _ => bail!("{place}: {tag} is not understood here"),
         }
@@ -90,6 +95,8 @@ mod tests {
             ("!Ref Origins", "[a, b]"),
             ("!Select [1, !Ref Origins]", "b"),
             ("!If [IsDev, 1, 2]", "1"),
+            ("!Split [',', 'a,b']", "[a, b]"),
+            ("!Split [e, !Ref Stage]", "[d, v]"),
         ] {
             let expected: Value = serde_yaml_ng::from_str(expected).expect("it is YAML");
             assert_eq!(resolve(given).expect(given), expected, "{given}");
@@ -105,6 +112,7 @@ mod tests {
             "!If [IsDev, 1]",
             "!If [Unknown, 1, 2]",
             "!Select [7, !Ref Origins]",
+            "!Split [',', !Ref Origins]",
             "!Sub text",
         ] {
             let error = resolve(given).expect_err(given);

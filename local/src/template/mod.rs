@@ -134,6 +134,7 @@ impl Reader<'_> {
     }
 
     fn cors(&self, id: &str, cors: &Value) -> Result<CorsConfiguration> {
+        let cors = &self.intrinsics.resolve(cors, &format!("{id}.CorsConfiguration"))?;
         let place = |name: &str| format!("{id}.CorsConfiguration.{name}");
         let list = |name: &str| self.list(&cors[name], &place(name));
         let max_age = &cors["MaxAge"];
@@ -200,7 +201,7 @@ mod tests {
 
     #[test]
     fn parameters_reach_conditions() {
-        let named = workspace_template(Some("https://a.example, https://b.example"));
+        let named = workspace_template(Some("https://a.example,https://b.example"));
         let cors = named.cors.expect("the API has a CORS configuration");
         assert_eq!(cors.allow_origins, ["https://a.example", "https://b.example"]);
         assert!(cors.allow_credentials);

