@@ -129,6 +129,11 @@ impl Case {
         matches!(self.moment, Moment::Connect | Moment::Tls | Moment::Login)
     }
 
+    /// Whether most of its time goes by until somebody gives up.
+    pub fn waits(&self) -> bool {
+        matches!(self.fault, Fault::Stall | Fault::Drop)
+    }
+
     /// Whether the request must succeed (`true`), must be refused (`false`), or may be either.
     pub fn must_succeed(&self) -> Option<bool> {
         match (self.fault, self.times) {

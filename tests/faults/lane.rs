@@ -5,9 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tests::{App, Front, Options, Proxy, database_port, refusals};
+use local::postgres::Cluster;
+use tests::{App, Front, MIGRATED, Options, Proxy, connect, refusals};
 use tokio::time::sleep;
 use tokio_postgres::Client;
+use uuid::Uuid;
 
 use crate::{
     cases::{Case, Endpoint, Kind, Times},
@@ -49,17 +51,21 @@ pub struct Lane {
 }
 
 impl Lane {
-    pub async fn start(tls: Option<&str>) -> Option<Self> {
-        let proxy = Proxy::start(database_port().await).await;
-        let options = Options::default().through(proxy.port);
+    /// A lane on a server that serves TLS, whose certificate is vouched for by this authority where TLS is to be used.
+    pub async fn start(cluster: &Cluster, tls: Option<&str>) -> Option<Self> {
+        let name = format!("lane_{}", Uuid::new_v4().simple());
+        cluster.create_database_from(&name, MIGRATED).await.expect("a new name");
+        let url = cluster.url(&name);
+        let proxy = Proxy::start(cluster.port()).await;
+        let by_proxy = url.replace(&format!(":{}/", cluster.port()), &format!(":{}/", proxy.port));
         let options = match tls {
-            None => options.database_parameters("?sslmode=disable"),
-            Some(authority) => {
-                options.database_parameters("?sslmode=require").with("DATABASE_CA_CERT", authority)
-            }
+            None => Options::default().with("DATABASE_URL", by_proxy + "?sslmode=disable"),
+            Some(authority) => Options::default()
+                .with("DATABASE_URL", by_proxy + "?sslmode=require")
+                .with("DATABASE_CA_CERT", authority),
         };
         let app = App::local_with(options).await?;
-        let database = app.hands_on().database().await;
+        let database = connect(&url).await;
         database.batch_execute(CHANGES).await.expect("a fresh database");
         Some(Self { app, proxy, database, number: 0 })
     }

@@ -15,14 +15,12 @@ use local::postgres::StopMode;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{
-    Answer, App, Authority, Contract, Moment, NetworkFault as Fault, Options, Proxy, User, connect, serve_tls,
+    Answer, App, Authority, Contract, MIGRATED, Moment, NetworkFault as Fault, Options, Proxy, User, connect,
+    migrated_cluster, serve_tls,
 };
 use tokio::{task::block_in_place, time::sleep};
 
-use crate::{
-    lane::{REQUEST_LIMIT, START_LIMIT},
-    server::migrated_cluster,
-};
+use crate::lane::{REQUEST_LIMIT, START_LIMIT};
 
 const USERS: usize = 12;
 
@@ -271,7 +269,7 @@ async fn under_random_faults_nothing_is_lost_doubled_or_foreign() {
     let superuser = connect(&cluster.url("postgres")).await;
     serve_tls(&superuser, &authority.issue("127.0.0.1", false)).await;
     let proxy = Proxy::start(cluster.port()).await;
-    let url = cluster.url("postgres").replace(&format!(":{}/", cluster.port()), &format!(":{}/", proxy.port));
+    let url = cluster.url(MIGRATED).replace(&format!(":{}/", cluster.port()), &format!(":{}/", proxy.port));
     let options = Options { max_instances: Some(USERS), ..Options::default() }
         .with("DATABASE_URL", url + "?sslmode=require")
         .with("DATABASE_CA_CERT", authority.certificate());
@@ -307,7 +305,7 @@ async fn under_random_faults_nothing_is_lost_doubled_or_foreign() {
         }
         proxy.disarm();
     };
-    hold_journals_against_database(&app, &cluster.url("postgres"), duration(), trouble).await;
+    hold_journals_against_database(&app, &cluster.url(MIGRATED), duration(), trouble).await;
 }
 
 /// Has a process sleep for a while, as Lambda does.
@@ -326,9 +324,9 @@ async fn freeze(app: &App, random: &mut fastrand::Rng) {
 async fn a_server_that_crashes_under_load_loses_and_doubles_nothing() {
     let mut cluster = migrated_cluster().await;
     // What is promised is to outlive a crash. (That of the machine is not tried.)
-    let safe = "alter database postgres set synchronous_commit = on";
-    connect(&cluster.url("postgres")).await.batch_execute(safe).await.expect("superusers may");
-    let url = cluster.url("postgres");
+    let safe = format!("alter database {MIGRATED} set synchronous_commit = on");
+    connect(&cluster.url("postgres")).await.batch_execute(&safe).await.expect("superusers may");
+    let url = cluster.url(MIGRATED);
     let options =
         Options { max_instances: Some(USERS), ..Options::default() }.with("DATABASE_URL", url.as_str());
     let Some(app) = App::local_with(options).await else { return };

@@ -10,8 +10,11 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use tests::{Authority, database_server, serve_tls};
-use tokio::{sync::Mutex, time::interval};
+use tests::{Authority, connect, migrated_cluster, serve_tls};
+use tokio::{
+    sync::{Mutex, Semaphore},
+    time::interval,
+};
 
 use crate::{
     cases::Case,
@@ -22,10 +25,16 @@ use crate::{
 /// Cases of one endpoint, in one contract, over one transport, that run at the same time.
 const LANES: usize = 2;
 
+/// Cases that run at the same time besides those that mostly wait: with more of them, what is slow would be the machine.
+const BUSY: usize = 6;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_fault_at_every_moment_leaves_right_answers_and_a_right_database() {
+    // To those who only prefer TLS, too, it would show a certificate that they don't know.
+    let cluster = Arc::new(migrated_cluster().await);
     let authority = Authority::new();
-    serve_tls(&database_server().await, &authority.issue("127.0.0.1", false)).await;
+    let superuser = connect(&cluster.url("postgres")).await;
+    serve_tls(&superuser, &authority.issue("127.0.0.1", false)).await;
     let authority: Arc<str> = authority.certificate().into();
 
     let cases = Case::all();
@@ -36,18 +45,27 @@ async fn every_fault_at_every_moment_leaves_right_answers_and_a_right_database()
         queues.entry((case.tls, case.contract as u8, case.endpoint)).or_default().push(case);
     }
     let finished = Arc::new(AtomicUsize::new(0));
+    let busy = Arc::new(Semaphore::new(BUSY));
     let mut lanes = Vec::new();
     for ((tls, ..), cases) in queues {
         let queue = Arc::new(Mutex::new(cases.into_iter()));
         for _ in 0..LANES {
+            let (cluster, busy) = (Arc::clone(&cluster), Arc::clone(&busy));
             let (queue, finished) = (Arc::clone(&queue), Arc::clone(&finished));
             let authority = tls.then(|| Arc::clone(&authority));
             lanes.push(tokio::spawn(async move {
                 let mut outcomes = Vec::new();
-                let Some(mut lane) = Lane::start(authority.as_deref()).await else { return outcomes };
+                // Turns come in the order in which they are asked for: all lanes are made before the first case begins.
+                let turn = busy.acquire().await;
+                let Some(mut lane) = Lane::start(&cluster, authority.as_deref()).await else {
+                    return outcomes;
+                };
+                drop(turn);
                 loop {
                     let Some(case) = queue.lock().await.next() else { return outcomes };
+                    let turn = if case.waits() { None } else { Some(busy.acquire().await) };
                     outcomes.push((case, lane.run(&case).await));
+                    drop(turn);
                     finished.fetch_add(1, Ordering::Relaxed);
                 }
             }));

@@ -7,9 +7,8 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use local::postgres::Cluster;
 use serde_json::json;
-use tests::{App, Contract, Options, Proxy, binary, database_port, refusals};
+use tests::{App, Contract, Options, Proxy, database_port, refusals};
 use tokio::time::sleep;
 use tokio_postgres::Client;
 
@@ -18,15 +17,6 @@ use crate::{
     lane::REQUEST_LIMIT,
     requests::{check_success, send, tasks},
 };
-
-/// A server of a test's own, with the schema in its database `postgres`.
-pub async fn migrated_cluster() -> Cluster {
-    let cluster = Cluster::temporary().await.expect("a server");
-    let url = cluster.url("postgres");
-    let migrate = Command::new(binary("migrate").await).env("DATABASE_URL", url).output().expect("it runs");
-    assert!(migrate.status.success(), "{}", String::from_utf8_lossy(&migrate.stderr));
-    cluster
-}
 
 /// Sends one request to every endpoint, one after the other; each must succeed.
 async fn all_succeed(app: &App, database: &Client, user: &str) {

@@ -2,10 +2,11 @@
 
 use local::postgres::Cluster;
 use reqwest::Method;
-use tests::{Answer, App, Authority, Contract, Options, TlsFront, connect, refusals, serve_tls};
+use tests::{
+    Answer, App, Authority, Contract, MIGRATED, Options, TlsFront, connect, migrated_cluster, refusals,
+    serve_tls,
+};
 use tokio_postgres::Client;
-
-use crate::server::migrated_cluster;
 
 /// A server of a test's own, with the schema in place. The others' would show whichever certificate was set last.
 struct Server {
@@ -32,7 +33,7 @@ impl Server {
     fn url(&self, port: Option<u16>, parameters: &str) -> String {
         let own = self.cluster.port();
         let url =
-            self.cluster.url("postgres").replace(&format!(":{own}/"), &format!(":{}/", port.unwrap_or(own)));
+            self.cluster.url(MIGRATED).replace(&format!(":{own}/"), &format!(":{}/", port.unwrap_or(own)));
         format!("{url}?{parameters}")
     }
 

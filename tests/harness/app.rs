@@ -2,12 +2,12 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     sync::{Arc, Mutex},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use local::{
     binaries::{self, Profile},
     gateway::{Gateway, GatewayOptions},
@@ -25,8 +25,8 @@ use crate::{Answer, User, pooler::Pooler};
 /// Signs the tokens of every local [`App`].
 pub const SECRET: &str = "a secret of the tests that has 32 bytes or more";
 
-/// The database that each test's own is a copy of.
-const MIGRATED: &str = "migrated";
+/// The database of a [`migrated_cluster`] that has the schema. A test's own is a copy of it.
+pub const MIGRATED: &str = "migrated";
 
 /// What all tests of a run share.
 struct Ground {
@@ -68,8 +68,6 @@ pub struct Options {
     pub parameters: BTreeMap<String, String>,
     /// A port on 127.0.0.1 by which the functions reach the database instead of its own.
     pub database_port: Option<u16>,
-    /// Parameters of the functions' database URL, beginning with `?`.
-    pub database_parameters: String,
     /// The most processes of each function that run at once; 4 where it is not set.
     pub max_instances: Option<usize>,
     /// Executables that take the place of functions' own, by the function's name.
@@ -80,12 +78,6 @@ impl Options {
     /// The usual API with one environment variable more, or another.
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.environment.insert(name.into(), value.into());
-        self
-    }
-
-    /// The usual API, but with these parameters of the functions' database URL, beginning with `?`.
-    pub fn database_parameters(mut self, parameters: &str) -> Self {
-        self.database_parameters = parameters.into();
         self
     }
 
@@ -140,7 +132,6 @@ impl App {
         let server_port = ground.cluster.port();
         let port = options.database_port.unwrap_or(ground.port);
         let functions_url = database_url.replace(&format!(":{server_port}/"), &format!(":{port}/"));
-        let functions_url = functions_url + &options.database_parameters;
         let mut environment = BTreeMap::from([
             ("DATABASE_URL".to_owned(), functions_url),
             ("JWT_SECRET".to_owned(), SECRET.to_owned()),
@@ -263,11 +254,6 @@ pub async fn database_port() -> u16 {
     ground().await.expect("the ground is laid").port
 }
 
-/// A connection to the server that the tests of a run share, as its superuser.
-pub async fn database_server() -> Client {
-    connect(&ground().await.expect("the ground is laid").cluster.url("postgres")).await
-}
-
 /// The URL of a new database with nothing in it.
 pub async fn empty_database() -> String {
     let cluster = &ground().await.expect("the ground is laid").cluster;
@@ -284,9 +270,7 @@ async fn ground() -> Result<&'static Ground> {
             let template = Template::read(&workspace.join("template.yaml"), &BTreeMap::new())?;
             let packages: Vec<_> = template.functions.into_iter().map(|function| function.binary).collect();
             let binaries = binaries::build(&workspace, &packages, Profile::Dev)?;
-            let cluster = Cluster::temporary().await?;
-            cluster.create_database(MIGRATED).await?;
-            migrate(&binaries, &cluster.url(MIGRATED))?;
+            let cluster = cluster_migrated_by(&binaries["migrate"]).await?;
             let pooler = Pooler::start(&cluster).await?;
             let port = pooler.as_ref().map_or(cluster.port(), |pooler| pooler.port);
             Ok(Ground { cluster, port, binaries, _pooler: pooler })
@@ -294,10 +278,15 @@ async fn ground() -> Result<&'static Ground> {
         .await
 }
 
-/// Runs the command that brings a database up to date.
-fn migrate(binaries: &BTreeMap<String, PathBuf>, database_url: &str) -> Result<()> {
-    let migrate = binaries.get("migrate").context("the template has a function migrate")?;
-    let output = Command::new(migrate).env("DATABASE_URL", database_url).output()?;
+/// A database server of a test's own, for what would disturb the tests that share one.
+pub async fn migrated_cluster() -> Cluster {
+    cluster_migrated_by(&binary("migrate").await).await.expect("a server")
+}
+
+async fn cluster_migrated_by(migrate: &Path) -> Result<Cluster> {
+    let cluster = Cluster::temporary().await?;
+    cluster.create_database(MIGRATED).await?;
+    let output = Command::new(migrate).env("DATABASE_URL", cluster.url(MIGRATED)).output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(())
+    Ok(cluster)
 }

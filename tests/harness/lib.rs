@@ -13,7 +13,9 @@ mod tls;
 mod user;
 
 pub use answer::{Answer, Fault, Refusal, refusals};
-pub use app::{App, Local, Options, SECRET, binary, connect, database_port, database_server, empty_database};
+pub use app::{
+    App, Local, MIGRATED, Options, SECRET, binary, connect, database_port, empty_database, migrated_cluster,
+};
 pub use issuer::{Issuer, SigningKey};
 pub use proxy::{DELAY, Fault as NetworkFault, Moment, Proxy};
 pub use tls::{Authority, Certificate, TlsFront, serve_tls};
