@@ -35,7 +35,7 @@ Types are strict: `1` is no boolean and a number no string. Unknown fields of a 
 twice is refused. What is wrong with a request is told all at once.
 
 Requests for which there is no route are answered by the gateway: 404 with `{\"message\": \"Not Found\"}`. So are those \
-that it refuses or can't serve itself, with 400, 413, 500 or 503 and a `message`.";
+that it refuses or can't serve itself, with 400, 413, 429, 431, 500 or 503 and a `message`.";
 
 /// Where the committed description lies.
 pub fn path() -> PathBuf {

@@ -251,6 +251,14 @@ async fn has_words_of_its_own_for_what_it_does_not_pass_on() {
     let answer = post(10 * 1024 * 1024 + 1).await.expect_status(413);
     assert_eq!(answer.json(), json!({ "message": "Request Entity Too Large" }));
 
+    let get = |length| {
+        let request = front.request(Method::GET, "").header("x-odd", "a".repeat(length));
+        Answer::to(request)
+    };
+    get(9_000).await.expect_status(200);
+    let answer = get(10_240).await.expect_status(431);
+    assert_eq!(answer.json(), json!({ "message": "Request Header Fields Too Large" }));
+
     let before = starts(&app);
     for path in ["/api/%ff/tasks", "/api/%/tasks", "/api/alice/tasks/%zz", "/%c3%28"] {
         let answer = Answer::to(app.request(Method::GET, path).bearer_auth(&alice.token)).await;

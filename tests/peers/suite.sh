@@ -1,9 +1,15 @@
-# What the suites share. To be sourced.
+# What the suites share. To be sourced, in a suite's own folder.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+# The folder for what is not to be committed.
+work=$root/target/peers/$(basename "$PWD")
 
 # Installs Debian packages.
 install() {
-    apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
+    local sudo=()
+    [ "$(id -u)" -eq 0 ] || sudo=(sudo)
+    "${sudo[@]}" apt-get update -qq
+    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
 }
 
 # Installs Debian packages where a command is missing: need COMMAND PACKAGE...
@@ -11,24 +17,64 @@ need() {
     command -v "$1" >/dev/null || install "${@:2}"
 }
 
-# Makes a Python environment with what the suite's requirements.txt pins, and prints its folder.
+# Makes a Python environment with what these files pin: python_environment FOLDER REQUIREMENTS...
 python_environment() {
-    local folder
-    folder=$(cd ../../.. && pwd)/target/peers/$(basename "$PWD")
-    need python3 python3 python3-venv >&2
-    python3 -m venv "$folder" >/dev/null || { install python3-venv >&2 && python3 -m venv "$folder" >&2; }
-    "$folder/bin/pip" install --quiet --disable-pip-version-check --requirement requirements.txt >&2
-    echo "$folder"
+    local folder=$1 requirements=("${@:2}")
+    need python3 python3 python3-venv
+    python3 -m venv "$folder" >/dev/null || { install python3-venv && python3 -m venv "$folder"; }
+    "$folder/bin/pip" install --quiet --disable-pip-version-check "${requirements[@]/#/--requirement=}"
 }
 
-# Runs the tests of one module of tests/peers/main.rs, and closes with the counts.
-cargo_suite() {
+# Installs what the suite's package-lock.json pins.
+node_packages() {
+    need npm nodejs npm
+    npm ci --no-audit --no-fund --silent
+}
+
+passed=0 failed=0 skipped=0
+
+# Runs a check that passes or fails, or one that counts by itself in its last line: check NAME COMMAND...
+check() {
     local output status=0
     output=$(mktemp)
-    (cd ../../.. && cargo test --locked --package tests --features peers --test peers -- --nocapture "$1::") 2>&1 |
-        tee "$output" || status=$?
-    sed -n 's/^test result: .* \([0-9]*\) passed; \([0-9]*\) failed; \([0-9]*\) ignored.*/\1 passed, \2 failed, \3 skipped/p' \
-        "$output"
+    printf '\n--- %s\n' "$1"
+    "${@:2}" 2>&1 | tee "$output" || status=$?
+    if [[ $(tail -n 1 "$output") =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then
+        passed=$((passed + BASH_REMATCH[1])) failed=$((failed + BASH_REMATCH[2])) skipped=$((skipped + BASH_REMATCH[3]))
+        [ "$status" -eq 0 ] || [ "${BASH_REMATCH[2]}" -gt 0 ] || failed=$((failed + 1))
+    elif [ "$status" -eq 0 ]; then
+        passed=$((passed + 1))
+    else
+        echo "FAILED with status $status: $1"
+        failed=$((failed + 1))
+    fi
+    rm -f "$output"
+}
+
+# A check that can't be made here: skip NAME REASON
+skip() {
+    printf '\n--- %s\nskipped: %s\n' "$1" "$2"
+    skipped=$((skipped + 1))
+}
+
+# Prints the counts of all checks, and fails if one has.
+close() {
+    printf '\n%s passed, %s failed, %s skipped\n' "$passed" "$failed" "$skipped"
+    [ "$failed" -eq 0 ]
+}
+
+# Runs `cargo test` on the package `tests`, and closes with the counts.
+cargo_tests() {
+    local output status=0
+    output=$(mktemp)
+    (cd "$root" && cargo test --locked --package tests "$@") 2>&1 | tee "$output" || status=$?
+    awk '/^test result:/ { passed += $4; failed += $6; skipped += $8 }
+        END { printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped }' "$output"
     rm -f "$output"
     return "$status"
+}
+
+# Runs one module of tests/peers/main.rs, and closes with the counts.
+cargo_suite() {
+    cargo_tests --features peers --test peers -- --nocapture "$1::"
 }

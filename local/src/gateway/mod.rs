@@ -12,7 +12,7 @@ use axum::{
     Router,
     body::{Body, Bytes},
     extract::{ConnectInfo, Request, State},
-    http::{HeaderValue, StatusCode, header::ORIGIN},
+    http::{HeaderValue, StatusCode, header::ORIGIN, request::Parts},
     response::{IntoResponse, Response},
     serve::ListenerExt,
 };
@@ -35,6 +35,9 @@ use event::Caller;
 
 /// API Gateway's limit for a request's body, in bytes.
 pub const BODY_LIMIT: usize = 10 * 1024 * 1024;
+
+/// API Gateway's limit for a request's line and the values of its header fields together, in bytes.
+pub const HEAD_LIMIT: usize = 10_240;
 
 /// How long [`Gateway::shutdown`] waits for the requests in progress.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
@@ -189,6 +192,9 @@ async fn handle(
 async fn answer(api: &Api, caller: Caller<'_>, request: Request) -> Result<Response, GatewayError> {
     let (parts, body) = request.into_parts();
     let body = read(body).await?;
+    if head_size(&parts) > HEAD_LIMIT {
+        return Err(GatewayError(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
+    }
     let malformed = |_| GatewayError(StatusCode::BAD_REQUEST);
     let path = decode(parts.uri.path()).map_err(malformed)?;
     let found = api.template.route(parts.method.as_str(), parts.uri.path()).map_err(malformed)?;
@@ -207,6 +213,13 @@ async fn answer(api: &Api, caller: Caller<'_>, request: Request) -> Result<Respo
         Err(error @ InvokeError::Timeout(_)) => Err(failed(&error, StatusCode::SERVICE_UNAVAILABLE)),
         Err(error) => Err(failed(&error, StatusCode::INTERNAL_SERVER_ERROR)),
     }
+}
+
+/// The bytes of the request's line and of the values of its header fields.
+fn head_size(parts: &Parts) -> usize {
+    let target = parts.uri.path_and_query().map_or(1, |target| target.as_str().len());
+    let line = parts.method.as_str().len() + target + " HTTP/1.1 ".len();
+    line + parts.headers.values().map(HeaderValue::len).sum::<usize>()
 }
 
 /// The whole body. One that is too long is read to its end all the same, without keeping it: a client that is still

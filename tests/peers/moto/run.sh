@@ -1,9 +1,7 @@
 #!/usr/bin/env bash
 # The functions take their configuration from Secrets Manager, as moto serves it.
-set -euo pipefail
-cd "$(dirname "$0")"
-. ../suite.sh
+cd "$(dirname "$0")" && . ../suite.sh
 
-MOTO_SERVER=$(python_environment)/bin/moto_server
-export MOTO_SERVER
+python_environment "$work" requirements.txt
+export MOTO_SERVER=$work/bin/moto_server
 cargo_suite moto

@@ -1,49 +1,15 @@
 #!/usr/bin/env bash
 # What can be proven of a deployment without an AWS account. `run.sh quick` leaves out what compiles.
-set -euo pipefail
-cd "$(dirname "$0")"
-. ../suite.sh
-root=$(cd ../../.. && pwd)
-work=$root/target/peers/sam
-mkdir -p "$work"
+cd "$(dirname "$0")" && . ../suite.sh
 
-need python3 python3 python3-venv
-need npm nodejs npm
-venv() { # FOLDER REQUIREMENTS...
-    local folder=$1 requirements=("${@:2}")
-    python3 -m venv "$folder" >/dev/null || { install python3-venv && python3 -m venv "$folder"; }
-    "$folder/bin/pip" install --quiet --disable-pip-version-check "${requirements[@]/#/--requirement=}"
-}
-venv "$work/tools" "$root/deploy/requirements.txt" requirements.txt
-venv "$root/target/peers/moto" ../moto/requirements.txt
-npm ci --no-audit --no-fund --silent
+python_environment "$work/tools" "$root/deploy/requirements.txt" requirements.txt
+python_environment "$root/target/peers/moto" ../moto/requirements.txt
+node_packages
 
 export PATH="$work/tools/bin:$PATH" SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-central-1
 unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_PROFILE
 # Quick to compile: what is proven is the way of the code into the function, not its speed.
 export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=256
-
-passed=0 failed=0 skipped=0
-check() { # NAME COMMAND...: a check that passes or fails, or one that counts by itself in its last line
-    local output status
-    output=$(mktemp)
-    printf '\n--- %s\n' "$1"
-    set +e
-    "${@:2}" 2>&1 | tee "$output"
-    status=${PIPESTATUS[0]}
-    set -e
-    if [[ $(tail -n 1 "$output") =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then
-        passed=$((passed + BASH_REMATCH[1])) failed=$((failed + BASH_REMATCH[2])) skipped=$((skipped + BASH_REMATCH[3]))
-        [ "$status" -eq 0 ] || [ "${BASH_REMATCH[2]}" -gt 0 ] || failed=$((failed + 1))
-    elif [ "$status" -eq 0 ]; then
-        passed=$((passed + 1))
-    else
-        echo "FAILED with status $status: $1"
-        failed=$((failed + 1))
-    fi
-    rm -f "$output"
-}
-skip() { printf '\n--- %s\nskipped: %s\n' "$1" "$2"; skipped=$((skipped + 1)); }
 
 linted_expansion() {
     python3 expand.py "$root/template.yaml" >"$work/expansion.json" || return
@@ -110,5 +76,4 @@ if [ "${1-}" != quick ]; then
         skip "cargo lambda build --arm64" "the standard library for aarch64 can't be fetched here; x86-64 was built"
     fi
 fi
-printf '\n%s passed, %s failed, %s skipped\n' "$passed" "$failed" "$skipped"
-[ "$failed" -eq 0 ]
+close
