@@ -78,6 +78,15 @@ impl Endpoint {
         }
     }
 
+    /// The statements of its transaction: a create makes the user as well, and with a key it looks for the key's task.
+    pub const fn statements(self) -> usize {
+        match self {
+            Endpoint::Create => 2,
+            Endpoint::CreateOnce => 3,
+            _ => 1,
+        }
+    }
+
     pub fn of(contract: Contract) -> &'static [Endpoint] {
         use Endpoint::{Complete, Create, CreateOnce, Delete, Flip, Get, List, Patch, Ready, Update};
         match contract {

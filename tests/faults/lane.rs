@@ -96,6 +96,7 @@ impl Lane {
         }
         let starts = function.starts() + usize::from(!case.warm);
         let times = if case.times == Times::Once { 1 } else { usize::MAX };
+        self.proxy.expect_statements(case.endpoint.statements());
         self.proxy.arm(case.fault, case.moment, times);
 
         let started = Instant::now();

@@ -257,6 +257,7 @@ async fn what_the_server_can_not_do_now_is_503_and_what_it_should_not_have_been_
     ] {
         proxy.answer_transactions(Some((severity, code)));
         for (contract, endpoint) in everything().filter(|(_, endpoint)| *endpoint != Endpoint::Ready) {
+            proxy.expect_statements(endpoint.statements());
             let user = app.user("told");
             let front = user.at(contract);
             let [task, ..] = tasks(&database, &user.id).await;

@@ -283,7 +283,11 @@ pub async fn migrated_cluster() -> Cluster {
     cluster_migrated_by(&binary("migrate").await).await.expect("a server")
 }
 
-async fn cluster_migrated_by(migrate: &Path) -> Result<Cluster> {
+/// A database server with the schema that this executable of the function `migrate` makes.
+///
+/// # Errors
+/// When there is no PostgreSQL, or the migrations fail.
+pub async fn cluster_migrated_by(migrate: &Path) -> Result<Cluster> {
     let cluster = Cluster::temporary().await?;
     cluster.create_database(MIGRATED).await?;
     let output = Command::new(migrate).env("DATABASE_URL", cluster.url(MIGRATED)).output()?;

@@ -14,7 +14,8 @@ mod user;
 
 pub use answer::{Answer, Fault, Refusal, refusals};
 pub use app::{
-    App, Local, MIGRATED, Options, SECRET, binary, connect, database_port, empty_database, migrated_cluster,
+    App, Local, MIGRATED, Options, SECRET, binary, cluster_migrated_by, connect, database_port,
+    empty_database, migrated_cluster,
 };
 pub use issuer::{Issuer, SigningKey};
 pub use proxy::{DELAY, Fault as NetworkFault, Moment, Proxy};

@@ -68,7 +68,7 @@ const SILENCE: Duration = Duration::from_millis(100);
 /// Turns of the client in a login by SCRAM (RFC 5802): its name, its first message, its proof.
 const LOGIN_TURNS: usize = 3;
 
-/// Answers that a transaction gets: to BEGIN, the settings, the statement and COMMIT.
+/// Answers that a transaction gets: to BEGIN, the settings, a statement and COMMIT.
 const ANSWERS: usize = 4;
 
 /// A proxy on a port of its own. It ends with the tokio runtime.
@@ -89,6 +89,8 @@ struct State {
     /// The numbers of the connections that are there.
     connections: Mutex<BTreeSet<usize>>,
     round_trips: AtomicUsize,
+    /// Answers that the next transaction gets.
+    answers: AtomicUsize,
 }
 
 struct Armed {
@@ -109,6 +111,7 @@ impl Proxy {
             forget: watch::Sender::default(),
             connections: Mutex::default(),
             round_trips: AtomicUsize::new(0),
+            answers: AtomicUsize::new(ANSWERS),
         });
         let shared = Arc::clone(&state);
         tokio::spawn(async move {
@@ -134,6 +137,11 @@ impl Proxy {
     /// Has a fault happen at the next such moment, and at the following ones, `times` in all.
     pub fn arm(&self, fault: Fault, moment: Moment, times: usize) {
         *self.state.armed() = Some(Armed { fault, moment, times });
+    }
+
+    /// Says of how many statements the transactions are that come. Over TLS it can't be heard.
+    pub fn expect_statements(&self, count: usize) {
+        self.state.answers.store(ANSWERS - 1 + count, Ordering::SeqCst);
     }
 
     /// Calls off what has not happened as yet. Gives how often it still would have.
@@ -202,6 +210,10 @@ impl State {
         Some(fault)
     }
 
+    fn answers(&self) -> usize {
+        self.answers.load(Ordering::SeqCst)
+    }
+
     /// The moment of the armed fault.
     fn moment(&self) -> Option<Moment> {
         self.armed().as_ref().map(|armed| armed.moment)
@@ -252,13 +264,13 @@ impl Talk {
         self.tls
     }
 
-    /// Where the answer to COMMIT begins among a transaction's answers, once it is there.
-    fn commits_answer(&self, answers: &[u8]) -> Option<usize> {
+    /// Where the answer to COMMIT begins among that many answers to a transaction, once it is there.
+    fn commits_answer(&self, answers: &[u8], count: usize) -> Option<usize> {
         const READY_FOR_QUERY: u8 = b'Z';
         const LENGTH: usize = 4;
         let (mut place, mut answered) = (0, 0);
         while let Some(header) = answers.get(place..place + 5) {
-            if answered == ANSWERS - 1 {
+            if answered == count - 1 {
                 return Some(place);
             }
             let (length, ends_answer) = if self.tls {
@@ -350,7 +362,7 @@ async fn on_client(ends: &mut Ends, talk: &mut Talk, state: &State, mut bytes: V
         ends.client.write_all(&reply).await?;
         let fatal = !reply.ends_with(b"E");
         // To an error that leaves the session alive, each of the client's further requests gets the same answer.
-        for _ in 1..if fatal { 1 } else { ANSWERS } {
+        for _ in 1..if fatal { 1 } else { state.answers() } {
             ends.client.write_all(&reply).await?;
         }
         if fatal {
@@ -371,12 +383,12 @@ async fn on_server(ends: &mut Ends, talk: &mut Talk, state: &State, mut bytes: V
             state.fault(moment)
         }
         Some(moment @ Moment::BeforeAnswer) if talk.in_session() => {
-            ends.hear_out(&mut bytes, |heard| talk.commits_answer(heard).is_some()).await?;
+            ends.hear_out(&mut bytes, |heard| talk.commits_answer(heard, state.answers()).is_some()).await?;
             state.fault(moment)
         }
         Some(moment @ Moment::CommitAnswer) if talk.in_session() => {
-            ends.hear_out(&mut bytes, |heard| talk.commits_answer(heard).is_some()).await?;
-            match talk.commits_answer(&bytes) {
+            ends.hear_out(&mut bytes, |heard| talk.commits_answer(heard, state.answers()).is_some()).await?;
+            match talk.commits_answer(&bytes, state.answers()) {
                 Some(place) => {
                     let answer = bytes.split_off(place);
                     ends.client.write_all(&bytes).await?;

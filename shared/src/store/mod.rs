@@ -8,6 +8,7 @@ mod tasks;
 use std::time::{Duration, Instant};
 
 use deadpool::managed::{Object, Pool};
+use futures_util::future::join_all;
 use tokio::time::timeout;
 use tokio_postgres::{
     Client, Row,
@@ -51,6 +52,9 @@ const SCOPE: &str = "select set_config('role', 'task_api', true), \
 /// A statement's parameters, each with its type: with them the server is told all in one packet, without a statement
 /// prepared beforehand, which a pooler in transaction mode would not keep.
 type Params<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
+
+/// A statement and its parameters.
+type Statement<'a> = (&'a str, Params<'a>);
 
 /// Whether a statement whose fate is unknown may be sent again.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -114,33 +118,44 @@ impl Store {
         statement: &str,
         params: Params<'_>,
     ) -> Result<Vec<Row>, Error> {
+        let answers = self.run_all(user_id, repeat, &[(statement, params)]).await?;
+        Ok(answers.into_iter().flatten().collect())
+    }
+
+    /// Runs statements for one user, in one transaction and one round trip.
+    async fn run_all(
+        &self,
+        user_id: &str,
+        repeat: Repeat,
+        statements: &[Statement<'_>],
+    ) -> Result<Vec<Vec<Row>>, Error> {
         let deadline = Instant::now() + REQUEST_LIMIT;
-        let answer = match self.attempt(user_id, statement, params, deadline).await {
+        let answers = match self.attempt(user_id, statements, deadline).await {
             Err(failure) if failure.allows(repeat) => {
                 warn!(reason = %failure.into_error(), "connection lost, trying once more");
-                self.attempt(user_id, statement, params, deadline).await
+                self.attempt(user_id, statements, deadline).await
             }
-            answer => answer,
+            answers => answers,
         };
-        answer.map_err(Failure::into_error)
+        answers.map_err(Failure::into_error)
     }
 
     async fn attempt(
         &self,
         user_id: &str,
-        statement: &str,
-        params: Params<'_>,
+        statements: &[Statement<'_>],
         deadline: Instant,
-    ) -> Result<Vec<Row>, Failure> {
+    ) -> Result<Vec<Vec<Row>>, Failure> {
         let mut connection = self.connection(deadline).await?;
         let limit = STATEMENT_LIMIT.min(remaining(deadline));
-        let answer = timeout(limit, in_scope(&connection, user_id, statement, params)).await;
-        let answer = answer.unwrap_or_else(|_| Err(Failure::NoAnswer(format!("no answer within {limit:?}"))));
-        match &answer {
+        let answers = timeout(limit, in_scope(&connection, user_id, statements)).await;
+        let answers =
+            answers.unwrap_or_else(|_| Err(Failure::NoAnswer(format!("no answer within {limit:?}"))));
+        match &answers {
             Err(failure) if failure.ends_connection() => discard(connection),
             _ => connection.heard(),
         }
-        answer
+        answers
     }
 
     /// A connection that works, as far as can be told.
@@ -160,29 +175,29 @@ fn discard(connection: Object<Manager>) {
     drop(Object::take(connection));
 }
 
-/// Runs a statement as `task_api` for one user. The four messages are written before the first answer is read, so
-/// they make one round trip together; should an early one fail, the server refuses the later ones by itself.
+/// Runs statements as `task_api` for one user. All messages are written before the first answer is read, so they make
+/// one round trip together; should an early one fail, the server refuses the later ones by itself.
 async fn in_scope(
     client: &Client,
     user_id: &str,
-    statement: &str,
-    params: Params<'_>,
-) -> Result<Vec<Row>, Failure> {
+    statements: &[Statement<'_>],
+) -> Result<Vec<Vec<Row>>, Failure> {
     let scope: Params = &[
         (&user_id, Type::TEXT),
         (&SERVER_STATEMENT_LIMIT_MS, Type::TEXT),
         (&SERVER_IDLE_LIMIT_MS, Type::TEXT),
     ];
-    let (begun, scoped, rows, committed) = tokio::join!(
+    let answers = statements.iter().map(|(statement, params)| client.query_typed(statement, params));
+    let (begun, scoped, answers, committed) = tokio::join!(
         biased;
         client.batch_execute("begin"),
         client.query_typed(SCOPE, scope),
-        client.query_typed(statement, params),
+        join_all(answers),
         client.batch_execute("commit"),
     );
     begun.map_err(Failure::before_statement)?;
     scoped?;
-    let rows = rows?;
+    let answers = answers.into_iter().collect::<Result<_, _>>()?;
     committed?;
-    Ok(rows)
+    Ok(answers)
 }
