@@ -145,6 +145,7 @@ async fn front(
     const SSL_REQUEST: &[u8; 8] = b"\0\0\0\x08\x04\xd2\x16\x2f";
     const HANDSHAKE: u8 = 22;
     let mut first = [0];
+    client.set_nodelay(true)?;
     client.peek(&mut first).await?;
     let is_direct = first[0] == HANDSHAKE;
     if !is_direct {
@@ -156,6 +157,7 @@ async fn front(
     direct.fetch_add(usize::from(is_direct && named), Ordering::SeqCst);
 
     let mut server = TcpStream::connect(("127.0.0.1", server_port)).await?;
+    server.set_nodelay(true)?;
     server.write_all(SSL_REQUEST).await?;
     server.read_exact(&mut [0]).await?;
     let name = ServerName::try_from("127.0.0.1").expect("an address");

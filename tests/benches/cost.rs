@@ -1,0 +1,45 @@
+//! What a million requests cost at the measured figures.
+
+use crate::{
+    endpoints::Figures,
+    report::{print_table, short},
+};
+
+// List prices of us-east-1 in US dollars, for arm64.
+const GATEWAY_PER_MILLION: f64 = 1.00;
+const REQUESTS_PER_MILLION: f64 = 0.20;
+const GIGABYTE_SECOND: f64 = 0.000_013_333_4;
+
+/// The least memory that there is, in GB. Every subject fits in.
+const MEMORY: f64 = 0.125;
+
+/// The share of a processor that comes with it: a whole one comes with 1,769 MB.
+const PROCESSORS: f64 = 128.0 / 1769.0;
+
+/// What a database in the same region is away, in milliseconds.
+const ROUND_TRIP_MS: f64 = 2.0;
+
+/// Milliseconds that are billed for a request: its processor time at that share, and its waiting for the database.
+fn billed(figures: &Figures) -> f64 {
+    (figures.processor_us / 1000.0 / PROCESSORS + figures.round_trips * ROUND_TRIP_MS).ceil().max(1.0)
+}
+
+pub fn print(figures: &[Figures]) {
+    let rows: Vec<Vec<String>> = figures
+        .iter()
+        .filter(|figures| !figures.request.is_empty())
+        .map(|figures| {
+            let lambda = 1e6 * billed(figures) / 1000.0 * MEMORY * GIGABYTE_SECOND;
+            let all = GATEWAY_PER_MILLION + REQUESTS_PER_MILLION + lambda;
+            let label = format!("{} {}", figures.subject, figures.request);
+            vec![label, short(billed(figures)), format!("{lambda:.3}"), format!("{all:.2}")]
+        })
+        .collect();
+    let title = format!(
+        "Dollars for a million requests (arm64, 128 MB; logs, cold starts and the database apart):\n\
+         billed ms = ⌈CPU / {PROCESSORS:.4} + round trips × {ROUND_TRIP_MS} ms⌉, \
+         duration = 10⁶ × ms / 1000 × {MEMORY} GB × {GIGABYTE_SECOND}, \
+         and {GATEWAY_PER_MILLION:.2} for the gateway, {REQUESTS_PER_MILLION:.2} for the invocations"
+    );
+    print_table(&title, &["", "billed ms", "duration $", "in all $"], &rows);
+}

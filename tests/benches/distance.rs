@@ -1,0 +1,115 @@
+//! With a database that is far away: what counts is how often it is waited for.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use serde::Serialize;
+use tests::TlsFront;
+
+use crate::{
+    database::Database,
+    function::Function,
+    network::Network,
+    report::{median, milliseconds, print_table, short},
+    request::{Request, make_user},
+    subject::{PEERS, Subjects},
+};
+
+/// The time that a message to the database and its answer take on the way.
+const ROUND_TRIP: Duration = Duration::from_millis(10);
+
+/// Parameters of the URL. Bound to the channel, a login would not get past a front with a certificate of its own.
+const NEGOTIATED: &str = "sslmode=require&channel_binding=disable";
+const DIRECT: &str = "sslmode=require&channel_binding=disable&sslnegotiation=direct";
+
+const STARTS: usize = 5;
+const INVOCATIONS: usize = 20;
+
+/// What was measured of a subject with a request, over TLS. Times are medians.
+#[derive(Debug, Serialize)]
+pub struct Figures {
+    pub subject: &'static str,
+    pub request: &'static str,
+    pub warm_ms: f64,
+    pub warm_round_trips: f64,
+    pub cold_ms: f64,
+    pub cold_round_trips: f64,
+}
+
+pub async fn measure(subjects: &Subjects, database: &Database, with_peers: bool) -> Result<Vec<Figures>> {
+    let requests: Vec<_> = Request::ALL.into_iter().filter(|request| request.asks_database()).collect();
+    let mut lines: Vec<_> =
+        requests.iter().map(|&request| ("here", request.function(), request, NEGOTIATED)).collect();
+    lines.push(("here, direct TLS", "get-task", Request::Get, DIRECT));
+    for peer in PEERS.into_iter().filter(|_| with_peers) {
+        let requests = requests.iter().filter(|request| request.has_peers());
+        lines.extend(requests.map(|&request| (peer, peer, request, NEGOTIATED)));
+    }
+    // As at Neon: what ends TLS knows direct negotiation, which servers do from PostgreSQL 17 on, and the curve that
+    // clients propose, which older servers don't, and then a handshake takes another round trip.
+    let front = TlsFront::start(&database.authority, database.port()).await;
+    let mut figures = Vec::new();
+    for line in lines {
+        figures.push(figure(subjects, database, line, front.port).await?);
+    }
+    Ok(figures)
+}
+
+async fn figure(
+    subjects: &Subjects,
+    database: &Database,
+    (subject, program, request, parameters): (&'static str, &str, Request, &str),
+    server_port: u16,
+) -> Result<Figures> {
+    eprintln!("distance: {subject} {}", request.function());
+    let network = Network::start(server_port, ROUND_TRIP).await?;
+    let environment = database.environment_with(network.port, parameters);
+    let client = database.connect().await;
+    let user = format!("distance {subject} {request:?}").replace([' ', ','], "-");
+    make_user(&client, &user, 10).await?;
+
+    let (mut cold, mut cold_round_trips) = (Vec::new(), Vec::new());
+    for event in request.events(&client, &user, STARTS).await? {
+        let before = network.round_trips();
+        let mut function = Function::start(subjects.program(program)?, &environment).await?;
+        let outcome = function.invoke(&event).await?;
+        outcome.expect(request.status())?;
+        cold.push(milliseconds(outcome.arrived - function.started));
+        cold_round_trips.push((network.round_trips() - before) as f64);
+    }
+    let mut function = Function::start(subjects.program(program)?, &environment).await?;
+    for event in request.events(&client, &user, 5).await? {
+        function.invoke(&event).await?.expect(request.status())?;
+    }
+    let before = network.round_trips();
+    let mut warm = Vec::new();
+    for event in request.events(&client, &user, INVOCATIONS).await? {
+        let outcome = function.invoke(&event).await?;
+        outcome.expect(request.status())?;
+        warm.push(milliseconds(outcome.elapsed));
+    }
+    Ok(Figures {
+        subject,
+        request: request.function(),
+        warm_ms: median(warm),
+        warm_round_trips: (network.round_trips() - before) as f64 / INVOCATIONS as f64,
+        cold_ms: median(cold),
+        cold_round_trips: median(cold_round_trips),
+    })
+}
+
+pub fn print(figures: &[Figures]) {
+    let rows: Vec<Vec<String>> = figures
+        .iter()
+        .map(|figures| {
+            let numbers =
+                [figures.warm_ms, figures.warm_round_trips, figures.cold_ms, figures.cold_round_trips];
+            [format!("{} {}", figures.subject, figures.request)]
+                .into_iter()
+                .chain(numbers.map(short))
+                .collect()
+        })
+        .collect();
+    let head = ["", "warm ms", "round trips", "cold ms", "round trips"];
+    print_table(&format!("With a database that is {ROUND_TRIP:?} away, over TLS:"), &head, &rows);
+}

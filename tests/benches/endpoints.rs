@@ -1,0 +1,290 @@
+//! Every endpoint beside the floor and the peers: cold and warm, processor, memory, size, round trips.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+use tokio_postgres::Client;
+
+use crate::{
+    database::Database,
+    function::{Function, Outcome},
+    network::Network,
+    report::{median, microseconds, milliseconds, print_table, quantile, short},
+    request::{Request, make_user},
+    subject::{FLOOR, PEERS, Subjects, size},
+};
+
+/// Rounds, in each of which every subject has its turn. Figures are medians of them, ratios are taken within each.
+const ROUNDS: usize = 25;
+
+/// Invocations of a subject in a round.
+const BATCH: usize = 100;
+
+/// Invocations before the first round: what a just-in-time compiler needs to show what it can do.
+const WARM_UP: usize = 500;
+
+/// Starts of each subject.
+const STARTS: usize = 15;
+
+/// Tasks of each user, and so the length of the list.
+const TASKS: usize = 10;
+
+/// What was measured of a subject with a request. Times are medians but for `warm_p99`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Figures {
+    pub subject: &'static str,
+    pub request: &'static str,
+    /// From the start of the process until it asks for an event.
+    pub cold_init_ms: f64,
+    /// From the start of the process until its first answer is there.
+    pub cold_ms: f64,
+    pub cold_to_floor: f64,
+    pub warm_p50_us: f64,
+    pub warm_p99_us: f64,
+    pub warm_to_floor: f64,
+    /// Processor time of the process for one request.
+    pub processor_us: f64,
+    pub memory_mb: f64,
+    pub binary_mb: f64,
+    pub zip_mb: f64,
+    pub round_trips: f64,
+}
+
+/// One line of the table.
+struct Line {
+    /// The name of its program.
+    subject: &'static str,
+    request: Request,
+    user: String,
+    starts: Vec<(Duration, Duration)>,
+    batches: Vec<Vec<Duration>>,
+    processor: Vec<Duration>,
+    memory: u64,
+    round_trips: f64,
+}
+
+/// Measures all of it.
+pub async fn measure(subjects: &Subjects, database: &Database, with_peers: bool) -> Result<Vec<Figures>> {
+    let client = database.connect().await;
+    let mut lines = vec![Line::new(FLOOR, Request::Get)];
+    lines.extend(Request::ALL.map(|request| Line::new(request.function(), request)));
+    for peer in PEERS.into_iter().filter(|_| with_peers) {
+        lines.extend(
+            Request::ALL
+                .into_iter()
+                .filter(|request| request.has_peers())
+                .map(|request| Line::new(peer, request)),
+        );
+    }
+    for line in &lines {
+        make_user(&client, &line.user, TASKS).await?;
+    }
+    start_all(&mut lines, subjects, database, &client).await?;
+    run_all(&mut lines, subjects, database, &client).await?;
+    count_all(&mut lines, subjects, database, &client).await?;
+    let (floor, _) = lines.split_first().context("the floor is the first")?;
+    lines.iter().map(|line| line.figures(floor, subjects)).collect()
+}
+
+/// Starts every subject anew, again and again.
+async fn start_all(
+    lines: &mut [Line],
+    subjects: &Subjects,
+    database: &Database,
+    client: &Client,
+) -> Result<()> {
+    for round in 0..STARTS {
+        eprintln!("starts: {} of {STARTS}", round + 1);
+        for line in lines.iter_mut() {
+            let event = line.events(client, 1).await?.remove(0);
+            let program = subjects.program(line.subject)?;
+            let mut function = Function::start(program, &database.environment()).await?;
+            let outcome = function.invoke(&event).await?;
+            line.expect(&outcome)?;
+            line.starts.push((function.init, outcome.arrived - function.started));
+        }
+    }
+    Ok(())
+}
+
+/// Has every subject answer in turn, in processes that stay. A peer is one process for all of its endpoints.
+async fn run_all(
+    lines: &mut [Line],
+    subjects: &Subjects,
+    database: &Database,
+    client: &Client,
+) -> Result<()> {
+    let mut functions = BTreeMap::new();
+    for line in lines.iter() {
+        if !functions.contains_key(line.subject) {
+            let function = Function::start(subjects.program(line.subject)?, &database.environment()).await?;
+            functions.insert(line.subject, function);
+        }
+    }
+    for round in 0..=ROUNDS {
+        eprintln!("rounds: {round} of {ROUNDS}");
+        for line in lines.iter_mut() {
+            let function = functions.get_mut(line.subject).context("it was started")?;
+            let is_warm_up = round == 0;
+            let events = line.events(client, if is_warm_up { WARM_UP } else { BATCH }).await?;
+            let before = function.processor_time();
+            let mut outcomes = Vec::with_capacity(events.len());
+            for event in &events {
+                outcomes.push(function.invoke(event).await?);
+            }
+            let processor = function.processor_time().zip(before).map(|(after, before)| after - before);
+            for outcome in &outcomes {
+                line.expect(outcome)?;
+            }
+            if !is_warm_up {
+                line.batches.push(outcomes.iter().map(|outcome| outcome.elapsed).collect());
+                line.processor.extend(processor);
+            }
+            line.memory = function.peak_memory().unwrap_or_default();
+        }
+    }
+    Ok(())
+}
+
+/// Counts the round trips of each warm request.
+async fn count_all(
+    lines: &mut [Line],
+    subjects: &Subjects,
+    database: &Database,
+    client: &Client,
+) -> Result<()> {
+    for line in lines {
+        let network = Network::start(database.port(), Duration::ZERO).await?;
+        let environment = database.environment_through(network.port);
+        let mut function = Function::start(subjects.program(line.subject)?, &environment).await?;
+        let events = line.events(client, 10).await?;
+        let (warm_up, counted) = events.split_at(5);
+        for event in warm_up {
+            function.invoke(event).await?;
+        }
+        let before = network.round_trips();
+        for event in counted {
+            function.invoke(event).await?;
+        }
+        line.round_trips = (network.round_trips() - before) as f64 / counted.len() as f64;
+    }
+    Ok(())
+}
+
+impl Line {
+    fn new(subject: &'static str, request: Request) -> Self {
+        Self {
+            subject,
+            request,
+            user: format!("{subject}-{request:?}"),
+            starts: Vec::new(),
+            batches: Vec::new(),
+            processor: Vec::new(),
+            memory: 0,
+            round_trips: f64::NAN,
+        }
+    }
+
+    async fn events(&self, client: &Client, count: usize) -> Result<Vec<String>> {
+        self.request.events(client, &self.user, count).await
+    }
+
+    fn expect(&self, outcome: &Outcome) -> Result<()> {
+        let expected = if self.subject == FLOOR { 200 } else { self.request.status() };
+        outcome.expect(expected).with_context(|| format!("{} {:?}", self.subject, self.request))
+    }
+
+    /// The median of each round.
+    fn medians(&self) -> impl Iterator<Item = f64> {
+        self.batches.iter().map(|batch| median(batch.iter().copied().map(microseconds)))
+    }
+
+    fn cold(&self) -> impl Iterator<Item = f64> {
+        self.starts.iter().map(|(_, first)| milliseconds(*first))
+    }
+
+    fn figures(&self, floor: &Self, subjects: &Subjects) -> Result<Figures> {
+        let is_peer = PEERS.contains(&self.subject);
+        let size = if is_peer { None } else { Some(size(subjects.program(self.subject)?)?) };
+        let megabytes = |bytes: Option<u64>| bytes.map_or(f64::NAN, |bytes| bytes as f64 / 1e6);
+        let request = if self.subject == FLOOR { "" } else { self.request.function() };
+        Ok(Figures {
+            subject: if request == self.subject { "here" } else { self.subject },
+            request,
+            cold_init_ms: median(self.starts.iter().map(|(init, _)| milliseconds(*init))),
+            cold_ms: median(self.cold()),
+            cold_to_floor: median(self.cold().zip(floor.cold()).map(|(own, floor)| own / floor)),
+            warm_p50_us: median(self.medians()),
+            warm_p99_us: quantile(self.batches.iter().flatten().copied().map(microseconds), 0.99),
+            warm_to_floor: median(self.medians().zip(floor.medians()).map(|(own, floor)| own / floor)),
+            processor_us: median(self.processor.iter().map(|time| microseconds(*time) / BATCH as f64)),
+            memory_mb: self.memory as f64 / 1e6,
+            binary_mb: megabytes(size.map(|(binary, _)| binary)),
+            zip_mb: megabytes(size.map(|(_, zip)| zip)),
+            round_trips: self.round_trips,
+        })
+    }
+}
+
+/// Prints the table, and how many times slower the peers are.
+pub fn print(figures: &[Figures]) {
+    let rows: Vec<Vec<String>> = figures
+        .iter()
+        .map(|figures| {
+            let label = format!("{} {}", figures.subject, figures.request);
+            let numbers = [
+                figures.cold_init_ms,
+                figures.cold_ms,
+                figures.cold_to_floor,
+                figures.warm_p50_us,
+                figures.warm_p99_us,
+                figures.warm_to_floor,
+                figures.processor_us,
+                figures.memory_mb,
+                figures.binary_mb,
+                figures.zip_mb,
+            ];
+            let round_trips = match figures.round_trips {
+                count if count.fract() == 0.0 => format!("{count:.0}"),
+                count => short(count),
+            };
+            [label.trim().to_owned()].into_iter().chain(numbers.map(short)).chain([round_trips]).collect()
+        })
+        .collect();
+    let head = [
+        "",
+        "INIT ms",
+        "cold ms",
+        "× floor",
+        "warm p50 µs",
+        "p99 µs",
+        "× floor",
+        "CPU µs",
+        "VmHWM MB",
+        "binary MB",
+        "zip MB",
+        "round trips",
+    ];
+    print_table(
+        "Each request, driven through the Runtime API; the database on the same machine, without TLS:",
+        &head,
+        &rows,
+    );
+
+    let here =
+        |request| figures.iter().find(move |figures| figures.subject == "here" && figures.request == request);
+    let rows: Vec<Vec<String>> = figures
+        .iter()
+        .filter(|figures| PEERS.contains(&figures.subject))
+        .filter_map(|peer| {
+            let here = here(peer.request)?;
+            let warm = format!("{:.1} ×", peer.warm_p50_us / here.warm_p50_us);
+            let cold = format!("{:.1} ×", peer.cold_ms / here.cold_ms);
+            Some(vec![format!("{} {}", peer.subject, peer.request), warm, cold])
+        })
+        .collect();
+    if !rows.is_empty() {
+        print_table("How many times longer the peers take:", &["", "warm", "cold"], &rows);
+    }
+}

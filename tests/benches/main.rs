@@ -1,0 +1,102 @@
+//! `cargo bench -p tests -- COMMAND`: how fast and how small the functions are, beside a handler that does nothing and
+//! beside what people use instead.
+
+mod cost;
+mod database;
+mod distance;
+mod endpoints;
+mod function;
+mod load;
+mod machine;
+mod network;
+mod report;
+mod request;
+mod scale;
+mod subject;
+
+use anyhow::{Result, ensure};
+use clap::{Parser, ValueEnum};
+use tokio::runtime;
+
+use crate::{database::Database, report::Report, request::Request, subject::Subjects};
+
+#[derive(Parser)]
+#[command(
+    about = "Measures the functions. What is printed are medians, and ratios of what was measured side by side."
+)]
+struct Arguments {
+    /// What to measure.
+    #[arg(value_enum, default_value_t = Suite::All)]
+    suite: Suite,
+    /// Print JSON instead of tables.
+    #[arg(long)]
+    json: bool,
+    /// Leave out FastAPI and Node.
+    #[arg(long)]
+    without_peers: bool,
+    /// Tasks in the large table.
+    #[arg(long, default_value_t = 1_000_000)]
+    tasks: i64,
+    /// What cargo says to every benchmark.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Suite {
+    /// Every endpoint, beside the floor and the peers.
+    Endpoints,
+    /// With a database that is far away.
+    Distance,
+    /// Many users at once.
+    Load,
+    /// All of these.
+    All,
+    /// With a large table, beside a small one.
+    Scale,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let includes =
+        |suite| arguments.suite == suite || (arguments.suite == Suite::All && suite != Suite::Scale);
+    let with_peers = !arguments.without_peers && (includes(Suite::Endpoints) || includes(Suite::Distance));
+    let subjects = Subjects::prepare(&Request::ALL.map(Request::function), with_peers)?;
+    let mut report = Report::new(arguments.json);
+
+    // One thread drives one function: whatever hands over between threads would be measured, too.
+    let single = runtime::Builder::new_current_thread().enable_all().build()?;
+    machine::use_one_core()?;
+    single.block_on(async {
+        let database = Database::start(&subjects).await?;
+        report.begin(&machine::describe(&database.version().await?));
+        if includes(Suite::Endpoints) {
+            let figures = endpoints::measure(&subjects, &database, with_peers).await?;
+            report.add("endpoints", &figures, || {
+                endpoints::print(&figures);
+                cost::print(&figures);
+            });
+        }
+        if includes(Suite::Distance) {
+            let figures = distance::measure(&subjects, &database, with_peers).await?;
+            report.add("distance", &figures, || distance::print(&figures));
+        }
+        if includes(Suite::Scale) {
+            let figures = scale::measure(&subjects, &database, arguments.tasks).await?;
+            report.add("scale", &figures, || scale::print(&figures));
+        }
+        anyhow::Ok(())
+    })?;
+    machine::use_all_cores()?;
+    if includes(Suite::Load) {
+        let several = runtime::Builder::new_multi_thread().enable_all().build()?;
+        let figures = several.block_on(async {
+            let database = Database::start(&subjects).await?;
+            load::measure(&subjects, &database).await
+        })?;
+        report.add("load", &figures, || load::print(&figures));
+        ensure!(figures.iter().all(|figures| figures.errors == 0), "there were errors under load");
+    }
+    report.finish();
+    Ok(())
+}

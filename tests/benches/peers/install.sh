@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Installs what the functions are compared with, from pinned files. What is there already is left as it is.
+cd "$(dirname "$0")" && . ../../peers/suite.sh
+work=$root/target/benches
+
+# Whether that file of pins is the one that a folder was filled from: installed PINS FOLDER
+installed() {
+    cmp -s "$1" "$2/$(basename "$1")"
+}
+
+install_fastapi() {
+    local pins=fastapi/requirements.txt folder=$work/fastapi
+    if ! installed "$pins" "$folder"; then
+        rm -rf "$folder"
+        mkdir -p "$folder"
+        python_environment "$folder/venv" "$pins"
+        "$folder/venv/bin/python" -m compileall -q "$folder/venv/lib"
+        cp "$pins" "$folder"
+    fi
+    # Its byte code lies beside it, and is not for the source tree.
+    cp fastapi/app.py "$folder"
+    "$folder/venv/bin/python" -m compileall -q "$folder/app.py"
+}
+
+install_node() {
+    local pins=node/package-lock.json folder=$work/node headers
+    mkdir -p "$folder"
+    if ! installed "$pins" "$folder" || [ ! -e node/node_modules/aws-lambda-ric/rapid-client.node ]; then
+        echo "aws-lambda-ric is compiled, for a minute or two"
+        need npm nodejs npm
+        need cmake cmake
+        need autoreconf autoconf automake libtool
+        need g++ g++
+        need make make
+        need python3 python3
+        need xz xz-utils
+        # node-gyp downloads headers that it is not told of.
+        headers=$(dirname "$(dirname "$(node -p process.execPath)")")
+        [ ! -e "$headers/include/node/node.h" ] || export npm_config_nodedir=$headers
+        (cd node && npm ci --ignore-scripts=false --no-audit --no-fund --loglevel=error)
+        cp "$pins" "$folder"
+    fi
+    # pg calls require, which modules lack; pg-native is optional, and not installed.
+    node/node_modules/.bin/esbuild node/app.mjs --bundle --minify --platform=node --format=esm --log-level=warning \
+        --external:pg-native --outfile="$folder/app.mjs" \
+        --banner:js='import{createRequire}from"node:module";const require=createRequire(import.meta.url);'
+}
+
+install_fastapi
+install_node

@@ -1,0 +1,294 @@
+//! With a large table: what grows, and what does not.
+
+use anyhow::{Context, Result, ensure};
+use serde::Serialize;
+use serde_json::json;
+use tokio_postgres::Client;
+
+use crate::{
+    database::Database,
+    function::Function,
+    report::{median, microseconds, print_table, short},
+    request::{event, tasks},
+    subject::Subjects,
+};
+
+/// Tasks of each user but one.
+const TASKS_OF_USER: i64 = 100;
+
+/// The small table's tasks.
+const SMALL: i64 = 1_000;
+
+/// Rows that are made at once.
+const CHUNK: i64 = 50_000;
+
+const ROUNDS: usize = 21;
+const BATCH: usize = 40;
+
+/// A user of both tables, with as many tasks in each.
+const USER: &str = "user-7";
+
+/// A user of the large table with a tenth of its tasks.
+const HEAVY_USER: &str = "heavy";
+
+/// A request, and the index that is to serve it.
+struct Case {
+    name: &'static str,
+    function: &'static str,
+    sample: &'static str,
+    query: fn(i64) -> Option<(i64, i64)>,
+    status: u16,
+    index: &'static str,
+}
+
+const CASES: [Case; 7] = [
+    Case {
+        name: "get",
+        function: "get-task",
+        sample: "get-task",
+        query: |_| None,
+        status: 200,
+        index: "tasks_pkey",
+    },
+    Case {
+        name: "get by number",
+        function: "get-task",
+        sample: "get-task-plain",
+        query: |_| None,
+        status: 200,
+        index: "tasks_number",
+    },
+    Case {
+        name: "first page",
+        function: "list-tasks",
+        sample: "list-tasks",
+        query: |_| Some((10, 0)),
+        status: 200,
+        index: "tasks_newest",
+    },
+    Case {
+        name: "last page",
+        function: "list-tasks",
+        sample: "list-tasks",
+        query: |count| Some((10, count - 10)),
+        status: 200,
+        index: "tasks_newest",
+    },
+    Case {
+        name: "count, and one task",
+        function: "list-tasks",
+        sample: "list-tasks",
+        query: |_| Some((1, 0)),
+        status: 200,
+        index: "tasks_newest",
+    },
+    Case {
+        name: "create",
+        function: "create-task",
+        sample: "create-task-plain",
+        query: |_| None,
+        status: 201,
+        index: "tasks_pkey",
+    },
+    Case {
+        name: "complete",
+        function: "complete-task",
+        sample: "complete-task-plain",
+        query: |_| None,
+        status: 200,
+        index: "tasks_number",
+    },
+];
+
+/// What was measured of a request. Times are medians.
+#[derive(Debug, Serialize)]
+pub struct Figures {
+    pub request: &'static str,
+    pub small_us: f64,
+    pub large_us: f64,
+    pub large_to_small: f64,
+    pub heavy_us: f64,
+    pub heavy_to_small: f64,
+    /// The indexes that the large table's plans name.
+    pub indexes: Vec<String>,
+}
+
+pub async fn measure(subjects: &Subjects, database: &Database, count: i64) -> Result<Vec<Figures>> {
+    let small = database.copy("small").await?;
+    let large = database.copy("large").await?;
+    fill(&small.connect().await, SMALL, None).await?;
+    fill(&large.connect().await, count, Some(count / 10)).await?;
+    let mut figures = Vec::new();
+    for case in &CASES {
+        eprintln!("scale: {}", case.name);
+        figures.push(case.measure(subjects, [&small, &large], count / 10).await?);
+    }
+    Ok(figures)
+}
+
+/// Fills the table with tasks, the users taking turns, so that each one's lie scattered over all of it.
+async fn fill(database: &Client, count: i64, heavy: Option<i64>) -> Result<()> {
+    let users = count / TASKS_OF_USER;
+    let insert = "insert into users (id) select 'user-' || n from generate_series(0, $1::bigint - 1) n";
+    database.execute(insert, &[&users]).await?;
+    database.execute("insert into users (id) values ($1)", &[&HEAVY_USER]).await?;
+    // Ids as functions make them: a time, then what looks random. All of it follows from n.
+    let insert = "
+        insert into tasks (id, user_id, title, description, completed, completed_at, created_at, updated_at)
+        select (lpad(to_hex(1767222000000 + n * 1000), 12, '0') || '7' || substr(random, 1, 3) || '8' ||
+                substr(random, 4, 15))::uuid,
+               coalesce($3, 'user-' || n % $4), 'Task ' || n || ' ' || random, repeat(random || ' ', 5),
+               n % 3 = 0, case when n % 3 = 0 then at end, at, at
+        from generate_series($1::bigint, $2::bigint) n,
+             md5('task ' || n) random,
+             lateral (select timestamptz '2026-01-01 00:00:00Z' + n * interval '1 second' as at) time";
+    let no_one: Option<&str> = None;
+    for (first, last, user) in
+        [(0, count, no_one), (count, count + heavy.unwrap_or_default(), Some(HEAVY_USER))]
+    {
+        for start in (first..last).step_by(usize::try_from(CHUNK)?) {
+            let end = (start + CHUNK).min(last) - 1;
+            database.execute(insert, &[&start, &end, &user, &users]).await?;
+            if last > CHUNK {
+                eprintln!("{} of {} tasks", end + 1, count + heavy.unwrap_or_default());
+            }
+        }
+    }
+    database.batch_execute("vacuum analyze users").await?;
+    database.batch_execute("vacuum analyze tasks").await?;
+    Ok(())
+}
+
+impl Case {
+    async fn measure(
+        &self,
+        subjects: &Subjects,
+        databases: [&Database; 2],
+        heavy_count: i64,
+    ) -> Result<Figures> {
+        let [small, large] = databases;
+        let program = subjects.program(self.function)?;
+        let mut functions = [
+            (
+                Function::start(program, &small.environment()).await?,
+                self.event(small, USER, TASKS_OF_USER).await?,
+            ),
+            (
+                Function::start(program, &large.environment()).await?,
+                self.event(large, USER, TASKS_OF_USER).await?,
+            ),
+            (
+                Function::start(program, &large.environment()).await?,
+                self.event(large, HEAVY_USER, heavy_count).await?,
+            ),
+        ];
+        let mut rounds: [Vec<f64>; 3] = Default::default();
+        for _ in 0..ROUNDS {
+            for ((function, event), rounds) in functions.iter_mut().zip(&mut rounds) {
+                let mut batch = Vec::with_capacity(BATCH);
+                for _ in 0..BATCH {
+                    let outcome = function.invoke(event).await?;
+                    outcome.expect(self.status)?;
+                    batch.push(microseconds(outcome.elapsed));
+                }
+                rounds.push(median(batch));
+            }
+        }
+        let [small_us, large_us, heavy_us] = rounds.each_ref().map(|rounds| median(rounds.iter().copied()));
+        let ratio = |of: &[f64]| median(of.iter().zip(&rounds[0]).map(|(own, small)| own / small));
+        let mut indexes = Vec::new();
+        for (_, event) in &functions[1..] {
+            indexes.extend(self.plan(subjects, large, event).await?);
+        }
+        indexes.sort();
+        indexes.dedup();
+        Ok(Figures {
+            request: self.name,
+            small_us,
+            large_us,
+            large_to_small: ratio(&rounds[1]),
+            heavy_us,
+            heavy_to_small: ratio(&rounds[2]),
+            indexes,
+        })
+    }
+
+    async fn event(&self, database: &Database, user: &str, count: i64) -> Result<String> {
+        let tasks = tasks(&database.connect().await, user).await?;
+        let (id, number) = tasks.first().context("every user has tasks")?;
+        let task = if self.sample.ends_with("-plain") { number.to_string() } else { id.clone() };
+        let mut event = event(self.sample, user, &task)?;
+        if let Some((limit, offset)) = (self.query)(count) {
+            event["rawQueryString"] = json!(format!("limit={limit}&offset={offset}"));
+            event["queryStringParameters"] =
+                json!({ "limit": limit.to_string(), "offset": offset.to_string() });
+        }
+        Ok(event.to_string())
+    }
+
+    /// The indexes by which the server carries out what the function sends, held against what is intended.
+    async fn plan(&self, subjects: &Subjects, database: &Database, event: &str) -> Result<Vec<String>> {
+        let client = database.connect().await;
+        for setting in [
+            "session_preload_libraries = 'auto_explain'",
+            "auto_explain.log_min_duration = 0",
+            "auto_explain.log_format = json",
+        ] {
+            let name: String = client.query_one("select current_database()", &[]).await?.get(0);
+            client.batch_execute(&format!("alter database {name} set {setting}")).await?;
+        }
+        let log = "select pg_read_file('../server.log')";
+        let before: String = client.query_one(log, &[]).await?.get(0);
+        let mut function = Function::start(subjects.program(self.function)?, &database.environment()).await?;
+        function.invoke(event).await?.expect(self.status)?;
+        drop(function);
+        let after: String = client.query_one(log, &[]).await?.get(0);
+        for setting in
+            ["session_preload_libraries", "auto_explain.log_min_duration", "auto_explain.log_format"]
+        {
+            let name: String = client.query_one("select current_database()", &[]).await?.get(0);
+            client.batch_execute(&format!("alter database {name} reset {setting}")).await?;
+        }
+        let plans = after.strip_prefix(&before).context("the log grows")?;
+        ensure!(!plans.contains("Seq Scan"), "{} reads all of a table:\n{plans}", self.name);
+        let indexes: Vec<String> = plans
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("\"Index Name\": \""))
+            .filter_map(|name| Some(name.split_once('"')?.0.to_owned()))
+            .filter(|name| name.starts_with("tasks_"))
+            .collect();
+        ensure!(indexes.iter().any(|name| name == self.index), "{} goes by {indexes:?}:\n{plans}", self.name);
+        Ok(indexes)
+    }
+}
+
+pub fn print(figures: &[Figures]) {
+    let rows: Vec<Vec<String>> = figures
+        .iter()
+        .map(|figures| {
+            let numbers = [
+                figures.small_us,
+                figures.large_us,
+                figures.large_to_small,
+                figures.heavy_us,
+                figures.heavy_to_small,
+            ];
+            let numbers = numbers.map(short);
+            [figures.request.to_owned()]
+                .into_iter()
+                .chain(numbers)
+                .chain([figures.indexes.join(", ")])
+                .collect()
+        })
+        .collect();
+    let head = [
+        "",
+        "small table, µs",
+        "large, µs",
+        "ratio",
+        "user with a tenth, µs",
+        "ratio",
+        "indexes of the large table",
+    ];
+    print_table("The same request on a table of 1,000 tasks and on a large one:", &head, &rows);
+}
