@@ -43,7 +43,7 @@ fn the_routes_of_the_template_are_those_of_the_contracts() {
                 .map(move |route| (function.to_owned(), route.to_owned()))
         })
         .collect();
-    assert_eq!(documented, served());
+    assert_eq!(documented, served(), "the table of docs/contracts.md, and template.yaml");
 }
 
 /// Every route of the template, with the package that serves it.
@@ -72,5 +72,5 @@ fn the_routes_of_cargo_lambda_watch_are_those_of_the_template() {
             })
         })
         .collect();
-    assert_eq!(watched, served());
+    assert_eq!(watched, served(), "the table for cargo lambda watch in Cargo.toml, and template.yaml");
 }

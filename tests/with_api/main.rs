@@ -1,10 +1,11 @@
 //! `cargo run -p tests --example with-api -- COMMAND…`: runs a command beside an API of its own, and ends with its
 //! status. `TASK_API_URL` tells the command where the API is, `TASK_API_USER` and `TASK_API_TOKEN` speak for a user.
+//! `TASK_API_SECRET` and `TASK_API_DATABASE_URL` are the API's own, for a command that runs functions itself.
 
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
-use tests::App;
+use tests::{App, SECRET};
 use tokio::task::spawn_blocking;
 
 #[tokio::main]
@@ -19,7 +20,9 @@ async fn main() -> Result<ExitCode> {
         .args(arguments)
         .env("TASK_API_URL", &app.url)
         .env("TASK_API_USER", &user.id)
-        .env("TASK_API_TOKEN", &user.token);
+        .env("TASK_API_TOKEN", &user.token)
+        .env("TASK_API_SECRET", SECRET)
+        .env("TASK_API_DATABASE_URL", &app.hands_on().database_url);
     let status = spawn_blocking(move || command.status()).await?.context("the command can't be run")?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

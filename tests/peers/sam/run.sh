@@ -70,6 +70,7 @@ if [ "${1-}" != quick ]; then
     check "sam build of one function" built_one
     check "the same bytes from another folder" built_elsewhere
     check "under the Runtime Interface Emulator" emulated
+    check "sam local" ./sam_local.sh
     if rustup target add aarch64-unknown-linux-gnu >/dev/null 2>&1; then
         check "cargo lambda build --arm64" built_for_arm
     else
