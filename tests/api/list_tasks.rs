@@ -100,6 +100,31 @@ async fn envelope_shows_the_newest_first_ten_at_a_time_or_as_many_as_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn envelope_shows_pages_however_deep() {
+    let Some(app) = App::local().await else { return };
+    let alice = app.user("alice");
+    let database = app.hands_on().database().await;
+    for user in [&alice.id, "somebody else"] {
+        database.execute("insert into users (id) values ($1)", &[&user]).await.expect("a new user");
+        // Some of the same instant, which the number then puts in order.
+        let insert = "insert into tasks (id, user_id, title, created_at)
+                      select gen_random_uuid(), $1, n::text, timestamptz '2026-01-01Z' + n / 7 * interval '1 second'
+                      from generate_series(1, 1100) n";
+        database.execute(insert, &[&user]).await.expect("new tasks");
+    }
+    for offset in [0, 999, 1000, 1001, 1093, 1099, 1100, 5000] {
+        let answer = alice.envelope().list(&format!("?limit=7&offset={offset}")).await.expect_status(200);
+        let list = &answer.json()["data"];
+        let titles: Vec<_> =
+            list["items"].as_array().expect("a list").iter().map(|task| &task["title"]).collect();
+        let expected: Vec<_> = (1..=1100).rev().skip(offset).take(7).map(|n| json!(n.to_string())).collect();
+        assert_eq!(titles, expected.iter().collect::<Vec<_>>(), "{offset}");
+        assert_eq!(list["pagination"]["total"], 1100);
+        assert_eq!(list["pagination"]["has_more"], offset + 7 < 1100, "{offset}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn envelope_refuses_a_limit_outside_1_to_100_and_an_offset_below_0() {
     let app = App::start().await;
     let alice = app.user("alice");

@@ -31,14 +31,14 @@ const USER: &str = "user-7";
 /// A user of the large table with a tenth of its tasks.
 const HEAVY_USER: &str = "heavy";
 
-/// A request, and the index that is to serve it.
+/// A request, and the index that is to serve it, if it reads.
 struct Case {
     name: &'static str,
     function: &'static str,
     sample: &'static str,
     query: fn(i64) -> Option<(i64, i64)>,
     status: u16,
-    index: &'static str,
+    index: Option<&'static str>,
 }
 
 const CASES: [Case; 7] = [
@@ -48,7 +48,7 @@ const CASES: [Case; 7] = [
         sample: "get-task",
         query: |_| None,
         status: 200,
-        index: "tasks_pkey",
+        index: Some("tasks_pkey"),
     },
     Case {
         name: "get by number",
@@ -56,7 +56,7 @@ const CASES: [Case; 7] = [
         sample: "get-task-plain",
         query: |_| None,
         status: 200,
-        index: "tasks_number",
+        index: Some("tasks_number"),
     },
     Case {
         name: "first page",
@@ -64,7 +64,7 @@ const CASES: [Case; 7] = [
         sample: "list-tasks",
         query: |_| Some((10, 0)),
         status: 200,
-        index: "tasks_newest",
+        index: Some("tasks_newest"),
     },
     Case {
         name: "last page",
@@ -72,7 +72,7 @@ const CASES: [Case; 7] = [
         sample: "list-tasks",
         query: |count| Some((10, count - 10)),
         status: 200,
-        index: "tasks_newest",
+        index: Some("tasks_newest"),
     },
     Case {
         name: "count, and one task",
@@ -80,7 +80,7 @@ const CASES: [Case; 7] = [
         sample: "list-tasks",
         query: |_| Some((1, 0)),
         status: 200,
-        index: "tasks_newest",
+        index: Some("tasks_newest"),
     },
     Case {
         name: "create",
@@ -88,7 +88,7 @@ const CASES: [Case; 7] = [
         sample: "create-task-plain",
         query: |_| None,
         status: 201,
-        index: "tasks_pkey",
+        index: None,
     },
     Case {
         name: "complete",
@@ -96,7 +96,7 @@ const CASES: [Case; 7] = [
         sample: "complete-task-plain",
         query: |_| None,
         status: 200,
-        index: "tasks_number",
+        index: Some("tasks_number"),
     },
 ];
 
@@ -128,6 +128,8 @@ pub async fn measure(subjects: &Subjects, database: &Database, count: i64) -> Re
 
 /// Fills the table with tasks, the users taking turns, so that each one's lie scattered over all of it.
 async fn fill(database: &Client, count: i64, heavy: Option<i64>) -> Result<()> {
+    // VACUUM takes nothing for visible to all that may not be on the disk.
+    database.batch_execute("set synchronous_commit = on").await?;
     let users = count / TASKS_OF_USER;
     let insert = "insert into users (id) select 'user-' || n from generate_series(0, $1::bigint - 1) n";
     database.execute(insert, &[&users]).await?;
@@ -257,7 +259,8 @@ impl Case {
             .filter_map(|name| Some(name.split_once('"')?.0.to_owned()))
             .filter(|name| name.starts_with("tasks_"))
             .collect();
-        ensure!(indexes.iter().any(|name| name == self.index), "{} goes by {indexes:?}:\n{plans}", self.name);
+        let goes_by = |index| indexes.iter().any(|name| name == index);
+        ensure!(self.index.is_none_or(goes_by), "{} goes by {indexes:?}:\n{plans}", self.name);
         Ok(indexes)
     }
 }

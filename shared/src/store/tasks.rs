@@ -16,6 +16,10 @@ use crate::{
 const COLUMNS: &str =
     "id, number, user_id, title, description, due_date, completed, completed_at, created_at, updated_at";
 
+/// From this offset on, what is skipped is skipped in the index alone. It takes longer to plan, and at an offset of
+/// 100,000 a seventh of the time to carry out.
+const DEEP: i64 = 1000;
+
 /// A task that was asked to be made.
 #[derive(Debug)]
 pub struct Created {
@@ -119,10 +123,19 @@ impl Store {
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Internal`].
     pub async fn list_tasks(&self, caller: &Caller, query: TaskQuery) -> Result<TaskList, Error> {
+        let newest = "created_at desc, number desc";
         let (filter, order, window, limit, start) = match query {
-            TaskQuery::Newest { limit, offset } => {
-                ("", "created_at desc, number desc", "limit $2 offset $3", limit, offset)
+            TaskQuery::Newest { limit, offset: offset @ ..DEEP } => {
+                ("", newest, "limit $2 offset $3", limit, offset)
             }
+            TaskQuery::Newest { limit, offset } => (
+                "and number = any (array(select number from tasks where user_id = $1
+                                         order by created_at desc, number desc limit $2 offset $3))",
+                newest,
+                "",
+                limit,
+                offset,
+            ),
             TaskQuery::Oldest { limit, after } => ("and number > $3", "number", "limit $2", limit, after),
         };
         // The count stands on the left, so that it comes even with no task beside it.
