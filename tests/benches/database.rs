@@ -13,7 +13,7 @@ use crate::subject::Subjects;
 pub struct Database {
     cluster: Arc<Cluster>,
     pub authority: Arc<Authority>,
-    name: String,
+    pub name: String,
 }
 
 impl Database {

@@ -100,6 +100,13 @@ const CASES: [Case; 7] = [
     },
 ];
 
+/// Has the server write the plan of every statement into its log.
+const EXPLAIN: [(&str, &str); 3] = [
+    ("session_preload_libraries", "auto_explain"),
+    ("auto_explain.log_min_duration", "0"),
+    ("auto_explain.log_format", "json"),
+];
+
 /// What was measured of a request. Times are medians.
 #[derive(Debug, Serialize)]
 pub struct Figures {
@@ -231,26 +238,18 @@ impl Case {
     /// The indexes by which the server carries out what the function sends, held against what is intended.
     async fn plan(&self, subjects: &Subjects, database: &Database, event: &str) -> Result<Vec<String>> {
         let client = database.connect().await;
-        for setting in [
-            "session_preload_libraries = 'auto_explain'",
-            "auto_explain.log_min_duration = 0",
-            "auto_explain.log_format = json",
-        ] {
-            let name: String = client.query_one("select current_database()", &[]).await?.get(0);
-            client.batch_execute(&format!("alter database {name} set {setting}")).await?;
+        let name = &database.name;
+        for (setting, value) in EXPLAIN {
+            client.batch_execute(&format!("alter database {name} set {setting} = '{value}'")).await?;
         }
         let log = "select pg_read_file('../server.log')";
         let before: String = client.query_one(log, &[]).await?.get(0);
-        let mut function = Function::start(subjects.program(self.function)?, &database.environment()).await?;
+        let program = subjects.program(self.function)?;
+        let mut function = Function::start(program, &database.environment()).await?;
         function.invoke(event).await?.expect(self.status)?;
         drop(function);
         let after: String = client.query_one(log, &[]).await?.get(0);
-        for setting in
-            ["session_preload_libraries", "auto_explain.log_min_duration", "auto_explain.log_format"]
-        {
-            let name: String = client.query_one("select current_database()", &[]).await?.get(0);
-            client.batch_execute(&format!("alter database {name} reset {setting}")).await?;
-        }
+        client.batch_execute(&format!("alter database {name} reset all")).await?;
         let plans = after.strip_prefix(&before).context("the log grows")?;
         ensure!(!plans.contains("Seq Scan"), "{} reads all of a table:\n{plans}", self.name);
         let indexes: Vec<String> = plans
