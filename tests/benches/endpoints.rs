@@ -66,110 +66,102 @@ struct Line {
 
 /// Measures all of it.
 pub async fn measure(subjects: &Subjects, database: &Database, with_peers: bool) -> Result<Vec<Figures>> {
-    let client = database.connect().await;
+    let bench = Bench { subjects, database, client: database.connect().await };
+    let of_peers = || Request::ALL.into_iter().filter(|request| request.has_peers());
     let mut lines = vec![Line::new(FLOOR, Request::Get)];
     lines.extend(Request::ALL.map(|request| Line::new(request.function(), request)));
     for peer in PEERS.into_iter().filter(|_| with_peers) {
-        lines.extend(
-            Request::ALL
-                .into_iter()
-                .filter(|request| request.has_peers())
-                .map(|request| Line::new(peer, request)),
-        );
+        lines.extend(of_peers().map(|request| Line::new(peer, request)));
     }
     for line in &lines {
-        make_user(&client, &line.user, TASKS).await?;
+        make_user(&bench.client, &line.user, TASKS).await?;
     }
-    start_all(&mut lines, subjects, database, &client).await?;
-    run_all(&mut lines, subjects, database, &client).await?;
-    count_all(&mut lines, subjects, database, &client).await?;
+    bench.start(&mut lines).await?;
+    bench.run(&mut lines).await?;
+    bench.count(&mut lines).await?;
     let (floor, _) = lines.split_first().context("the floor is the first")?;
     lines.iter().map(|line| line.figures(floor, subjects)).collect()
 }
 
-/// Starts every subject anew, again and again.
-async fn start_all(
-    lines: &mut [Line],
-    subjects: &Subjects,
-    database: &Database,
-    client: &Client,
-) -> Result<()> {
-    for round in 0..STARTS {
-        eprintln!("starts: {} of {STARTS}", round + 1);
-        for line in lines.iter_mut() {
-            let event = line.events(client, 1).await?.remove(0);
-            let program = subjects.program(line.subject)?;
-            let mut function = Function::start(program, &database.environment()).await?;
-            let outcome = function.invoke(&event).await?;
-            line.expect(&outcome)?;
-            line.starts.push((function.init, outcome.arrived - function.started));
-        }
-    }
-    Ok(())
+/// What lines are measured with.
+struct Bench<'a> {
+    subjects: &'a Subjects,
+    database: &'a Database,
+    client: Client,
 }
 
-/// Has every subject answer in turn, in processes that stay. A peer is one process for all of its endpoints.
-async fn run_all(
-    lines: &mut [Line],
-    subjects: &Subjects,
-    database: &Database,
-    client: &Client,
-) -> Result<()> {
-    let mut functions = BTreeMap::new();
-    for line in lines.iter() {
-        if !functions.contains_key(line.subject) {
-            let function = Function::start(subjects.program(line.subject)?, &database.environment()).await?;
-            functions.insert(line.subject, function);
-        }
+impl Bench<'_> {
+    async fn function(&self, subject: &str) -> Result<Function> {
+        Function::start(self.subjects.program(subject)?, &self.database.environment()).await
     }
-    for round in 0..=ROUNDS {
-        eprintln!("rounds: {round} of {ROUNDS}");
-        for line in lines.iter_mut() {
-            let function = functions.get_mut(line.subject).context("it was started")?;
-            let is_warm_up = round == 0;
-            let events = line.events(client, if is_warm_up { WARM_UP } else { BATCH }).await?;
-            let before = function.processor_time();
-            let mut outcomes = Vec::with_capacity(events.len());
-            for event in &events {
-                outcomes.push(function.invoke(event).await?);
-            }
-            let processor = function.processor_time().zip(before).map(|(after, before)| after - before);
-            for outcome in &outcomes {
-                line.expect(outcome)?;
-            }
-            if !is_warm_up {
-                line.batches.push(outcomes.iter().map(|outcome| outcome.elapsed).collect());
-                line.processor.extend(processor);
-            }
-            line.memory = function.peak_memory().unwrap_or_default();
-        }
-    }
-    Ok(())
-}
 
-/// Counts the round trips of each warm request.
-async fn count_all(
-    lines: &mut [Line],
-    subjects: &Subjects,
-    database: &Database,
-    client: &Client,
-) -> Result<()> {
-    for line in lines {
-        let network = Network::start(database.port(), Duration::ZERO).await?;
-        let environment = database.environment_through(network.port);
-        let mut function = Function::start(subjects.program(line.subject)?, &environment).await?;
-        let events = line.events(client, 10).await?;
-        let (warm_up, counted) = events.split_at(5);
-        for event in warm_up {
-            function.invoke(event).await?;
+    /// Starts every subject anew, again and again.
+    async fn start(&self, lines: &mut [Line]) -> Result<()> {
+        for round in 0..STARTS {
+            eprintln!("starts: {} of {STARTS}", round + 1);
+            for line in lines.iter_mut() {
+                let event = line.events(&self.client, 1).await?.remove(0);
+                let mut function = self.function(line.subject).await?;
+                let outcome = function.invoke(&event).await?;
+                line.expect(&outcome)?;
+                line.starts.push((function.init, outcome.arrived - function.started));
+            }
         }
-        let before = network.round_trips();
-        for event in counted {
-            function.invoke(event).await?;
-        }
-        line.round_trips = (network.round_trips() - before) as f64 / counted.len() as f64;
+        Ok(())
     }
-    Ok(())
+
+    /// Has every subject answer in turn, in processes that stay. A peer is one process for all of its endpoints.
+    async fn run(&self, lines: &mut [Line]) -> Result<()> {
+        let mut functions = BTreeMap::new();
+        for line in lines.iter() {
+            if !functions.contains_key(line.subject) {
+                functions.insert(line.subject, self.function(line.subject).await?);
+            }
+        }
+        for round in 0..=ROUNDS {
+            eprintln!("rounds: {round} of {ROUNDS}");
+            for line in lines.iter_mut() {
+                let function = functions.get_mut(line.subject).context("it was started")?;
+                let is_warm_up = round == 0;
+                let events = line.events(&self.client, if is_warm_up { WARM_UP } else { BATCH }).await?;
+                let before = function.processor_time();
+                let mut outcomes = Vec::with_capacity(events.len());
+                for event in &events {
+                    outcomes.push(function.invoke(event).await?);
+                }
+                let processor = function.processor_time().zip(before).map(|(after, before)| after - before);
+                for outcome in &outcomes {
+                    line.expect(outcome)?;
+                }
+                if !is_warm_up {
+                    line.batches.push(outcomes.iter().map(|outcome| outcome.elapsed).collect());
+                    line.processor.extend(processor);
+                }
+                line.memory = function.peak_memory().unwrap_or_default();
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts the round trips of each warm request.
+    async fn count(&self, lines: &mut [Line]) -> Result<()> {
+        for line in lines {
+            let network = Network::start(self.database.port(), Duration::ZERO).await?;
+            let environment = self.database.environment_through(network.port);
+            let mut function = Function::start(self.subjects.program(line.subject)?, &environment).await?;
+            let events = line.events(&self.client, 10).await?;
+            let (warm_up, counted) = events.split_at(5);
+            for event in warm_up {
+                function.invoke(event).await?;
+            }
+            let before = network.round_trips();
+            for event in counted {
+                function.invoke(event).await?;
+            }
+            line.round_trips = (network.round_trips() - before) as f64 / counted.len() as f64;
+        }
+        Ok(())
+    }
 }
 
 impl Line {
