@@ -42,7 +42,7 @@ impl Store {
             let request = serde_json::to_vec(fields).expect("a struct of plain values is JSON");
             Sha256::digest(request).to_vec()
         });
-        // One statement that did all of it would take the server twice as long, most of it to plan. Each of these sees
+        // One statement that did all of it would take the server two to three times as long, most of it to plan. Each of these sees
         // what was committed before it began, and so the last one also the task of a request with the same key at the
         // same instant, for which the one before has waited.
         let user: Params<'_> = &[
@@ -90,8 +90,11 @@ impl Store {
         }
         let answers = self.run_all(user_id, Repeat::Harmless, &statements).await?;
         let Some(row) = answers.iter().flatten().next() else {
-            // Made by these very statements, before their connection broke.
-            let task = self.get_task(caller, TaskKey::Id(id)).await?;
+            // Made by these very statements, before their connection broke; or what was in the way has just been deleted.
+            let task = self.get_task(caller, TaskKey::Id(id)).await.map_err(|error| match error {
+                Error::NotFound => Error::Unavailable("the task in the way of a new one was deleted".into()),
+                error => error,
+            })?;
             audit("created", id);
             return Ok(Created { task, replayed: false });
         };
