@@ -56,10 +56,9 @@ impl Database {
         self.environment_with(port, "sslmode=disable")
     }
 
-    /// The same over TLS, with these parameters of the URL.
+    /// The same, with these parameters of the URL, by which TLS may be asked for.
     pub fn environment_with(&self, port: u16, parameters: &str) -> BTreeMap<String, String> {
-        let url = self.cluster.url(&self.name);
-        let url = url.replace(&format!(":{}/", self.port()), &format!(":{port}/"));
+        let url = self.cluster.url_through(port, &self.name);
         BTreeMap::from([
             ("DATABASE_URL".into(), format!("{url}?{parameters}")),
             ("DATABASE_CA_CERT".into(), self.authority.certificate()),

@@ -79,17 +79,13 @@ impl Request {
 
     /// That many events for a user. What they speak of is in the database.
     pub async fn events(self, database: &Client, user: &str, count: usize) -> Result<Vec<String>> {
-        let tasks = match self {
-            Self::Delete => insert_tasks(database, user, count).await?,
-            _ => tasks(database, user).await?,
-        };
         let event_for = |(id, number): &(String, i64)| {
             let id = if self == Self::Patch { id.clone() } else { number.to_string() };
             Ok(event(&self.sample(), user, &id)?.to_string())
         };
         match self {
-            Self::Delete => tasks.iter().map(event_for).collect(),
-            _ => Ok(vec![event_for(tasks.first().context("a user with tasks")?)?; count]),
+            Self::Delete => insert_tasks(database, user, count).await?.iter().map(event_for).collect(),
+            _ => Ok(vec![event_for(&first_task(database, user).await?)?; count]),
         }
     }
 }
@@ -131,8 +127,8 @@ async fn insert_tasks(database: &Client, user: &str, count: usize) -> Result<Vec
 }
 
 /// The first task of a user, by both its ids.
-pub async fn tasks(database: &Client, user: &str) -> Result<Vec<(String, i64)>> {
+pub async fn first_task(database: &Client, user: &str) -> Result<(String, i64)> {
     let select = "select id::text, number from tasks where user_id = $1 order by number limit 1";
-    let rows = database.query(select, &[&user]).await?;
-    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    let row = database.query_one(select, &[&user]).await?;
+    Ok((row.get(0), row.get(1)))
 }

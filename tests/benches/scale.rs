@@ -9,7 +9,7 @@ use crate::{
     database::Database,
     function::Function,
     report::{median, microseconds, print_table, short},
-    request::{event, tasks},
+    request::{event, first_task},
     subject::Subjects,
 };
 
@@ -223,9 +223,8 @@ impl Case {
     }
 
     async fn event(&self, database: &Database, user: &str, count: i64) -> Result<String> {
-        let tasks = tasks(&database.connect().await, user).await?;
-        let (id, number) = tasks.first().context("every user has tasks")?;
-        let task = if self.sample.ends_with("-plain") { number.to_string() } else { id.clone() };
+        let (id, number) = first_task(&database.connect().await, user).await?;
+        let task = if self.sample.ends_with("-plain") { number.to_string() } else { id };
         let mut event = event(self.sample, user, &task)?;
         if let Some((limit, offset)) = (self.query)(count) {
             event["rawQueryString"] = json!(format!("limit={limit}&offset={offset}"));

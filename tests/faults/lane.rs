@@ -55,9 +55,8 @@ impl Lane {
     pub async fn start(cluster: &Cluster, tls: Option<&str>) -> Option<Self> {
         let name = format!("lane_{}", Uuid::new_v4().simple());
         cluster.create_database_from(&name, MIGRATED).await.expect("a new name");
-        let url = cluster.url(&name);
         let proxy = Proxy::start(cluster.port()).await;
-        let by_proxy = url.replace(&format!(":{}/", cluster.port()), &format!(":{}/", proxy.port));
+        let by_proxy = cluster.url_through(proxy.port, &name);
         let options = match tls {
             None => Options::default().with("DATABASE_URL", by_proxy + "?sslmode=disable"),
             Some(authority) => Options::default()
@@ -65,7 +64,7 @@ impl Lane {
                 .with("DATABASE_CA_CERT", authority),
         };
         let app = App::local_with(options).await?;
-        let database = connect(&url).await;
+        let database = connect(&cluster.url(&name)).await;
         database.batch_execute(CHANGES).await.expect("a fresh database");
         Some(Self { app, proxy, database, number: 0 })
     }

@@ -31,9 +31,7 @@ impl Server {
 
     /// Its URL, by another port perhaps.
     fn url(&self, port: Option<u16>, parameters: &str) -> String {
-        let own = self.cluster.port();
-        let url =
-            self.cluster.url(MIGRATED).replace(&format!(":{own}/"), &format!(":{}/", port.unwrap_or(own)));
+        let url = self.cluster.url_through(port.unwrap_or(self.cluster.port()), MIGRATED);
         format!("{url}?{parameters}")
     }
 

@@ -129,9 +129,8 @@ impl App {
         ground.cluster.create_database_from(&database, MIGRATED).await?;
         let database_url = ground.cluster.url(&database);
 
-        let server_port = ground.cluster.port();
         let port = options.database_port.unwrap_or(ground.port);
-        let functions_url = database_url.replace(&format!(":{server_port}/"), &format!(":{port}/"));
+        let functions_url = ground.cluster.url_through(port, &database);
         let mut environment = BTreeMap::from([
             ("DATABASE_URL".to_owned(), functions_url),
             ("JWT_SECRET".to_owned(), SECRET.to_owned()),

@@ -143,8 +143,12 @@ impl Cluster {
 
     /// The URL of a database, for the server's superuser.
     pub fn url(&self, database: &str) -> String {
-        let Self { port, password, .. } = self;
-        format!("postgres://postgres:{password}@127.0.0.1:{port}/{database}")
+        self.url_through(self.port, database)
+    }
+
+    /// The same, by another port on 127.0.0.1 that leads to the server.
+    pub fn url_through(&self, port: u16, database: &str) -> String {
+        format!("postgres://postgres:{}@127.0.0.1:{port}/{database}", self.password)
     }
 
     /// Creates an empty database.
