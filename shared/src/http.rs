@@ -192,8 +192,9 @@ where
         };
         let route = Route::of(&event.payload);
         let span = info_span!("request", request_id, user_id = Empty);
-        let answer =
-            answer(request_id, route, move |route| handle(route, event.payload)).instrument(span).await;
+        let answer = Box::pin(answer(request_id, route, move |route| handle(route, event.payload)))
+            .instrument(span)
+            .await;
         Ok::<_, lambda_http::Error>(answer)
     });
     match Runtime::new(service).run_concurrent().await {

@@ -64,7 +64,8 @@ impl LiveService {
         // Whoever finds somebody else looking goes on with what there is.
         if let Some(Ok(mut renewal)) = self.renewal.as_ref().map(|renewal| renewal.try_lock())
             && renewal.is_due()
-            && let Some(service) = renewal.renew().await
+            // Boxed, for it is as large as all else that a request keeps, and hardly ever there.
+            && let Some(service) = Box::pin(renewal.renew()).await
         {
             *self.service.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(service);
         }
