@@ -19,7 +19,7 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use lambda_http::http::{Request, Response};
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::ring;
 
 use crate::error::in_one_line;
 
@@ -41,7 +41,7 @@ impl HttpsClient {
         connector.enforce_http(false);
         connector.set_connect_timeout(Some(CONNECT_LIMIT));
         let connector = HttpsConnectorBuilder::new()
-            .with_provider_and_webpki_roots(aws_lc_rs::default_provider())
+            .with_provider_and_webpki_roots(ring::default_provider())
             .expect("the provider knows TLS 1.2 and 1.3")
             .https_or_http()
             .enable_http1()

@@ -23,6 +23,7 @@ use tokio_rustls::{
     TlsAcceptor, TlsConnector,
     rustls::{
         ClientConfig, RootCertStore, ServerConfig,
+        crypto::ring,
         pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
     },
 };
@@ -105,14 +106,19 @@ impl TlsFront {
         let Certificate { certificate, key } = authority.issue("127.0.0.1", false);
         let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).expect("PEM");
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("PEM");
-        let server = ServerConfig::builder().with_no_client_auth();
+        let provider = Arc::new(ring::default_provider());
+        let server = ServerConfig::builder_with_provider(Arc::clone(&provider));
+        let server =
+            server.with_safe_default_protocol_versions().expect("TLS 1.2 and 1.3").with_no_client_auth();
         let mut server = server.with_single_cert(vec![certificate], key).expect("they belong together");
         server.alpn_protocols = vec![b"postgresql".to_vec()];
         let acceptor = TlsAcceptor::from(Arc::new(server));
         let mut roots = RootCertStore::empty();
         let root = CertificateDer::from_pem_slice(authority.certificate().as_bytes()).expect("PEM");
         roots.add(root).expect("a certificate");
-        let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let client = ClientConfig::builder_with_provider(provider);
+        let client = client.with_safe_default_protocol_versions().expect("TLS 1.2 and 1.3");
+        let client = client.with_root_certificates(roots).with_no_client_auth();
         let connector = TlsConnector::from(Arc::new(client));
 
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");

@@ -5,6 +5,7 @@
 //! kind fits its algorithm. So neither `none` nor a public key used as a secret can pass (RFC 8725 §3.1).
 
 mod jwks;
+mod signature;
 
 use std::fmt;
 
@@ -62,6 +63,7 @@ pub struct Verifier {
 impl Verifier {
     /// A verifier for tokens signed with any of the configured secrets or published keys.
     pub fn new(config: &TokenConfig) -> Self {
+        signature::use_ring();
         Self {
             secrets: config
                 .secrets

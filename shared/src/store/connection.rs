@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt, path::Path, str::FromStr, sync::Arc, time::Duration}
 
 use rustls::{
     ClientConfig, RootCertStore,
-    crypto::aws_lc_rs,
+    crypto::ring,
     pki_types::{CertificateDer, pem::PemObject},
 };
 use tokio_postgres::{Client, Config, config::SslNegotiation};
@@ -137,7 +137,7 @@ fn tls(ca_certificates: Option<&str>, direct: bool) -> Result<MakeRustlsConnect,
             return Err("holds no certificate");
         }
     }
-    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("the provider knows TLS 1.2 and 1.3")
         .with_root_certificates(roots)

@@ -1,6 +1,6 @@
 //! The SQL of each operation on tasks: one round trip each.
 
-use sha2::{Digest, Sha256};
+use ring::digest::{SHA256, digest};
 use tokio_postgres::{
     Row,
     types::{ToSql, Type},
@@ -40,7 +40,7 @@ impl Store {
         let id = Uuid::now_v7();
         let hash = key.as_ref().map(|_| {
             let request = serde_json::to_vec(fields).expect("a struct of plain values is JSON");
-            Sha256::digest(request).to_vec()
+            digest(&SHA256, &request).as_ref().to_vec()
         });
         // One statement that did all of it would take the server two to three times as long, most of it to plan. Each of these sees
         // what was committed before it began, and so the last one also the task of a request with the same key at the
