@@ -13,12 +13,13 @@ use jsonwebtoken::Algorithm;
 use uuid::Uuid;
 
 /// Variables that reach the functions, besides AWS's own.
-const FUNCTION_VARIABLES: [&str; 16] = [
+const FUNCTION_VARIABLES: [&str; 18] = [
     "BETTER_AUTH_SECRET",
     "BETTER_AUTH_URL",
     "CORS_ALLOWED_ORIGINS",
     "DATABASE_CA_CERT",
     "DATABASE_POOL_SIZE",
+    "DATABASE_PREPARED_STATEMENTS",
     "DATABASE_URL",
     "DATABASE_URL_UNPOOLED",
     "DEBUG",
@@ -30,6 +31,7 @@ const FUNCTION_VARIABLES: [&str; 16] = [
     "JWT_SECRET",
     "LOG_LEVEL",
     "SECRET_ID",
+    "SECRET_REFRESH_SECONDS",
 ];
 
 const DEFAULT_ORIGIN: &str = "http://localhost:3000";

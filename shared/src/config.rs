@@ -124,6 +124,15 @@ impl Environment<'_> {
         (self.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 
+    /// Whether this variable is true; where it is not set, it is not.
+    fn flag(&mut self, name: &str) -> Option<bool> {
+        match self.get(name).map(|value| value.to_ascii_lowercase()).as_deref() {
+            Some("true" | "1") => Some(true),
+            None | Some("false" | "0") => Some(false),
+            Some(_) => self.mistake(format!("{name} must be true or false")),
+        }
+    }
+
     /// Notes where this process was not started by Lambda, or by something that stands in for it.
     pub fn require_lambda(&mut self) {
         if self.get("AWS_LAMBDA_RUNTIME_API").is_none() {
@@ -192,7 +201,8 @@ impl TokenConfig {
 }
 
 impl DatabaseConfig {
-    /// Reads `DATABASE_URL` (or `NEON_DATABASE_URL`), `DATABASE_POOL_SIZE` and `DATABASE_CA_CERT`.
+    /// Reads `DATABASE_URL` (or `NEON_DATABASE_URL`), `DATABASE_POOL_SIZE`, `DATABASE_PREPARED_STATEMENTS` and
+    /// `DATABASE_CA_CERT`.
     pub fn read(environment: &mut Environment) -> Option<Self> {
         Self::read_url(environment, DATABASE_URL)
     }
@@ -208,12 +218,17 @@ impl DatabaseConfig {
             Some(Ok(size @ 1..=100)) => Some(size),
             Some(_) => environment.mistake("DATABASE_POOL_SIZE must be a whole number from 1 to 100"),
         };
+        let prepared_statements = environment.flag("DATABASE_PREPARED_STATEMENTS");
         let ca_certificates = environment.get("DATABASE_CA_CERT");
         let Some((name, url)) = environment.first(names) else {
             return environment.mistake("DATABASE_URL is not set (nor is NEON_DATABASE_URL)");
         };
-        match Self::new(&url, ca_certificates.as_deref(), pool_size?) {
-            Ok(config) => Some(config),
+        match Self::new(&url, ca_certificates.as_deref()) {
+            Ok(mut config) => {
+                config.pool_size = pool_size?;
+                config.prepared_statements = prepared_statements?;
+                Some(config)
+            }
             Err(mistake) => environment.mistake(mistake.describe(name)),
         }
     }
@@ -228,11 +243,7 @@ impl Default for LogConfig {
 impl LogConfig {
     /// Reads `LOG_LEVEL`, `DEBUG` and `ENVIRONMENT`.
     pub fn read(environment: &mut Environment) -> Option<Self> {
-        let debug = match environment.get("DEBUG").map(|value| value.to_ascii_lowercase()).as_deref() {
-            Some("true" | "1") => Some(true),
-            None | Some("false" | "0") => Some(false),
-            Some(_) => environment.mistake("DEBUG must be true or false"),
-        };
+        let debug = environment.flag("DEBUG");
         let level = match environment.get("LOG_LEVEL").map(|level| level.to_ascii_lowercase()).as_deref() {
             None | Some("info") => Some(LevelFilter::INFO),
             Some("error") => Some(LevelFilter::ERROR),
@@ -282,13 +293,19 @@ mod tests {
     #[test]
     fn all_mistakes_are_told_at_once_by_name_and_never_by_value() {
         let mistakes = read(
-            &[("JWT_SECRET", "tell-nobody"), ("JWT_ALGORITHM", "RS256"), ("DATABASE_POOL_SIZE", "0")],
+            &[
+                ("JWT_SECRET", "tell-nobody"),
+                ("JWT_ALGORITHM", "RS256"),
+                ("DATABASE_POOL_SIZE", "0"),
+                ("DATABASE_PREPARED_STATEMENTS", "perhaps"),
+            ],
             Config::read,
         )
-        .expect_err("four mistakes");
+        .expect_err("five mistakes");
         assert_eq!(
             mistakes,
             "DATABASE_POOL_SIZE must be a whole number from 1 to 100; \
+             DATABASE_PREPARED_STATEMENTS must be true or false; \
              DATABASE_URL is not set (nor is NEON_DATABASE_URL); \
              JWT_SECRET has 11 bytes, it needs at least 32; \
              JWT_ALGORITHM must be HS256, HS384 or HS512"

@@ -16,6 +16,7 @@ mod load;
 mod logs;
 mod migrate;
 mod patch_task;
+mod prepared_statements;
 mod requests;
 mod round_trips;
 mod tokens;

@@ -49,14 +49,22 @@ async fn reach(alice: &User<'_>, bob: &User<'_>) -> usize {
     reached
 }
 
+/// How often she does once these statements have tampered with the database, whether or not what is sent is prepared.
 async fn tampered_with(statements: &[&str]) -> Option<usize> {
-    let app = App::local().await?;
-    let (alice, bob) = (app.user("alice"), app.user("bob"));
-    for user in [&alice, &bob] {
-        user.envelope().new_task("First").await;
+    let mut reached = None;
+    for options in [Some(Options::default()), Options::prepared()].into_iter().flatten() {
+        let app = App::local_with(options).await?;
+        let (alice, bob) = (app.user("alice"), app.user("bob"));
+        for user in [&alice, &bob] {
+            user.envelope().new_task("First").await;
+        }
+        tamper(&app, statements).await;
+        let way = reach(&alice, &bob).await;
+        assert_eq!(*reached.get_or_insert(way), way);
+        // What was prepared stays so.
+        assert_eq!(reach(&alice, &bob).await, way);
     }
-    tamper(&app, statements).await;
-    Some(reach(&alice, &bob).await)
+    reached
 }
 
 async fn tamper(app: &App, statements: &[&str]) {

@@ -22,7 +22,10 @@ const ADDRESS_LIMIT: Duration = Duration::from_millis(1500);
 pub struct DatabaseConfig {
     pub(super) postgres: Config,
     pub(super) tls: MakeRustlsConnect,
-    pub(super) pool_size: usize,
+    /// The most connections to hold at a time.
+    pub(crate) pool_size: usize,
+    /// Whether statements are prepared once for each connection. Their names must then be that connection's own.
+    pub(crate) prepared_statements: bool,
 }
 
 /// Why there is no connecting with a URL. Never quotes it.
@@ -35,20 +38,16 @@ pub enum DatabaseConfigError {
 }
 
 impl DatabaseConfig {
-    /// From a URL; certificates (PEM, or a file with them) whose word is trusted besides the public authorities';
-    /// and the most connections to hold.
+    /// From a URL, and certificates (PEM, or a file with them) whose word is trusted besides the public authorities'.
+    /// With one connection at a time, on which nothing is prepared.
     ///
     /// # Errors
     /// The URL or the certificates can't be read.
-    pub fn new(
-        url: &str,
-        ca_certificates: Option<&str>,
-        pool_size: usize,
-    ) -> Result<Self, DatabaseConfigError> {
+    pub fn new(url: &str, ca_certificates: Option<&str>) -> Result<Self, DatabaseConfigError> {
         let postgres = parse_url(url).map_err(DatabaseConfigError::Url)?;
         let tls = tls(ca_certificates, postgres.get_ssl_negotiation() == SslNegotiation::Direct)
             .map_err(DatabaseConfigError::CaCertificate)?;
-        Ok(Self { postgres, tls, pool_size })
+        Ok(Self { postgres, tls, pool_size: 1, prepared_statements: false })
     }
 
     /// A connection of its own, outside any pool, for work that is no request's.
@@ -216,7 +215,7 @@ mod tests {
     #[test]
     fn a_broken_ca_certificate_is_told() {
         let error = |certificates| {
-            let error = DatabaseConfig::new("postgres://h/db", Some(certificates), 1).expect_err("broken");
+            let error = DatabaseConfig::new("postgres://h/db", Some(certificates)).expect_err("broken");
             error.describe("DATABASE_URL")
         };
         assert_eq!(error("/no/such/file"), "DATABASE_CA_CERT is neither PEM nor a file to read");

@@ -11,10 +11,14 @@ use tokio_postgres::error::{DbError, Severity, SqlState};
 use super::Repeat;
 use crate::{Error, error::in_one_line};
 
+/// What the server says of a prepared statement that it doesn't have, or whose columns are no longer the same.
+const PREPARED_IN_VAIN: [SqlState; 2] =
+    [SqlState::INVALID_SQL_STATEMENT_NAME, SqlState::FEATURE_NOT_SUPPORTED];
+
 /// Why there is no answer from the database.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The connection is no more, and the statement never reached the database.
+    /// The connection is of no further use, and the statement was not carried out.
     NotSent(String),
     /// The connection is no more; whether the statement was carried out is unknown.
     Disconnected(String),
@@ -90,6 +94,8 @@ impl From<tokio_postgres::Error> for Failure {
             // Connection exceptions, and whatever ends a session: a restart, a time limit, an administrator.
             "08" => Failure::Disconnected(cause),
             _ if is_fatal(database) => Failure::Disconnected(cause),
+            // A prepared statement is gone, or has become another with a migration. The transaction comes to nothing.
+            _ if PREPARED_IN_VAIN.contains(code) => Failure::NotSent(cause),
             _ if *code == SqlState::READ_ONLY_SQL_TRANSACTION => Failure::ReadOnly(cause),
             // Rollback, insufficient resources, lock not available, intervention of an operator (time limits), system
             // error.
@@ -125,6 +131,6 @@ fn is_fatal(error: &DbError) -> bool {
 }
 
 /// Not with the detail: it quotes values.
-fn describe(error: &DbError) -> String {
+pub(super) fn describe(error: &DbError) -> String {
     format!("{} (SQLSTATE {})", error.message(), error.code().code())
 }

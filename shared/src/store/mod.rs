@@ -4,21 +4,19 @@ mod connection;
 mod failure;
 mod pool;
 mod tasks;
+mod transaction;
 
 use std::time::{Duration, Instant};
 
 use deadpool::managed::{Object, Pool};
-use futures_util::future::join_all;
 use tokio::time::timeout;
-use tokio_postgres::{
-    Client, Row,
-    types::{ToSql, Type},
-};
+use tokio_postgres::Row;
 use tracing::{info, warn};
 
 use crate::{Error, telemetry::milliseconds};
 use failure::Failure;
 use pool::Manager;
+use transaction::{Params, Statement, in_scope};
 
 pub use connection::DatabaseConfig;
 pub use tasks::Created;
@@ -32,29 +30,8 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(4);
 /// Bound on waiting for a statement's answer.
 const STATEMENT_LIMIT: Duration = Duration::from_secs(4);
 
-/// Bound on a statement on the server, in milliseconds: below the one above, so that what the server is still busy
-/// with ends there too.
-const SERVER_STATEMENT_LIMIT_MS: &str = "3500";
-
-/// Bound on what the server waits for the rest of a transaction, in milliseconds. The rest may be lost on a network
-/// that tells neither side, and until then the rows stay locked.
-const SERVER_IDLE_LIMIT_MS: &str = "2000";
-
 /// Bound on finding out whether the database answers at all.
 const PING_LIMIT: Duration = Duration::from_secs(2);
-
-/// Takes on the role that row-level security binds, for one user and one transaction.
-const SCOPE: &str = "select set_config('role', 'task_api', true), \
-                     set_config('app.user_id', $1, true), \
-                     set_config('statement_timeout', $2, true), \
-                     set_config('idle_in_transaction_session_timeout', $3, true)";
-
-/// A statement's parameters, each with its type: with them the server is told all in one packet, without a statement
-/// prepared beforehand, which a pooler in transaction mode would not keep.
-type Params<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
-
-/// A statement and its parameters.
-type Statement<'a> = (&'a str, Params<'a>);
 
 /// Whether a statement whose fate is unknown may be sent again.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -132,7 +109,7 @@ impl Store {
         let deadline = Instant::now() + REQUEST_LIMIT;
         let answers = match self.attempt(user_id, statements, deadline).await {
             Err(failure) if failure.allows(repeat) => {
-                warn!(reason = %failure.into_error(), "connection lost, trying once more");
+                warn!(reason = %failure.into_error(), "connection of no further use, trying once more");
                 self.attempt(user_id, statements, deadline).await
             }
             answers => answers,
@@ -148,7 +125,7 @@ impl Store {
     ) -> Result<Vec<Vec<Row>>, Failure> {
         let mut connection = self.connection(deadline).await?;
         let limit = STATEMENT_LIMIT.min(remaining(deadline));
-        let answers = timeout(limit, in_scope(&connection, user_id, statements)).await;
+        let answers = timeout(limit, in_scope(&mut connection, user_id, statements)).await;
         let answers =
             answers.unwrap_or_else(|_| Err(Failure::NoAnswer(format!("no answer within {limit:?}"))));
         match &answers {
@@ -173,31 +150,4 @@ fn remaining(deadline: Instant) -> Duration {
 /// Takes a connection out of the pool, and thereby closes it.
 fn discard(connection: Object<Manager>) {
     drop(Object::take(connection));
-}
-
-/// Runs statements as `task_api` for one user. All messages are written before the first answer is read, so they make
-/// one round trip together; should an early one fail, the server refuses the later ones by itself.
-async fn in_scope(
-    client: &Client,
-    user_id: &str,
-    statements: &[Statement<'_>],
-) -> Result<Vec<Vec<Row>>, Failure> {
-    let scope: Params = &[
-        (&user_id, Type::TEXT),
-        (&SERVER_STATEMENT_LIMIT_MS, Type::TEXT),
-        (&SERVER_IDLE_LIMIT_MS, Type::TEXT),
-    ];
-    let answers = statements.iter().map(|(statement, params)| client.query_typed(statement, params));
-    let (begun, scoped, answers, committed) = tokio::join!(
-        biased;
-        client.batch_execute("begin"),
-        client.query_typed(SCOPE, scope),
-        join_all(answers),
-        client.batch_execute("commit"),
-    );
-    begun.map_err(Failure::before_statement)?;
-    scoped?;
-    let answers = answers.into_iter().collect::<Result<_, _>>()?;
-    committed?;
-    Ok(answers)
 }

@@ -1,6 +1,7 @@
 //! Pooled connections, each of which knows when the database was last heard on it.
 
 use std::{
+    collections::HashMap,
     ops::Deref,
     sync::atomic::{AtomicI64, Ordering},
     time::Duration,
@@ -9,11 +10,12 @@ use std::{
 use chrono::Utc;
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
 use deadpool_postgres::{ClientWrapper, ManagerConfig, RecyclingMethod};
+use futures_util::future::join_all;
 use tokio::time::timeout;
-use tokio_postgres::Client;
-use tracing::info;
+use tokio_postgres::{Client, Error, Row, Statement as Prepared, types::Type};
+use tracing::{info, warn};
 
-use super::DatabaseConfig;
+use super::{DatabaseConfig, failure::describe, transaction::Statement};
 
 /// Bound on finding out whether a connection still works.
 const CHECK_LIMIT: Duration = Duration::from_secs(1);
@@ -26,6 +28,7 @@ const CHECK_AFTER_SECONDS: i64 = 30;
 #[derive(Debug)]
 pub(super) struct Manager {
     postgres: deadpool_postgres::Manager,
+    prepared_statements: bool,
     /// Connections last heard before this second are not worth a check each: one of their like was found dead.
     silent_are_dead: AtomicI64,
 }
@@ -37,13 +40,16 @@ pub(super) struct Connection {
     /// When the database was last heard, in seconds since the epoch. The wall clock: a frozen process's timers stand
     /// still.
     last_heard: i64,
+    /// What the server has prepared for this connection, by the statement's text; `None` where it is to prepare nothing.
+    prepared: Option<HashMap<String, Prepared>>,
 }
 
 impl Manager {
     pub(super) fn new(config: DatabaseConfig) -> Self {
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let postgres = deadpool_postgres::Manager::from_config(config.postgres, config.tls, recycling);
-        Self { postgres, silent_are_dead: AtomicI64::new(0) }
+        let prepared_statements = config.prepared_statements;
+        Self { postgres, prepared_statements, silent_are_dead: AtomicI64::new(0) }
     }
 }
 
@@ -52,7 +58,11 @@ impl managed::Manager for Manager {
     type Error = tokio_postgres::Error;
 
     async fn create(&self) -> Result<Connection, Self::Error> {
-        Ok(Connection { client: self.postgres.create().await?, last_heard: now() })
+        Ok(Connection {
+            client: self.postgres.create().await?,
+            last_heard: now(),
+            prepared: self.prepared_statements.then(HashMap::new),
+        })
     }
 
     async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<Self::Error> {
@@ -82,6 +92,52 @@ impl Connection {
             self.heard();
         }
         answers
+    }
+
+    /// Sends a statement: by the name that the server has prepared it under, or else with all that there is to it.
+    pub(super) async fn query(&self, &(text, params): &Statement<'_>) -> Result<Vec<Row>, Error> {
+        match self.prepared.as_ref().and_then(|prepared| prepared.get(text)) {
+            Some(prepared) => {
+                let values: Vec<_> = params.iter().map(|(value, _)| *value).collect();
+                self.client.query(prepared, &values).await
+            }
+            None => self.client.query_typed(text, params).await,
+        }
+    }
+
+    /// Has the server prepare those of these statements that it hasn't yet.
+    pub(super) async fn prepare(
+        &self,
+        statements: &[Statement<'_>],
+    ) -> Vec<(String, Result<Prepared, Error>)> {
+        let Some(prepared) = &self.prepared else { return Vec::new() };
+        let new = statements.iter().filter(|(text, _)| !prepared.contains_key(*text));
+        join_all(new.map(async |(text, params)| {
+            let types: Vec<Type> = params.iter().map(|(_, of)| of.clone()).collect();
+            ((*text).to_owned(), self.client.prepare_typed(text, &types).await)
+        }))
+        .await
+    }
+
+    /// Keeps what was prepared. A connection on which the server refused that does without.
+    pub(super) fn keep(&mut self, statements: Vec<(String, Result<Prepared, Error>)>) {
+        for (text, outcome) in statements {
+            match outcome {
+                Ok(statement) => {
+                    self.prepared.get_or_insert_default().insert(text, statement);
+                }
+                Err(error) => {
+                    if let Some(refusal) = error.as_db_error() {
+                        warn!(
+                            reason = describe(refusal),
+                            "statements can't be prepared, check DATABASE_PREPARED_STATEMENTS"
+                        );
+                    }
+                    self.prepared = None;
+                    return;
+                }
+            }
+        }
     }
 
     /// Notes that the database has just been heard.

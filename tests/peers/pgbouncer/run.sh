@@ -1,11 +1,54 @@
 #!/usr/bin/env bash
 # The black-box suite over PgBouncer in transaction mode, as Neon's pooler is, with four server connections for each
-# database and more processes of functions than that; and half a minute of load.
+# database and more processes of functions than that; and half a minute of load. Twice: with the distribution's
+# PgBouncer and statements that are sent whole, and with one that keeps prepared statements (from 1.21 on, as Neon's
+# does) and statements that are prepared.
 cd "$(dirname "$0")" && . ../suite.sh
 
 PATH=$PATH:/usr/sbin
+
+api_over() {
+    "$1" --version
+    TEST_PGBOUNCER=$1 LOAD_SECONDS=30 cargo_tests --test api
+}
+
+keeps_prepared_statements() {
+    printf '1.21\n%s\n' "$("$1" --version | awk 'NR == 1 { print $2 }')" | sort --check --version-sort 2>/dev/null
+}
+
+# Builds the PgBouncer of Debian 13 from the source that apt verifies, wherever apt gets this release from.
+build_newer() {
+    local apt=$work/apt archive
+    archive=$(. /etc/os-release && apt-get indextargets --format '$(REPO_URI)' \
+        'Created-By: Packages' 'Origin: Debian' "Codename: $VERSION_CODENAME" | head -n 1)
+    [ -n "$archive" ] || { echo "apt knows no archive of Debian's"; return 1; }
+    install dpkg-dev gcc libevent-dev libssl-dev make pkg-config
+    rm -rf "$apt" && mkdir -p "$apt/lists/partial" "$apt/source" && cd "$apt/source"
+    cat >"$apt/debian.sources" <<END
+Types: deb-src
+URIs: $archive
+Suites: trixie
+Components: main
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+END
+    local options=(-qq -o "Dir::Etc::sourcelist=$apt/debian.sources" -o Dir::Etc::sourceparts=/dev/null
+        -o "Dir::State::lists=$apt/lists" -o "Dir::Cache=$apt/cache" -o APT::Sandbox::User=)
+    apt-get "${options[@]}" update
+    apt-get "${options[@]}" source pgbouncer/trixie
+    cd pgbouncer-*/
+    ./configure --quiet --without-cares
+    make --silent --jobs=2 pgbouncer
+    cp pgbouncer "$work/pgbouncer"
+}
+
 need pgbouncer pgbouncer
-TEST_PGBOUNCER=$(command -v pgbouncer)
-export TEST_PGBOUNCER
-pgbouncer --version
-LOAD_SECONDS=30 cargo_tests --test api
+pgbouncer=$(command -v pgbouncer)
+check "over the distribution's PgBouncer" api_over "$pgbouncer"
+
+if ! keeps_prepared_statements "$pgbouncer"; then
+    pgbouncer=$work/pgbouncer
+    [ -x "$pgbouncer" ] || check "PgBouncer 1.21 or later can be built" build_newer
+fi
+export DATABASE_PREPARED_STATEMENTS=true
+check "over a PgBouncer that keeps prepared statements" api_over "$pgbouncer"
+close
