@@ -66,3 +66,9 @@ impl Database {
         ])
     }
 }
+
+/// What subjects get to know, and that statements may be prepared.
+pub fn prepared(mut environment: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    environment.insert("DATABASE_PREPARED_STATEMENTS".into(), "true".into());
+    environment
+}

@@ -7,12 +7,12 @@ use serde::Serialize;
 use tests::TlsFront;
 
 use crate::{
-    database::Database,
+    database::{Database, prepared},
     function::Function,
     network::Network,
     report::{median, milliseconds, print_table, short},
     request::{Request, make_user},
-    subject::{PEERS, Subjects},
+    subject::{HERE, PEERS, PREPARED, Subjects},
 };
 
 /// The time that a message to the database and its answer take on the way.
@@ -39,8 +39,9 @@ pub struct Figures {
 pub async fn measure(subjects: &Subjects, database: &Database, with_peers: bool) -> Result<Vec<Figures>> {
     let requests: Vec<_> = Request::ALL.into_iter().filter(|request| request.asks_database()).collect();
     let mut lines: Vec<_> =
-        requests.iter().map(|&request| ("here", request.function(), request, NEGOTIATED)).collect();
-    lines.push(("here, direct TLS", "get-task", Request::Get, DIRECT));
+        requests.iter().map(|&request| (HERE, request.function(), request, NEGOTIATED)).collect();
+    lines.push((PREPARED, "get-task", Request::Get, NEGOTIATED));
+    lines.push(("here, direct TLS,", "get-task", Request::Get, DIRECT));
     for peer in PEERS.into_iter().filter(|_| with_peers) {
         let requests = requests.iter().filter(|request| request.has_peers());
         lines.extend(requests.map(|&request| (peer, peer, request, NEGOTIATED)));
@@ -63,7 +64,10 @@ async fn figure(
 ) -> Result<Figures> {
     eprintln!("distance: {subject} {}", request.function());
     let network = Network::start(server_port, ROUND_TRIP).await?;
-    let environment = database.environment_with(network.port, parameters);
+    let mut environment = database.environment_with(network.port, parameters);
+    if subject == PREPARED {
+        environment = prepared(environment);
+    }
     let client = database.connect().await;
     let user = format!("distance {subject} {request:?}").replace([' ', ','], "-");
     make_user(&client, &user, 10).await?;

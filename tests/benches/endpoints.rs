@@ -1,18 +1,21 @@
 //! Every endpoint beside the floor and the peers: cold and warm, processor, memory, size, round trips.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
 use tokio_postgres::Client;
 
 use crate::{
-    database::Database,
+    database::{Database, prepared},
     function::{Function, Outcome},
     network::Network,
     report::{median, microseconds, milliseconds, print_table, quantile, short},
     request::{Request, make_user},
-    subject::{FLOOR, PEERS, Subjects, size},
+    subject::{FLOOR, HERE, PEERS, PREPARED, Subjects, size},
 };
 
 /// Rounds, in each of which every subject has its turn. Figures are medians of them, ratios are taken within each.
@@ -56,6 +59,8 @@ struct Line {
     /// The name of its program.
     subject: &'static str,
     request: Request,
+    /// Whether it may prepare its statements.
+    prepared: bool,
     user: String,
     starts: Vec<(Duration, Duration)>,
     batches: Vec<Vec<Duration>>,
@@ -70,6 +75,8 @@ pub async fn measure(subjects: &Subjects, database: &Database, with_peers: bool)
     let of_peers = || Request::ALL.into_iter().filter(|request| request.has_peers());
     let mut lines = vec![Line::new(FLOOR, Request::Get)];
     lines.extend(Request::ALL.map(|request| Line::new(request.function(), request)));
+    let asking = Request::ALL.into_iter().filter(|request| request.asks_database());
+    lines.extend(asking.map(|request| Line::new(request.function(), request).prepared()));
     for peer in PEERS.into_iter().filter(|_| with_peers) {
         lines.extend(of_peers().map(|request| Line::new(peer, request)));
     }
@@ -91,8 +98,9 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    async fn function(&self, subject: &str) -> Result<Function> {
-        Function::start(self.subjects.program(subject)?, &self.database.environment()).await
+    async fn function(&self, line: &Line) -> Result<Function> {
+        let environment = line.environment(self.database.environment());
+        Function::start(self.subjects.program(line.subject)?, &environment).await
     }
 
     /// Starts every subject anew, again and again.
@@ -101,7 +109,7 @@ impl Bench<'_> {
             eprintln!("starts: {} of {STARTS}", round + 1);
             for line in lines.iter_mut() {
                 let event = line.events(&self.client, 1).await?.remove(0);
-                let mut function = self.function(line.subject).await?;
+                let mut function = self.function(line).await?;
                 let outcome = function.invoke(&event).await?;
                 line.expect(&outcome)?;
                 line.starts.push((function.init, outcome.arrived - function.started));
@@ -114,14 +122,14 @@ impl Bench<'_> {
     async fn run(&self, lines: &mut [Line]) -> Result<()> {
         let mut functions = BTreeMap::new();
         for line in lines.iter() {
-            if !functions.contains_key(line.subject) {
-                functions.insert(line.subject, self.function(line.subject).await?);
+            if let Entry::Vacant(entry) = functions.entry(line.process()) {
+                entry.insert(self.function(line).await?);
             }
         }
         for round in 0..=ROUNDS {
             eprintln!("rounds: {round} of {ROUNDS}");
             for line in lines.iter_mut() {
-                let function = functions.get_mut(line.subject).context("it was started")?;
+                let function = functions.get_mut(&line.process()).context("it was started")?;
                 let is_warm_up = round == 0;
                 let events = line.events(&self.client, if is_warm_up { WARM_UP } else { BATCH }).await?;
                 let before = function.processor_time();
@@ -147,7 +155,7 @@ impl Bench<'_> {
     async fn count(&self, lines: &mut [Line]) -> Result<()> {
         for line in lines {
             let network = Network::start(self.database.port(), Duration::ZERO).await?;
-            let environment = self.database.environment_through(network.port);
+            let environment = line.environment(self.database.environment_through(network.port));
             let mut function = Function::start(self.subjects.program(line.subject)?, &environment).await?;
             let events = line.events(&self.client, 10).await?;
             let (warm_up, counted) = events.split_at(5);
@@ -169,6 +177,7 @@ impl Line {
         Self {
             subject,
             request,
+            prepared: false,
             user: format!("{subject}-{request:?}"),
             starts: Vec::new(),
             batches: Vec::new(),
@@ -176,6 +185,21 @@ impl Line {
             memory: 0,
             round_trips: f64::NAN,
         }
+    }
+
+    fn prepared(mut self) -> Self {
+        self.prepared = true;
+        self.user.push_str("-prepared");
+        self
+    }
+
+    /// What its requests have a process in common by.
+    fn process(&self) -> (&'static str, bool) {
+        (self.subject, self.prepared)
+    }
+
+    fn environment(&self, environment: BTreeMap<String, String>) -> BTreeMap<String, String> {
+        if self.prepared { prepared(environment) } else { environment }
     }
 
     async fn events(&self, client: &Client, count: usize) -> Result<Vec<String>> {
@@ -201,8 +225,15 @@ impl Line {
         let size = if is_peer { None } else { Some(size(subjects.program(self.subject)?)?) };
         let megabytes = |bytes: Option<u64>| bytes.map_or(f64::NAN, |bytes| bytes as f64 / 1e6);
         let request = if self.subject == FLOOR { "" } else { self.request.function() };
+        let is_here = request == self.subject;
         Ok(Figures {
-            subject: if request == self.subject { "here" } else { self.subject },
+            subject: if self.prepared {
+                PREPARED
+            } else if is_here {
+                HERE
+            } else {
+                self.subject
+            },
             request,
             cold_init_ms: median(self.starts.iter().map(|(init, _)| milliseconds(*init))),
             cold_ms: median(self.cold()),
@@ -264,19 +295,25 @@ pub fn print(figures: &[Figures]) {
         &rows,
     );
 
-    let here =
-        |request| figures.iter().find(move |figures| figures.subject == "here" && figures.request == request);
+    let find = |subject, request| {
+        figures.iter().find(move |figures| figures.subject == subject && figures.request == request)
+    };
     let rows: Vec<Vec<String>> = figures
         .iter()
         .filter(|figures| PEERS.contains(&figures.subject))
         .filter_map(|peer| {
-            let here = here(peer.request)?;
-            let warm = format!("{:.1} ×", peer.warm_p50_us / here.warm_p50_us);
-            let cold = format!("{:.1} ×", peer.cold_ms / here.cold_ms);
-            Some(vec![format!("{} {}", peer.subject, peer.request), warm, cold])
+            let (here, prepared) = (find(HERE, peer.request)?, find(PREPARED, peer.request)?);
+            let times = [
+                peer.warm_p50_us / here.warm_p50_us,
+                peer.warm_p50_us / prepared.warm_p50_us,
+                peer.cold_ms / here.cold_ms,
+            ];
+            let label = format!("{} {}", peer.subject, peer.request);
+            Some([label].into_iter().chain(times.map(|times| format!("{times:.1} ×"))).collect())
         })
         .collect();
     if !rows.is_empty() {
-        print_table("How many times longer the peers take:", &["", "warm", "cold"], &rows);
+        let head = ["", "warm", "warm, ours prepared as theirs are", "cold"];
+        print_table("How many times longer the peers take:", &head, &rows);
     }
 }

@@ -1,12 +1,14 @@
 //! With a large table: what grows, and what does not.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use serde_json::json;
 use tokio_postgres::Client;
 
 use crate::{
-    database::Database,
+    database::{Database, prepared},
     function::Function,
     report::{median, microseconds, print_table, short},
     request::{event, first_task},
@@ -106,6 +108,10 @@ const EXPLAIN: [(&str, &str); 3] = [
     ("auto_explain.log_min_duration", "0"),
     ("auto_explain.log_format", "json"),
 ];
+
+/// Invocations of a plan. Of a prepared statement the first is sent unprepared, five more are planned anew, and then it
+/// has a plan for any parameters.
+const PLANS: usize = 10;
 
 /// What was measured of a request. Times are medians.
 #[derive(Debug, Serialize)]
@@ -207,7 +213,9 @@ impl Case {
         let ratio = |of: &[f64]| median(of.iter().zip(&rounds[0]).map(|(own, small)| own / small));
         let mut indexes = Vec::new();
         for (_, event) in &functions[1..] {
-            indexes.extend(self.plan(subjects, large, event).await?);
+            for environment in [large.environment(), prepared(large.environment())] {
+                indexes.extend(self.plan(subjects, large, &environment, event).await?);
+            }
         }
         indexes.sort();
         indexes.dedup();
@@ -235,7 +243,13 @@ impl Case {
     }
 
     /// The indexes by which the server carries out what the function sends, held against what is intended.
-    async fn plan(&self, subjects: &Subjects, database: &Database, event: &str) -> Result<Vec<String>> {
+    async fn plan(
+        &self,
+        subjects: &Subjects,
+        database: &Database,
+        environment: &BTreeMap<String, String>,
+        event: &str,
+    ) -> Result<Vec<String>> {
         let client = database.connect().await;
         let name = &database.name;
         for (setting, value) in EXPLAIN {
@@ -244,8 +258,10 @@ impl Case {
         let log = "select pg_read_file('../server.log')";
         let before: String = client.query_one(log, &[]).await?.get(0);
         let program = subjects.program(self.function)?;
-        let mut function = Function::start(program, &database.environment()).await?;
-        function.invoke(event).await?.expect(self.status)?;
+        let mut function = Function::start(program, environment).await?;
+        for _ in 0..PLANS {
+            function.invoke(event).await?.expect(self.status)?;
+        }
         drop(function);
         let after: String = client.query_one(log, &[]).await?.get(0);
         client.batch_execute(&format!("alter database {name} reset all")).await?;

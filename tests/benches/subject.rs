@@ -15,6 +15,12 @@ use zip::{ZipWriter, write::SimpleFileOptions};
 /// The handler that only answers.
 pub const FLOOR: &str = "floor";
 
+/// The functions.
+pub const HERE: &str = "here";
+
+/// The functions where they may prepare their statements.
+pub const PREPARED: &str = "here, prepared,";
+
 /// Frameworks with the same endpoints, each in `peers/` with a program `bootstrap`.
 pub const PEERS: [&str; 2] = ["fastapi", "node"];
 
