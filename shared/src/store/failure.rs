@@ -131,6 +131,6 @@ fn is_fatal(error: &DbError) -> bool {
 }
 
 /// Not with the detail: it quotes values.
-pub(super) fn describe(error: &DbError) -> String {
+fn describe(error: &DbError) -> String {
     format!("{} (SQLSTATE {})", error.message(), error.code().code())
 }

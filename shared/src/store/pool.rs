@@ -10,12 +10,12 @@ use std::{
 use chrono::Utc;
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
 use deadpool_postgres::{ClientWrapper, ManagerConfig, RecyclingMethod};
-use futures_util::future::join_all;
+use futures_util::future::try_join_all;
 use tokio::time::timeout;
 use tokio_postgres::{Client, Error, Row, Statement as Prepared, types::Type};
 use tracing::{info, warn};
 
-use super::{DatabaseConfig, failure::describe, transaction::Statement};
+use super::{DatabaseConfig, failure::Failure, transaction::Statement};
 
 /// Bound on finding out whether a connection still works.
 const CHECK_LIMIT: Duration = Duration::from_secs(1);
@@ -109,33 +109,25 @@ impl Connection {
     pub(super) async fn prepare(
         &self,
         statements: &[Statement<'_>],
-    ) -> Vec<(String, Result<Prepared, Error>)> {
-        let Some(prepared) = &self.prepared else { return Vec::new() };
+    ) -> Result<Vec<(String, Prepared)>, Error> {
+        let Some(prepared) = &self.prepared else { return Ok(Vec::new()) };
         let new = statements.iter().filter(|(text, _)| !prepared.contains_key(*text));
-        join_all(new.map(async |(text, params)| {
+        try_join_all(new.map(async |(text, params)| {
             let types: Vec<Type> = params.iter().map(|(_, of)| of.clone()).collect();
-            ((*text).to_owned(), self.client.prepare_typed(text, &types).await)
+            Ok(((*text).to_owned(), self.client.prepare_typed(text, &types).await?))
         }))
         .await
     }
 
-    /// Keeps what was prepared. A connection on which the server refused that does without.
-    pub(super) fn keep(&mut self, statements: Vec<(String, Result<Prepared, Error>)>) {
-        for (text, outcome) in statements {
-            match outcome {
-                Ok(statement) => {
-                    self.prepared.get_or_insert_default().insert(text, statement);
-                }
-                Err(error) => {
-                    if let Some(refusal) = error.as_db_error() {
-                        warn!(
-                            reason = describe(refusal),
-                            "statements can't be prepared, check DATABASE_PREPARED_STATEMENTS"
-                        );
-                    }
-                    self.prepared = None;
-                    return;
-                }
+    /// Keeps what was prepared. A connection on which that failed does without.
+    pub(super) fn keep(&mut self, outcome: Result<Vec<(String, Prepared)>, Error>) {
+        match (outcome, &mut self.prepared) {
+            (Ok(statements), Some(prepared)) => prepared.extend(statements),
+            (Ok(_), None) => {}
+            (Err(error), prepared) => {
+                let reason = Failure::from(error).into_error();
+                warn!(%reason, "statements can't be prepared, check DATABASE_PREPARED_STATEMENTS");
+                *prepared = None;
             }
         }
     }
