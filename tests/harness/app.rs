@@ -29,7 +29,7 @@ pub const SECRET: &str = "a secret of the tests that has 32 bytes or more";
 pub const MIGRATED: &str = "migrated";
 
 /// A setting of the functions that a run of the tests may give to all of them.
-const PREPARED_STATEMENTS: &str = "DATABASE_PREPARED_STATEMENTS";
+pub(crate) const PREPARED_STATEMENTS: &str = "DATABASE_PREPARED_STATEMENTS";
 
 /// What all tests of a run share.
 struct Ground {

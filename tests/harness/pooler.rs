@@ -13,6 +13,8 @@ use local::postgres::Cluster;
 use tokio::{net::TcpStream, time::sleep};
 use uuid::Uuid;
 
+use crate::app::PREPARED_STATEMENTS;
+
 /// Connections to the server for each database: fewer than there are processes of functions in most tests.
 const SERVER_CONNECTIONS: u16 = 4;
 
@@ -64,7 +66,9 @@ impl Pooler {
             cluster.port(),
             directory.join("users.txt").display(),
         );
-        fs::write(directory.join("pgbouncer.ini"), configuration)?;
+        // From 1.21 on, and by itself from 1.24 on. An older one would not start with it.
+        let prepared = std::env::var_os(PREPARED_STATEMENTS).map_or("", |_| "max_prepared_statements = 200\n");
+        fs::write(directory.join("pgbouncer.ini"), configuration + prepared)?;
         let mut supervisor = Command::new("sh");
         supervisor.args(["-c", SUPERVISOR, "supervisor"]).arg(pgbouncer).arg(&directory);
         let supervisor = supervisor.stdin(Stdio::piped()).process_group(0).spawn()?;
