@@ -88,12 +88,12 @@ async fn a_function_that_slept_through_the_end_of_its_session_succeeds_when_it_w
     let Some(app) = App::local().await else { return };
     let database = app.hands_on().database().await;
     // The server itself ends sessions that are idle for so long.
-    database.batch_execute(&set_for_database("idle_session_timeout = 300")).await.expect("set");
+    database.batch_execute(&set_for_database("idle_session_timeout = 2000")).await.expect("set");
     let (app, database) = (&app, &database);
     all_succeed(app, database, "before").await;
     let processes = starts(app);
     signal(app, "-STOP");
-    sleep(Duration::from_secs(1)).await;
+    sleep(Duration::from_secs(3)).await;
     let sessions = "select count(*) from pg_stat_activity where datname = current_database()
                     and pid <> pg_backend_pid()";
     assert_eq!(database.query_one(sessions, &[]).await.expect("up").get::<_, i64>(0), 0, "all have ended");

@@ -67,7 +67,8 @@ impl Pooler {
             directory.join("users.txt").display(),
         );
         // From 1.21 on, and by itself from 1.24 on. An older one would not start with it.
-        let prepared = std::env::var_os(PREPARED_STATEMENTS).map_or("", |_| "max_prepared_statements = 200\n");
+        let prepared =
+            std::env::var_os(PREPARED_STATEMENTS).map_or("", |_| "max_prepared_statements = 200\n");
         fs::write(directory.join("pgbouncer.ini"), configuration + prepared)?;
         let mut supervisor = Command::new("sh");
         supervisor.args(["-c", SUPERVISOR, "supervisor"]).arg(pgbouncer).arg(&directory);
