@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use serde::Serialize;
+use tokio::time::sleep;
 use tokio_postgres::Client;
 
 use crate::{
@@ -18,7 +19,8 @@ use crate::{
     subject::{FLOOR, HERE, PEERS, PREPARED, Subjects, size},
 };
 
-/// Rounds, in each of which every subject has its turn. Figures are medians of them; warm ratios are taken within each.
+/// Rounds, in each of which every subject has its turn, and the floor right before it. Figures are medians of them, ratios
+/// are taken within each turn.
 const ROUNDS: usize = 25;
 
 /// Invocations of a subject in a round.
@@ -29,6 +31,9 @@ const WARM_UP: usize = 500;
 
 /// Starts of each subject. Peers, which take up to a second for one, have a third of them.
 const STARTS: usize = 45;
+
+/// What an ended process leaves to be done, its session in the database above all, must not fall into the next start.
+const CLEARANCE: Duration = Duration::from_millis(20);
 
 /// Tasks of each user, and so the length of the list.
 const TASKS: usize = 10;
@@ -64,6 +69,9 @@ struct Line {
     user: String,
     starts: Vec<(Duration, Duration)>,
     batches: Vec<Vec<Duration>>,
+    /// What the floor took right before each start, and each batch: machines have slow moments.
+    floor_starts: Vec<Duration>,
+    floor_batches: Vec<Vec<Duration>>,
     processor: Vec<Duration>,
     memory: u64,
     round_trips: f64,
@@ -86,8 +94,7 @@ pub async fn measure(subjects: &Subjects, database: &Database, with_peers: bool)
     bench.start(&mut lines).await?;
     bench.run(&mut lines).await?;
     bench.count(&mut lines).await?;
-    let (floor, _) = lines.split_first().context("the floor is the first")?;
-    lines.iter().map(|line| line.figures(floor, subjects)).collect()
+    lines.iter().map(|line| line.figures(subjects)).collect()
 }
 
 /// What lines are measured with.
@@ -105,21 +112,32 @@ impl Bench<'_> {
 
     /// Starts every subject anew, again and again.
     async fn start(&self, lines: &mut [Line]) -> Result<()> {
+        let floor = Line::new(FLOOR, Request::Get);
         for round in 0..STARTS {
             eprintln!("starts: {} of {STARTS}", round + 1);
             for line in lines.iter_mut().filter(|line| !line.is_peer() || round % 3 == 0) {
-                let event = line.events(&self.client, 1).await?.remove(0);
-                let mut function = self.function(line).await?;
-                let outcome = function.invoke(&event).await?;
-                line.expect(&outcome)?;
-                line.starts.push((function.init, outcome.arrived - function.started));
+                line.floor_starts.push(self.start_one(&floor).await?.1);
+                line.starts.push(self.start_one(line).await?);
             }
         }
         Ok(())
     }
 
+    /// How long a new process takes until it asks for an event, and until its first answer is there.
+    async fn start_one(&self, line: &Line) -> Result<(Duration, Duration)> {
+        let event = line.events(&self.client, 1).await?.remove(0);
+        let mut function = self.function(line).await?;
+        let outcome = function.invoke(&event).await?;
+        line.expect(&outcome)?;
+        let times = (function.init, outcome.arrived - function.started);
+        drop(function);
+        sleep(CLEARANCE).await;
+        Ok(times)
+    }
+
     /// Has every subject answer in turn, in processes that stay. A peer is one process for all of its endpoints.
     async fn run(&self, lines: &mut [Line]) -> Result<()> {
+        let mut floor = self.function(&Line::new(FLOOR, Request::Get)).await?;
         let mut functions = BTreeMap::new();
         for line in lines.iter() {
             if let Entry::Vacant(entry) = functions.entry(line.process()) {
@@ -132,6 +150,10 @@ impl Bench<'_> {
                 let function = functions.get_mut(&line.process()).context("it was started")?;
                 let is_warm_up = round == 0;
                 let events = line.events(&self.client, if is_warm_up { WARM_UP } else { BATCH }).await?;
+                let mut floor_batch = Vec::with_capacity(events.len());
+                for event in &events {
+                    floor_batch.push(floor.invoke(event).await?.elapsed);
+                }
                 let before = function.processor_time();
                 let mut outcomes = Vec::with_capacity(events.len());
                 for event in &events {
@@ -143,6 +165,7 @@ impl Bench<'_> {
                 }
                 if !is_warm_up {
                     line.batches.push(outcomes.iter().map(|outcome| outcome.elapsed).collect());
+                    line.floor_batches.push(floor_batch);
                     line.processor.extend(processor);
                 }
                 line.memory = function.peak_memory().unwrap_or_default();
@@ -181,6 +204,8 @@ impl Line {
             user: format!("{subject}-{request:?}"),
             starts: Vec::new(),
             batches: Vec::new(),
+            floor_starts: Vec::new(),
+            floor_batches: Vec::new(),
             processor: Vec::new(),
             memory: 0,
             round_trips: f64::NAN,
@@ -215,16 +240,11 @@ impl Line {
         outcome.expect(expected).with_context(|| format!("{} {:?}", self.subject, self.request))
     }
 
-    /// The median of each round.
-    fn medians(&self) -> impl Iterator<Item = f64> {
-        self.batches.iter().map(|batch| median(batch.iter().copied().map(microseconds)))
+    fn cold(&self) -> impl Iterator<Item = f64> {
+        self.starts.iter().map(|(_, first)| milliseconds(*first))
     }
 
-    fn cold(&self) -> f64 {
-        median(self.starts.iter().map(|(_, first)| milliseconds(*first)))
-    }
-
-    fn figures(&self, floor: &Self, subjects: &Subjects) -> Result<Figures> {
+    fn figures(&self, subjects: &Subjects) -> Result<Figures> {
         let size = if self.is_peer() { None } else { Some(size(subjects.program(self.subject)?)?) };
         let megabytes = |bytes: Option<u64>| bytes.map_or(f64::NAN, |bytes| bytes as f64 / 1e6);
         let request = if self.subject == FLOOR { "" } else { self.request.function() };
@@ -239,11 +259,15 @@ impl Line {
             },
             request,
             cold_init_ms: median(self.starts.iter().map(|(init, _)| milliseconds(*init))),
-            cold_ms: self.cold(),
-            cold_to_floor: self.cold() / floor.cold(),
-            warm_p50_us: median(self.medians()),
+            cold_ms: median(self.cold()),
+            cold_to_floor: median(
+                self.cold().zip(&self.floor_starts).map(|(own, floor)| own / milliseconds(*floor)),
+            ),
+            warm_p50_us: median(medians(&self.batches)),
             warm_p99_us: quantile(self.batches.iter().flatten().copied().map(microseconds), 0.99),
-            warm_to_floor: median(self.medians().zip(floor.medians()).map(|(own, floor)| own / floor)),
+            warm_to_floor: median(
+                medians(&self.batches).zip(medians(&self.floor_batches)).map(|(own, floor)| own / floor),
+            ),
             processor_us: median(self.processor.iter().map(|time| microseconds(*time) / BATCH as f64)),
             memory_mb: self.memory as f64 / 1e6,
             binary_mb: megabytes(size.map(|(binary, _)| binary)),
@@ -251,6 +275,11 @@ impl Line {
             round_trips: self.round_trips,
         })
     }
+}
+
+/// The median of each round.
+fn medians(batches: &[Vec<Duration>]) -> impl Iterator<Item = f64> {
+    batches.iter().map(|batch| median(batch.iter().copied().map(microseconds)))
 }
 
 /// Prints the table, and how many times slower the peers are.
