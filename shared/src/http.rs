@@ -192,6 +192,7 @@ where
         };
         let route = Route::of(&event.payload);
         let span = info_span!("request", request_id, user_id = Empty);
+        // Boxed, for the runtime's layers hand the future that they get from one to the other.
         let answer = Box::pin(answer(request_id, route, move |route| handle(route, event.payload)))
             .instrument(span)
             .await;

@@ -2,16 +2,12 @@
 
 use tests::{App, Options};
 
-/// Has every new session of the test's database log what it carries out.
-const LOG_STATEMENTS: &str = "do $$ begin
-    execute format('alter database %I set log_min_duration_statement = 0', current_database());
-end $$";
-
 /// By which names the server carries out three requests in a row for one task.
 async fn names_of_three(options: Options) -> Option<[String; 3]> {
     let app = App::local_with(options).await?;
     let database = app.hands_on().database().await;
-    database.batch_execute(LOG_STATEMENTS).await.expect("superusers may");
+    // Each session logs what it carries out.
+    app.hands_on().set_for_sessions(&database, "log_min_duration_statement = 0").await;
     let alice = app.user("alice");
     let front = alice.envelope();
     let id = front.id(&front.new_task("One").await);

@@ -150,22 +150,18 @@ impl Bench<'_> {
                 let function = functions.get_mut(&line.process()).context("it was started")?;
                 let is_warm_up = round == 0;
                 let events = line.events(&self.client, if is_warm_up { WARM_UP } else { BATCH }).await?;
-                let mut floor_batch = Vec::with_capacity(events.len());
-                for event in &events {
-                    floor_batch.push(floor.invoke(event).await?.elapsed);
-                }
+                let floor_outcomes = floor.invoke_all(&events).await?;
                 let before = function.processor_time();
-                let mut outcomes = Vec::with_capacity(events.len());
-                for event in &events {
-                    outcomes.push(function.invoke(event).await?);
-                }
+                let outcomes = function.invoke_all(&events).await?;
                 let processor = function.processor_time().zip(before).map(|(after, before)| after - before);
                 for outcome in &outcomes {
                     line.expect(outcome)?;
                 }
                 if !is_warm_up {
-                    line.batches.push(outcomes.iter().map(|outcome| outcome.elapsed).collect());
-                    line.floor_batches.push(floor_batch);
+                    let times =
+                        |outcomes: &[Outcome]| outcomes.iter().map(|outcome| outcome.elapsed).collect();
+                    line.batches.push(times(&outcomes));
+                    line.floor_batches.push(times(&floor_outcomes));
                     line.processor.extend(processor);
                 }
                 line.memory = function.peak_memory().unwrap_or_default();
@@ -182,13 +178,9 @@ impl Bench<'_> {
             let mut function = Function::start(self.subjects.program(line.subject)?, &environment).await?;
             let events = line.events(&self.client, 10).await?;
             let (warm_up, counted) = events.split_at(5);
-            for event in warm_up {
-                function.invoke(event).await?;
-            }
+            function.invoke_all(warm_up).await?;
             let before = network.round_trips();
-            for event in counted {
-                function.invoke(event).await?;
-            }
+            function.invoke_all(counted).await?;
             line.round_trips = (network.round_trips() - before) as f64 / counted.len() as f64;
         }
         Ok(())

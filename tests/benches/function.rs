@@ -108,6 +108,15 @@ impl Function {
         Ok(outcome)
     }
 
+    /// Hands it one event after the other.
+    pub async fn invoke_all(&mut self, events: &[String]) -> Result<Vec<Outcome>> {
+        let mut outcomes = Vec::with_capacity(events.len());
+        for event in events {
+            outcomes.push(self.invoke(event).await?);
+        }
+        Ok(outcomes)
+    }
+
     /// The processor time that it has used so far, of all its threads.
     pub fn processor_time(&self) -> Option<Duration> {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.process.id())).ok()?;

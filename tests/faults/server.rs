@@ -49,11 +49,6 @@ async fn end_sessions(database: &Client) {
     database.execute(end, &[]).await.expect("superusers may");
 }
 
-/// The statement that has every new session of the database begin with a setting.
-fn set_for_database(setting: &str) -> String {
-    format!("do $$ begin execute format('alter database %I set {setting}', current_database()); end $$")
-}
-
 /// How many processes the functions have started in all.
 fn starts(app: &App) -> usize {
     let gateway = app.hands_on().gateway();
@@ -88,7 +83,7 @@ async fn a_function_that_slept_through_the_end_of_its_session_succeeds_when_it_w
     let Some(app) = App::local().await else { return };
     let database = app.hands_on().database().await;
     // The server itself ends sessions that are idle for so long.
-    database.batch_execute(&set_for_database("idle_session_timeout = 2000")).await.expect("set");
+    app.hands_on().set_for_sessions(&database, "idle_session_timeout = 2000").await;
     let (app, database) = (&app, &database);
     all_succeed(app, database, "before").await;
     let processes = starts(app);
@@ -206,7 +201,7 @@ async fn a_database_that_takes_no_writes_still_answers_reads() {
     let Some(app) = App::local().await else { return };
     let database = app.hands_on().database().await;
     all_succeed(&app, &database, "before").await;
-    database.batch_execute(&set_for_database("default_transaction_read_only = on")).await.expect("set");
+    app.hands_on().set_for_sessions(&database, "default_transaction_read_only = on").await;
     end_sessions(&database).await;
     sleep(Duration::from_millis(200)).await;
     for (contract, endpoint) in everything() {
@@ -222,7 +217,7 @@ async fn a_database_that_takes_no_writes_still_answers_reads() {
         }
     }
     // This session began before, and is still let to write.
-    database.batch_execute(&set_for_database("default_transaction_read_only = off")).await.expect("set");
+    app.hands_on().set_for_sessions(&database, "default_transaction_read_only = off").await;
     // The functions' sessions were told to write nothing, and are given up for that.
     let processes = starts(&app);
     all_succeed(&app, &database, "after").await;

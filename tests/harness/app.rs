@@ -209,6 +209,12 @@ impl Local {
         connect(&self.database_url).await
     }
 
+    /// Has every new session of this test's database begin with a setting, by a connection to it.
+    pub async fn set_for_sessions(&self, database: &Client, setting: &str) {
+        let statement = format!("alter database {} set {setting}", self.database);
+        database.batch_execute(&statement).await.expect("superusers may");
+    }
+
     /// The lines that the functions have written so far, as JSON.
     pub fn log_lines(&self) -> Vec<Value> {
         let logs = self.logs.lock().expect("no test panics here");

@@ -19,7 +19,7 @@ const PREPARED_IN_VAIN: [SqlState; 2] =
 #[derive(Debug)]
 pub(super) enum Failure {
     /// The connection is of no further use, and the statement was not carried out.
-    NotSent(String),
+    NotDone(String),
     /// The connection is no more; whether the statement was carried out is unknown.
     Disconnected(String),
     /// There is no word from the connection in time; whether the statement was carried out is unknown.
@@ -42,7 +42,7 @@ impl Failure {
                 && error.code().code().starts_with("57P")
         });
         match Failure::from(error) {
-            Failure::Disconnected(cause) if server_hung_up => Failure::NotSent(cause),
+            Failure::Disconnected(cause) if server_hung_up => Failure::NotDone(cause),
             failure => failure,
         }
     }
@@ -50,7 +50,7 @@ impl Failure {
     /// Whether the statement may be sent once more, on another connection.
     pub(super) fn allows(&self, repeat: Repeat) -> bool {
         match self {
-            Failure::NotSent(_) => true,
+            Failure::NotDone(_) => true,
             Failure::Disconnected(_) => repeat == Repeat::Harmless,
             // Trying longer would take the caller's time, or can't help.
             Failure::NoAnswer(_)
@@ -68,7 +68,7 @@ impl Failure {
     pub(super) fn into_error(self) -> Error {
         match self {
             Failure::Unexpected(cause) => Error::Internal(cause),
-            Failure::NotSent(cause)
+            Failure::NotDone(cause)
             | Failure::Disconnected(cause)
             | Failure::NoAnswer(cause)
             | Failure::Unavailable(cause)
@@ -95,7 +95,7 @@ impl From<tokio_postgres::Error> for Failure {
             "08" => Failure::Disconnected(cause),
             _ if is_fatal(database) => Failure::Disconnected(cause),
             // A prepared statement is gone, or has become another with a migration. The transaction comes to nothing.
-            _ if PREPARED_IN_VAIN.contains(code) => Failure::NotSent(cause),
+            _ if PREPARED_IN_VAIN.contains(code) => Failure::NotDone(cause),
             _ if *code == SqlState::READ_ONLY_SQL_TRANSACTION => Failure::ReadOnly(cause),
             // Rollback, insufficient resources, lock not available, intervention of an operator (time limits), system
             // error.
@@ -115,7 +115,7 @@ impl From<PoolError<tokio_postgres::Error>> for Failure {
                 (_, Some(io)) if io.kind() == ErrorKind::ConnectionRefused => {
                     Failure::Unavailable(in_one_line(&error))
                 }
-                _ => Failure::NotSent(in_one_line(&error)),
+                _ => Failure::NotDone(in_one_line(&error)),
             },
             error => Failure::Unavailable(error.to_string()),
         }

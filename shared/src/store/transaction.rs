@@ -8,8 +8,8 @@ use tokio_postgres::{
 
 use super::{failure::Failure, pool::Connection};
 
-/// Bound on a statement on the server, in milliseconds: below the one above, so that what the server is still busy
-/// with ends there too.
+/// Bound on a statement on the server, in milliseconds: below that on waiting for its answer, so that what the
+/// server is still busy with ends there too.
 const SERVER_STATEMENT_LIMIT_MS: &str = "3500";
 
 /// Bound on what the server waits for the rest of a transaction, in milliseconds. The rest may be lost on a network

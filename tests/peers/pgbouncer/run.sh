@@ -33,12 +33,13 @@ Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 END
     local options=(-qq -o "Dir::Etc::sourcelist=$apt/debian.sources" -o Dir::Etc::sourceparts=/dev/null
         -o "Dir::State::lists=$apt/lists" -o "Dir::Cache=$apt/cache" -o APT::Sandbox::User=)
-    apt-get "${options[@]}" update
-    apt-get "${options[@]}" source pgbouncer/trixie
-    cd pgbouncer-*/
-    ./configure --quiet --without-cares
-    make --silent --jobs=2 pgbouncer
-    cp pgbouncer "$work/pgbouncer"
+    # A check's command goes on after a failure, unless told otherwise.
+    apt-get "${options[@]}" update &&
+        apt-get "${options[@]}" source pgbouncer/trixie &&
+        cd pgbouncer-*/ &&
+        ./configure --quiet --without-cares &&
+        make --silent --jobs=2 pgbouncer &&
+        cp pgbouncer "$work/pgbouncer"
 }
 
 need pgbouncer pgbouncer
