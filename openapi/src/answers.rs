@@ -6,9 +6,12 @@ use serde_json::Value;
 use shared::{
     Contract::{self, Envelope, Plain},
     Error, StatusCode,
-    bodies::{Data, EnvelopeList, EnvelopeTask, Failure, PlainTask},
-    input::{Fault, Place},
-    openapi::integer,
+    contract::{
+        PLAIN_PAGE,
+        bodies::{Data, EnvelopeFailure, EnvelopeList, EnvelopeTask, PlainTask},
+        schemas::{self, integer},
+    },
+    error::{InputError, Place},
 };
 use utoipa::{
     PartialSchema, ToSchema,
@@ -36,7 +39,7 @@ pub fn list_schema(contract: Contract) -> RefOr<Schema> {
     match contract {
         Envelope => Data::<EnvelopeList>::schema(),
         Plain => {
-            let most = usize::try_from(shared::PLAIN_PAGE).ok();
+            let most = usize::try_from(PLAIN_PAGE).ok();
             let task = Ref::from_schema_name(PlainTask::name());
             ArrayBuilder::new().items(task).max_items(most).into()
         }
@@ -76,9 +79,9 @@ pub fn errors() -> Vec<(String, Response)> {
 
 fn errors_of(contract: Contract) -> Vec<(String, Response)> {
     let mut answers = BTreeMap::<_, Vec<shared::Response>>::new();
-    for error in shared::openapi::errors() {
+    for error in schemas::errors() {
         let error = match error {
-            Error::Invalid(_) => Error::Invalid(vec![sample_fault()]),
+            Error::Invalid(_) => Error::Invalid(vec![sample_error()]),
             error => error,
         };
         let answer = contract.error(&error, samples::REQUEST_ID);
@@ -86,7 +89,7 @@ fn errors_of(contract: Contract) -> Vec<(String, Response)> {
     }
     let describe = |(status, answers): (StatusCode, Vec<shared::Response>)| {
         let schema = match (contract, status) {
-            (Envelope, _) => Failure::name(),
+            (Envelope, _) => EnvelopeFailure::name(),
             (Plain, StatusCode::UNPROCESSABLE_ENTITY) => "PlainValidationError".into(),
             (Plain, _) => "PlainError".into(),
         };
@@ -116,8 +119,8 @@ fn example(answer: &shared::Response) -> (String, RefOr<utoipa::openapi::example
     (words.replace(' ', "_"), ExampleBuilder::new().summary(words).value(Some(body.clone())).build().into())
 }
 
-fn sample_fault() -> Fault {
-    Fault {
+fn sample_error() -> InputError {
+    InputError {
         place: Place::Body,
         field: Some("title".into()),
         kind: "missing",

@@ -3,9 +3,11 @@
 use serde_json::{Value, json};
 use shared::{
     Contract::{self, Envelope, Plain},
-    ENVELOPE_LIMIT, ENVELOPE_LIMIT_DEFAULT, OFFSET, TASK_NUMBER,
-    input::{MAX_BODY_LEN, YEARS},
-    openapi::{description, idempotency_key, integer, null, title, user_id},
+    contract::{
+        ENVELOPE_LIMIT, ENVELOPE_LIMIT_DEFAULT, OFFSET, TASK_NUMBER,
+        schemas::{description, idempotency_key, integer, null, title, user_id},
+    },
+    request::{MAX_BODY_LEN, YEARS},
 };
 use utoipa::openapi::{
     Content, KnownFormat, Object, ObjectBuilder, Ref, RefOr, Required, Schema, SchemaFormat,

@@ -10,12 +10,14 @@
 mod answers;
 mod inputs;
 mod operations;
+mod public;
 mod samples;
-mod service;
 
 use std::path::{Path, PathBuf};
 
-use shared::bodies::{Data, EnvelopeList, EnvelopeTask, Failure, PlainError, PlainFault, PlainTask};
+use shared::contract::bodies::{
+    Data, EnvelopeFailure, EnvelopeList, EnvelopeTask, PlainError, PlainFault, PlainTask,
+};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
@@ -88,13 +90,13 @@ fn components() -> Components {
     let mut schemas = vec![
         schema::<EnvelopeTask>(),
         schema::<EnvelopeList>(),
-        schema::<Failure>(),
+        schema::<EnvelopeFailure>(),
         schema::<PlainTask>(),
         ("PlainError".into(), PlainError::<&str>::schema()),
         ("PlainValidationError".into(), PlainError::<Vec<PlainFault>>::schema()),
     ];
     <Data<EnvelopeList>>::schemas(&mut schemas);
-    Failure::schemas(&mut schemas);
+    EnvelopeFailure::schemas(&mut schemas);
     schemas.extend(inputs::bodies().into_iter().map(inputs::Body::schema));
     schemas.sort_by(|(one, _), (other, _)| one.cmp(other));
     let mut components = ComponentsBuilder::new()

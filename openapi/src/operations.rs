@@ -3,7 +3,7 @@
 use serde_json::json;
 use shared::{
     Contract::{self, Envelope, Plain},
-    Response, StatusCode, TaskQuery,
+    Created, ListStart, Response, StatusCode, TaskQuery,
 };
 use utoipa::openapi::{
     HttpMethod, Paths, RefOr, Schema, SecurityRequirement,
@@ -15,7 +15,7 @@ use utoipa::openapi::{
 use crate::{
     answers,
     inputs::{self, Body},
-    samples, service,
+    public, samples,
 };
 
 /// The name of the security scheme.
@@ -25,7 +25,7 @@ pub const TOKEN: &str = "token";
 pub fn paths() -> Paths {
     let mut paths = Paths::new();
     let tasks = [Envelope, Plain].into_iter().flat_map(tasks);
-    for (method, path, operation) in tasks.chain(service::operations()) {
+    for (method, path, operation) in tasks.chain(public::operations()) {
         paths.add_path_operation(path, vec![method], operation);
     }
     paths
@@ -50,13 +50,17 @@ fn tasks(contract: Contract) -> Vec<(HttpMethod, String, Operation)> {
         ..TaskOperation::new(
             "createTask",
             "Make a task",
-            Success::new("The task.", contract.created(&samples::task(), true), schema.clone()),
+            Success::new(
+                "The task.",
+                contract.created(&Created { task: samples::task(), replayed: true }),
+                schema.clone(),
+            ),
         )
     };
-    let (query, description) = match contract {
-        Envelope => (TaskQuery::Newest { limit: 1, offset: 0 }, "The newest first."),
+    let (start, description) = match contract {
+        Envelope => (ListStart::Newest { offset: 0 }, "The newest first."),
         Plain => (
-            TaskQuery::Oldest { limit: 1, after: 0 },
+            ListStart::After { number: 0 },
             "All of them in the order of creation; where that would be too many for one answer, `Link` leads to the \
              next part.",
         ),
@@ -69,7 +73,7 @@ fn tasks(contract: Contract) -> Vec<(HttpMethod, String, Operation)> {
             "List the tasks",
             Success::new(
                 "The tasks, or a part of them.",
-                contract.list(samples::USER_ID, query, &samples::list()),
+                contract.list(samples::USER_ID, &TaskQuery { limit: 1, start }, &samples::list()),
                 answers::list_schema(contract),
             ),
         )

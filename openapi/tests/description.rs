@@ -16,7 +16,7 @@ fn the_operations_are_the_routes_of_the_template() {
     let described: BTreeSet<_> = operations().into_iter().map(|(route, _)| route).collect();
     let functions = template().functions;
     let served = functions.iter().flat_map(|function| &function.routes).map(|route| route.route_key());
-    assert_eq!(described, served.collect(), "openapi/src/operations.rs and service.rs, and template.yaml");
+    assert_eq!(described, served.collect(), "openapi/src/operations.rs and public.rs, and template.yaml");
 }
 
 #[test]

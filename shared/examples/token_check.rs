@@ -10,7 +10,7 @@ use ring::{
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair},
 };
 use serde_json::json;
-use shared::{auth::Verifier, config::TokenConfig};
+use shared::auth::{TokenConfig, Verifier};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -43,7 +43,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         audience: None,
     };
     let verifier = Verifier::new(&config);
-    verifier.prepare().await;
+    verifier.fetch_keys().await;
 
     let claims =
         json!({ "sub": "alice", "exp": get_current_timestamp() + 600, "email": "alice@example.com" });

@@ -1,38 +1,39 @@
-//! What the functions share. A request runs through the modules in one direction:
+//! What the functions share.
 //!
-//! API Gateway event → [`http`] → [`Contract`] (from the route) → [`auth`] (token → [`Caller`]) →
-//! [`input`] (typed, all faults gathered) → [`Store`] (one statement, one round trip) →
-//! [`Contract`] renders → event back.
+//! The modules form layers; each uses only modules of lower layers, which a test checks. From the bottom up:
 //!
-//! A function's `main.rs` names its input type, its store call and its success status; the rest is here.
+//! 1. [`task`] and [`error`]: the types that everything else speaks of.
+//! 2. [`variables`], [`request`], [`response`] and `http_client`: reading from and writing to the outside.
+//! 3. [`logs`].
+//! 4. [`auth`], `store` and [`secrets`]: tokens, tasks and configuration, each with the services they need.
+//! 5. [`contract`]: how requests are read and results rendered in each of the two contracts.
+//! 6. `run`: starts a function and takes every request through the layers.
+//!
+//! A function's `main.rs` names its input type, its call of the store and its success status; the rest is here.
 
 #![warn(missing_docs)]
 
 pub mod auth;
-pub mod config;
-mod contract;
-mod error;
-pub mod http;
-mod https;
-pub mod input;
-#[cfg(feature = "openapi")]
-pub mod openapi;
-mod secrets;
-mod service;
+pub mod contract;
+pub mod error;
+mod http_client;
+pub mod logs;
+pub mod request;
+pub mod response;
+mod run;
+pub mod secrets;
 mod store;
-mod task;
-pub mod telemetry;
+pub mod task;
+pub mod variables;
 
-pub use auth::Caller;
-#[cfg(feature = "openapi")]
-pub use contract::bodies;
-pub use contract::{Contract, ENVELOPE_LIMIT, ENVELOPE_LIMIT_DEFAULT, OFFSET, PLAIN_PAGE, TASK_NUMBER};
+pub use contract::Contract;
 pub use error::{Error, in_one_line};
-pub use http::{Request, Response, serve};
-pub use https::HttpsClient;
-pub use lambda_http::http::StatusCode;
-pub use store::{Created, DatabaseConfig, Store};
+pub use http_client::HttpClient;
+pub use lambda_http::http::{StatusCode, header};
+pub use response::{Body, Response};
+pub use run::{PublicRequest, Request, serve, serve_public};
+pub use store::{DatabaseConfig, Store};
 pub use task::{
-    CompleteTask, Completion, NewTask, NewTaskFields, PatchTask, PutTask, Task, TaskChanges, TaskKey,
-    TaskList, TaskQuery,
+    CompleteTask, Completion, Created, ListStart, NewTask, NewTaskFields, Patch, PatchTask, PutTask, Task,
+    TaskChanges, TaskKey, TaskList, TaskQuery,
 };

@@ -1,7 +1,7 @@
-//! A secret kept in AWS Secrets Manager: a JSON object whose keys are the names of configuration variables.
+//! Configuration that is kept in AWS Secrets Manager: a JSON object whose keys are the names of variables.
 //!
-//! Only where `SECRET_ID` is set. Without it no AWS client is made, which would cost each cold start some
-//! milliseconds.
+//! It is used only if `SECRET_ID` is set. Otherwise no AWS client is created: that takes some milliseconds of a cold
+//! start.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -15,31 +15,62 @@ use aws_config::{
 use aws_sdk_secretsmanager::{Client, error::ProvideErrorMetadata};
 use serde_json::Value;
 
-use crate::https::HttpsClient;
+use crate::{
+    error::{Recorded, in_one_line},
+    http_client::HttpClient,
+    variables::{ConfigError, Variables},
+};
 
-/// How old a secret may become (in seconds) where nothing else is said.
+/// Default of `SECRET_REFRESH_SECONDS`.
 const DEFAULT_MAX_AGE: i64 = 300;
 
-/// Bound on one try, and on all of them.
-const TRY_LIMIT: Duration = Duration::from_millis(1500);
+/// Limit on one attempt to fetch a secret.
+const ATTEMPT_LIMIT: Duration = Duration::from_millis(1500);
+
+/// Limit on all attempts together.
 const FETCH_LIMIT: Duration = Duration::from_secs(4);
 
-/// What a secret holds, by the names of variables.
+/// The content of a secret: values by the names of their variables.
 #[derive(Clone, Default, PartialEq)]
 pub struct Secret(BTreeMap<String, String>);
 
-/// Where a secret is kept.
+/// A secret in Secrets Manager, which can be fetched.
 pub struct SecretSource {
     client: Client,
     id: String,
-    /// `SECRET_REFRESH_SECONDS`: after so long, by the wall clock, the secret is looked at again. The bound within which
-    /// a rotated one is picked up.
+    /// `SECRET_REFRESH_SECONDS`: how long a fetched secret is used before it is fetched again, in seconds by the wall
+    /// clock. A rotated secret is in use after this time.
     pub max_age: i64,
 }
 
+/// Reads a configuration from the environment, and from the secret if `SECRET_ID` is set. The environment takes
+/// precedence. Returns the secret as well, so that it can be refreshed.
+///
+/// # Errors
+/// All errors of the configuration, together; or why the secret can't be fetched.
+pub async fn load<T>(
+    read: impl FnOnce(&mut Variables) -> Result<T, Recorded>,
+) -> Result<(T, Option<(SecretSource, Secret)>), ConfigError> {
+    let Some(source) = SecretSource::from_environment().await? else {
+        return Ok((Secret::default().read(read)?, None));
+    };
+    let secret = source.fetch().await?;
+    Ok((secret.read(read)?, Some((source, secret))))
+}
+
 impl Secret {
-    /// The value of a variable.
-    pub fn get(&self, name: &str) -> Option<&String> {
+    /// Reads a configuration from the environment, and from this secret what is not set there.
+    ///
+    /// # Errors
+    /// All errors, together.
+    pub fn read<T>(
+        &self,
+        read: impl FnOnce(&mut Variables) -> Result<T, Recorded>,
+    ) -> Result<T, ConfigError> {
+        Variables::read(|name| self.get(name).cloned(), read)
+    }
+
+    fn get(&self, name: &str) -> Option<&String> {
         self.0.get(name)
     }
 
@@ -56,29 +87,34 @@ impl Secret {
 }
 
 impl SecretSource {
-    /// The source that `SECRET_ID` names: the name or ARN of a secret. `None` where that is not set.
+    /// The secret that `SECRET_ID` names, by name or ARN. `None` if that is not set.
     ///
     /// # Errors
-    /// `SECRET_REFRESH_SECONDS` is none.
-    pub async fn from_environment() -> Result<Option<Self>, String> {
-        let get = |name| {
-            std::env::var(name).ok().map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
-        };
-        let Some(id) = get("SECRET_ID") else { return Ok(None) };
-        let max_age = match get("SECRET_REFRESH_SECONDS").map(|seconds| seconds.parse()) {
-            None => DEFAULT_MAX_AGE,
-            Some(Ok(seconds @ 1..=86_400)) => seconds,
-            Some(_) => return Err("SECRET_REFRESH_SECONDS must be a whole number from 1 to 86400".into()),
-        };
+    /// `SECRET_REFRESH_SECONDS` is invalid.
+    async fn from_environment() -> Result<Option<Self>, ConfigError> {
+        let settings = Variables::read(
+            |_| None,
+            |variables| {
+                let Some(id) = variables.get("SECRET_ID") else { return Ok(None) };
+                match variables.get("SECRET_REFRESH_SECONDS").map(|seconds| seconds.parse()) {
+                    None => Ok(Some((id, DEFAULT_MAX_AGE))),
+                    Some(Ok(seconds @ 1..=86_400)) => Ok(Some((id, seconds))),
+                    Some(_) => {
+                        variables.error("SECRET_REFRESH_SECONDS must be a whole number from 1 to 86400")
+                    }
+                }
+            },
+        )?;
+        let Some((id, max_age)) = settings else { return Ok(None) };
         let timeouts = TimeoutConfig::builder()
-            .operation_attempt_timeout(TRY_LIMIT)
+            .operation_attempt_timeout(ATTEMPT_LIMIT)
             .operation_timeout(FETCH_LIMIT)
             .build();
-        // Not aws-config's default chain: within Lambda credentials and region stand in the environment, and every
-        // other place that the chain would look in is code in each endpoint's binary.
+        // Not aws-config's default chain: Lambda passes credentials and region in the environment, and every other
+        // place in which the chain looks is code in each endpoint's binary.
         let mut config = aws_sdk_secretsmanager::Config::builder()
             .behavior_version(BehaviorVersion::latest())
-            .http_client(HttpsClient::new().into_sdk_client())
+            .http_client(HttpClient::new().into_sdk_client())
             .credentials_provider(EnvironmentVariableCredentialsProvider::new())
             .region(EnvironmentVariableRegionProvider::new().region().await)
             .retry_config(RetryConfig::standard())
@@ -90,32 +126,27 @@ impl SecretSource {
     /// Fetches the secret as it is now.
     ///
     /// # Errors
-    /// In one line, what to mend. Never with anything of the secret.
+    /// What to do about it, in one line that contains nothing of the secret.
     pub async fn fetch(&self) -> Result<Secret, String> {
-        let answer =
-            self.client.get_secret_value().secret_id(&self.id).send().await.map_err(|error| {
-                match (error.code(), error.as_service_error()) {
-                    (Some("ResourceNotFoundException"), _) => {
-                        "SECRET_ID names a secret that does not exist".into()
-                    }
-                    (Some("AccessDeniedException"), _) => {
-                        "SECRET_ID names a secret that this function may not read: grant it \
-                     secretsmanager:GetSecretValue"
-                            .into()
-                    }
-                    (Some(code), _) => format!("SECRET_ID's secret can't be fetched: {code}"),
-                    (None, _) => {
-                        format!("SECRET_ID's secret can't be fetched: {}", crate::error::in_one_line(&error))
-                    }
-                }
-            })?;
-        let text = answer.secret_string().ok_or("SECRET_ID's secret is binary: it must be a JSON object")?;
+        let response = self.client.get_secret_value().secret_id(&self.id).send().await;
+        let response = response.map_err(|error| match error.code() {
+            Some("ResourceNotFoundException") => "SECRET_ID names a secret that does not exist".into(),
+            Some("AccessDeniedException") => {
+                "SECRET_ID names a secret that this function may not read: grant it \
+                                              secretsmanager:GetSecretValue"
+                    .into()
+            }
+            Some(code) => format!("SECRET_ID's secret can't be fetched: {code}"),
+            None => format!("SECRET_ID's secret can't be fetched: {}", in_one_line(&error)),
+        })?;
+        let text =
+            response.secret_string().ok_or("SECRET_ID's secret is binary: it must be a JSON object")?;
         Secret::parse(text).ok_or_else(|| "SECRET_ID's secret is no JSON object".into())
     }
 }
 
 impl fmt::Debug for Secret {
-    /// The names alone.
+    /// The names only.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }

@@ -1,12 +1,9 @@
-//! The task, and the typed input of each endpoint.
+//! Tasks, whose they are, and what can be asked of them.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 use uuid::Uuid;
 
-use crate::input::{Input, Reader};
-
-/// A task as the database holds it. How much of it a front end sees is the contract's affair.
+/// A task as the database holds it. How much of it a front end sees is decided by its contract.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Task {
     /// UUID version 7, made by the function: the task's id in the envelope contract.
@@ -21,36 +18,51 @@ pub struct Task {
     pub description: Option<String>,
     /// When it is due.
     pub due_date: Option<DateTime<Utc>>,
-    /// Whether it is done.
+    /// Whether it is completed.
     pub completed: bool,
-    /// When it was done; `None` while it is open.
+    /// When it was completed; `None` while it is open.
     pub completed_at: Option<DateTime<Utc>>,
-    /// When it was made.
+    /// When it was created.
     pub created_at: DateTime<Utc>,
     /// When it was last changed.
     pub updated_at: DateTime<Utc>,
 }
 
-/// How a front end names a task.
+/// The user that a valid token identifies. All but the id is for the user's row, which is created with the first task.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Caller {
+    /// The claim `sub` or `user_id`: opaque text of 1–255 characters, without U+0000.
+    pub user_id: String,
+    /// The claim `email`.
+    pub email: Option<String>,
+    /// The claim `name`.
+    pub name: Option<String>,
+    /// The claim `image` (Better Auth) or `picture` (OpenID Connect).
+    pub image: Option<String>,
+    /// The claim `emailVerified` (Better Auth) or `email_verified` (OpenID Connect); false if neither is present.
+    pub email_verified: bool,
+}
+
+/// Identifies one of a user's tasks.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum TaskKey {
-    /// By [`Task::id`], in the envelope contract.
+    /// By [`Task::id`].
     Id(Uuid),
-    /// By [`Task::number`], in the plain contract.
+    /// By [`Task::number`].
     Number(i64),
 }
 
 /// Input of `POST …/tasks`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewTask {
-    /// What the task is to be.
+    /// The task to create.
     pub fields: NewTaskFields,
     /// The header `Idempotency-Key`: 1–255 visible ASCII characters.
     pub idempotency_key: Option<String>,
 }
 
-/// The fields of a task to be made.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// The fields of a task to create.
+#[derive(Debug, Clone, PartialEq)]
 pub struct NewTaskFields {
     /// See [`Task::title`].
     pub title: String,
@@ -62,15 +74,54 @@ pub struct NewTaskFields {
     pub completed: bool,
 }
 
-/// What to change in a task. `None` leaves a field as it is; where a field may be empty, `Some(None)` empties it.
+/// What a [`NewTask`] has become.
+#[derive(Debug)]
+pub struct Created {
+    /// The task.
+    pub task: Task,
+    /// Whether an earlier request with the same idempotency key created it.
+    pub replayed: bool,
+}
+
+/// What a request says about a field that may be empty.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub enum Patch<T> {
+    /// Nothing: it stays as it is.
+    #[default]
+    Absent,
+    /// It becomes empty.
+    Null,
+    /// It becomes this.
+    Value(T),
+}
+
+impl<T> Patch<T> {
+    /// The new value; `None` if the field stays as it is or becomes empty.
+    pub fn value(self) -> Option<T> {
+        match self {
+            Patch::Absent | Patch::Null => None,
+            Patch::Value(value) => Some(value),
+        }
+    }
+
+    /// The same, but a field that is absent becomes empty.
+    pub fn or_null(self) -> Self {
+        match self {
+            Patch::Absent => Patch::Null,
+            present => present,
+        }
+    }
+}
+
+/// What to change in a task. `None` leaves a field as it is.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TaskChanges {
     /// See [`Task::title`].
     pub title: Option<String>,
     /// See [`Task::description`].
-    pub description: Option<Option<String>>,
+    pub description: Patch<String>,
     /// See [`Task::due_date`].
-    pub due_date: Option<Option<DateTime<Utc>>>,
+    pub due_date: Patch<DateTime<Utc>>,
     /// See [`Task::completed`].
     pub completed: Option<Completion>,
 }
@@ -78,18 +129,19 @@ pub struct TaskChanges {
 /// What to do with [`Task::completed`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Completion {
-    /// Make it this, whatever it was.
+    /// Set it to this.
     Set(bool),
-    /// Make it the other.
-    Flip,
+    /// Set it to the opposite of what it is.
+    Toggle,
 }
 
-/// Input of `PUT …/tasks/{task_id}`.
+/// Input of `PUT …/tasks/{task_id}`. It holds the same as [`PatchTask`]: the two are types of their own because the
+/// input type of an endpoint is what decides how its body is read.
 #[derive(Debug)]
 pub struct PutTask {
     /// The task to change.
     pub key: TaskKey,
-    /// What to change: in the envelope contract, everything.
+    /// What to change; in the envelope contract that is every field.
     pub changes: TaskChanges,
 }
 
@@ -113,20 +165,25 @@ pub struct CompleteTask {
 
 /// Input of `GET …/tasks`: which part of the caller's tasks, in which order.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum TaskQuery {
-    /// Newest first.
+pub struct TaskQuery {
+    /// The most tasks to return.
+    pub limit: i64,
+    /// Where to start, and in which order to go on.
+    pub start: ListStart,
+}
+
+/// Where a list of tasks starts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ListStart {
+    /// At the newest task but this many, newest first.
     Newest {
-        /// At most so many: 1–100.
-        limit: i64,
-        /// After leaving out so many: at least 0.
+        /// At least 0.
         offset: i64,
     },
-    /// In the order of creation.
-    Oldest {
-        /// At most so many.
-        limit: i64,
-        /// Only tasks with a greater [`Task::number`].
-        after: i64,
+    /// At the first task with a greater [`Task::number`] than this, in the order of creation.
+    After {
+        /// 0 for the user's first task.
+        number: i64,
     },
 }
 
@@ -135,52 +192,8 @@ pub enum TaskQuery {
 pub struct TaskList {
     /// The tasks of this part.
     pub tasks: Vec<Task>,
-    /// How many tasks the user has in all.
+    /// The number of all tasks of the user.
     pub total: i64,
     /// Whether there are tasks beyond this part.
     pub has_more: bool,
-}
-
-impl Input for NewTask {
-    fn read(request: &mut Reader) -> Option<Self> {
-        let idempotency_key = request.idempotency_key();
-        let fields = request.contract.read_new_task(&mut request.body()?);
-        Some(Self { fields: fields?, idempotency_key: idempotency_key? })
-    }
-}
-
-impl Input for TaskKey {
-    fn read(request: &mut Reader) -> Option<Self> {
-        request.contract.read_task_key(request)
-    }
-}
-
-impl Input for TaskQuery {
-    fn read(request: &mut Reader) -> Option<Self> {
-        request.contract.read_task_query(request)
-    }
-}
-
-impl Input for PutTask {
-    fn read(request: &mut Reader) -> Option<Self> {
-        let key = TaskKey::read(request);
-        let changes = request.contract.read_put(&mut request.body()?);
-        Some(Self { key: key?, changes: changes? })
-    }
-}
-
-impl Input for PatchTask {
-    fn read(request: &mut Reader) -> Option<Self> {
-        let key = TaskKey::read(request);
-        let changes = request.contract.read_patch(&mut request.body()?);
-        Some(Self { key: key?, changes: changes? })
-    }
-}
-
-impl Input for CompleteTask {
-    fn read(request: &mut Reader) -> Option<Self> {
-        let key = TaskKey::read(request);
-        let completion = request.contract.read_completion(request);
-        Some(Self { key: key?, completion: completion? })
-    }
 }

@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, App, Contract, Fault, Front, changes};
+use tests::{Answer, App, Contract, FieldError, Front, changes};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn envelope_sets_what_the_body_says_and_again_changes_no_completion() {
@@ -41,11 +41,11 @@ async fn envelope_takes_a_boolean_and_nothing_like_one() {
         Answer::to(front.request(Method::PATCH, &rest).json(body)).await
     };
     for value in [json!(null), json!(1), json!(0), json!("true"), json!(""), json!([true]), json!({})] {
-        let fault = Fault::new("body", "completed", "bool_type", "Input should be a valid boolean");
+        let fault = FieldError::new("body", "completed", "bool_type", "Input should be a valid boolean");
         complete(&json!({ "completed": value })).await.assert_invalid(Contract::Envelope, &[fault]);
     }
     for body in [json!({}), json!({ "Completed": true, "done": true })] {
-        complete(&body).await.assert_invalid(Contract::Envelope, &[Fault::missing("completed")]);
+        complete(&body).await.assert_invalid(Contract::Envelope, &[FieldError::missing("completed")]);
     }
     assert_eq!(front.only_task().await, before);
 

@@ -3,7 +3,7 @@
 use jsonwebtoken::{EncodingKey, Header, encode, get_current_timestamp};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, App, Contract, Fault, SECRET, User};
+use tests::{Answer, App, Contract, FieldError, SECRET, User};
 use uuid::Uuid;
 
 const NO_STRING: (&str, &str) = ("string_type", "Input should be a valid string");
@@ -13,8 +13,8 @@ const NUL: (&str, &str) = ("string_null_character", "String should not contain U
 const NO_BOOLEAN: (&str, &str) = ("bool_type", "Input should be a valid boolean");
 const NO_TIME: (&str, &str) = ("datetime_parsing", "Input should be a valid datetime");
 
-fn fault(field: &'static str, (kind, message): (&'static str, &str)) -> Fault {
-    Fault::new("body", field, kind, message)
+fn fault(field: &'static str, (kind, message): (&'static str, &str)) -> FieldError {
+    FieldError::new("body", field, kind, message)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,7 +79,7 @@ async fn a_title_has_at_most_255_characters_or_200_in_plain() {
 
             let answer = front.create(json!({ "title": character.repeat(max / scalars + 1) })).await;
             let message = format!("String should have at most {max} characters");
-            answer.assert_invalid(contract, &[Fault::new("body", "title", "string_too_long", message)]);
+            answer.assert_invalid(contract, &[FieldError::new("body", "title", "string_too_long", message)]);
         }
     }
 }
@@ -100,7 +100,10 @@ async fn a_description_has_at_most_2000_characters_or_1000_in_plain() {
         for too_long in ["𝒳".repeat(max + 1), "e\u{301}".repeat(max / 2) + "e"] {
             let answer = front.create(json!({ "title": "a", "description": too_long })).await;
             let message = format!("String should have at most {max} characters");
-            answer.assert_invalid(contract, &[Fault::new("body", "description", "string_too_long", message)]);
+            answer.assert_invalid(
+                contract,
+                &[FieldError::new("body", "description", "string_too_long", message)],
+            );
         }
     }
 }
@@ -111,7 +114,7 @@ async fn a_title_is_required_and_is_text_that_shows() {
     let alice = app.user("alice");
     for contract in Contract::BOTH {
         let front = alice.at(contract);
-        front.create(json!({})).await.assert_invalid(contract, &[Fault::missing("title")]);
+        front.create(json!({})).await.assert_invalid(contract, &[FieldError::missing("title")]);
         let mixed = "\u{b}\u{c}\u{85}\u{1680}\u{2009}\u{2029}\u{202f}\u{205f}";
         for (titles, problem) in [
             (json!([""]), TOO_SHORT),
@@ -176,8 +179,8 @@ async fn every_bad_value_is_told_at_once() {
     {
         let request = alice.at(contract).request(Method::POST, "").header("idempotency-key", "two words");
         let body = json!({ "description": 7, "due_date": "soon", "completed": "yes" });
-        let key = Fault::new("header", "idempotency-key", "string_pattern_mismatch", message);
-        let faults = [Fault::missing("title"), fault("description", NO_STRING), key, own];
+        let key = FieldError::new("header", "idempotency-key", "string_pattern_mismatch", message);
+        let faults = [FieldError::missing("title"), fault("description", NO_STRING), key, own];
         Answer::to(request.json(&body)).await.assert_invalid(contract, &faults);
     }
 }

@@ -1,7 +1,7 @@
 //! `DELETE …/tasks/{task_id}`.
 
 use reqwest::Method;
-use tests::{Answer, App, Contract, Fault, refusals};
+use tests::{Answer, App, Contract, FieldError, refusals};
 use tokio::task::JoinSet;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,7 +70,7 @@ async fn an_id_of_the_wrong_kind_is_refused() {
         (Contract::Plain, &uuid, "int_parsing", no_integer),
         (Contract::Plain, "0", "greater_than_equal", "Input should be greater than or equal to 1"),
     ] {
-        let fault = Fault::new("path", "task_id", kind, message);
+        let fault = FieldError::new("path", "task_id", kind, message);
         alice.at(contract).delete(id).await.assert_invalid(contract, &[fault]);
     }
 }

@@ -1,7 +1,7 @@
 //! `GET …/tasks/{task_id}`.
 
 use serde_json::{Value, json};
-use tests::{App, Contract, Fault, refusals};
+use tests::{App, Contract, FieldError, refusals};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn shows_the_task_as_it_was_made() {
@@ -74,7 +74,7 @@ async fn an_id_is_a_uuid_or_in_plain_an_integer_from_1() {
     let shown = envelope.get(&uuid.to_uppercase()).await.expect_status(200);
     assert_eq!(envelope.task(&shown)["id"], Value::from(&*uuid));
 
-    let not_a_uuid = [Fault::new("path", "task_id", "uuid_parsing", "Input should be a valid UUID")];
+    let not_a_uuid = [FieldError::new("path", "task_id", "uuid_parsing", "Input should be a valid UUID")];
     let longer = format!("{uuid}0");
     let plain_id = alice.plain().id(&alice.plain().only_task().await);
     for id in ["1", "null", &plain_id, &uuid[..35], &longer, &uuid.replace('0', "g"), "%00", "a%2Fb", "%20"] {
@@ -82,7 +82,7 @@ async fn an_id_is_a_uuid_or_in_plain_an_integer_from_1() {
     }
 
     let plain = alice.plain();
-    let fault = |kind, message: &str| [Fault::new("path", "task_id", kind, message)];
+    let fault = |kind, message: &str| [FieldError::new("path", "task_id", kind, message)];
     let no_integer =
         fault("int_parsing", "Input should be a valid integer, unable to parse string as an integer");
     for id in ["abc", "1.0", "1e3", "%2B1", "%201", "0x1", "1_000", "%D9%A1", &uuid] {

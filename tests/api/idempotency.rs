@@ -2,7 +2,7 @@
 
 use reqwest::{Method, header::HeaderValue};
 use serde_json::{Value, json};
-use tests::{Answer, App, Contract, Fault, Front, refusals};
+use tests::{Answer, App, Contract, FieldError, Front, refusals};
 use tokio::task::JoinSet;
 
 async fn create(front: &Front<'_>, key: impl AsRef<[u8]>, body: &Value) -> Answer {
@@ -153,7 +153,7 @@ async fn of_two_bodies_with_one_key_at_the_same_time_one_wins_and_the_other_is_a
 async fn a_key_has_1_to_255_visible_ascii_characters() {
     let app = App::start().await;
     let message = "Input should be 1-255 visible ASCII characters";
-    let faults = [Fault::new("header", "idempotency-key", "string_pattern_mismatch", message)];
+    let faults = [FieldError::new("header", "idempotency-key", "string_pattern_mismatch", message)];
     for contract in Contract::BOTH {
         let alice = app.user("alice");
         let front = alice.at(contract);

@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, App, Contract, Fault, User};
+use tests::{Answer, App, Contract, FieldError, User};
 
 /// What Lambda lets a function answer.
 const LAMBDA_LIMIT: usize = 6 * 1024 * 1024;
@@ -130,15 +130,15 @@ async fn envelope_refuses_a_limit_outside_1_to_100_and_an_offset_below_0() {
     let alice = app.user("alice");
     let no_integer = |field| {
         let message = "Input should be a valid integer, unable to parse string as an integer";
-        Fault::new("query", field, "int_parsing", message)
+        FieldError::new("query", field, "int_parsing", message)
     };
     let below = |field, min| {
         let message = format!("Input should be greater than or equal to {min}");
-        Fault::new("query", field, "greater_than_equal", message)
+        FieldError::new("query", field, "greater_than_equal", message)
     };
     let above = |field, max: i64| {
         let message = format!("Input should be less than or equal to {max}");
-        Fault::new("query", field, "less_than_equal", message)
+        FieldError::new("query", field, "less_than_equal", message)
     };
     for (query, faults) in [
         ("?limit=0", vec![below("limit", 1)]),
@@ -176,7 +176,7 @@ async fn plain_shows_all_tasks_in_the_order_of_creation_whatever_the_query() {
         ("?after=x", "int_parsing", "Input should be a valid integer, unable to parse string as an integer"),
     ] {
         let answer = alice.plain().list(query).await;
-        answer.assert_invalid(Contract::Plain, &[Fault::new("query", "after", kind, message)]);
+        answer.assert_invalid(Contract::Plain, &[FieldError::new("query", "after", kind, message)]);
     }
 }
 

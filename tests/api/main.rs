@@ -11,6 +11,7 @@ mod gateway;
 mod get_task;
 mod health;
 mod idempotency;
+mod layers;
 mod list_tasks;
 mod load;
 mod logs;

@@ -1,7 +1,7 @@
 //! `PATCH …/tasks/{task_id}`, which only the envelope contract has.
 
 use serde_json::{Value, json};
-use tests::{App, Contract, Fault, changes};
+use tests::{App, Contract, FieldError, changes};
 
 use crate::update_task::{faulty_fields, full_task, limits};
 
@@ -60,10 +60,10 @@ async fn refuses_what_is_out_of_bounds_and_then_changes_nothing() {
     }
     let body = json!({ "title": null, "description": 7, "due_date": "soon", "completed": null });
     let faults = [
-        Fault::new("body", "title", "string_type", "Input should be a valid string"),
-        Fault::new("body", "description", "string_type", "Input should be a valid string"),
-        Fault::new("body", "due_date", "datetime_parsing", "Input should be a valid datetime"),
-        Fault::new("body", "completed", "bool_type", "Input should be a valid boolean"),
+        FieldError::new("body", "title", "string_type", "Input should be a valid string"),
+        FieldError::new("body", "description", "string_type", "Input should be a valid string"),
+        FieldError::new("body", "due_date", "datetime_parsing", "Input should be a valid datetime"),
+        FieldError::new("body", "completed", "bool_type", "Input should be a valid boolean"),
     ];
     front.patch(&id, body).await.assert_invalid(Contract::Envelope, &faults);
     assert_eq!(front.only_task().await, before);

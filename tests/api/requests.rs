@@ -2,7 +2,7 @@
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
-use tests::{Answer, App, Contract, Fault, Front, Options, User, refusals};
+use tests::{Answer, App, Contract, FieldError, Front, Options, User, refusals};
 
 mod bodies;
 mod values;
@@ -88,21 +88,26 @@ async fn a_task(user: &User<'_>, contract: Contract) -> String {
     front.id(&front.new_task("Buy milk").await)
 }
 
-fn not_a_uuid() -> Fault {
-    Fault::new("path", "task_id", "uuid_parsing", "Input should be a valid UUID")
+fn not_a_uuid() -> FieldError {
+    FieldError::new("path", "task_id", "uuid_parsing", "Input should be a valid UUID")
 }
 
-fn not_an_integer(place: &'static str, field: &'static str) -> Fault {
+fn not_an_integer(place: &'static str, field: &'static str) -> FieldError {
     let message = "Input should be a valid integer, unable to parse string as an integer";
-    Fault::new(place, field, "int_parsing", message)
+    FieldError::new(place, field, "int_parsing", message)
 }
 
-fn too_small(place: &'static str, field: &'static str, min: i64) -> Fault {
-    Fault::new(place, field, "greater_than_equal", format!("Input should be greater than or equal to {min}"))
+fn too_small(place: &'static str, field: &'static str, min: i64) -> FieldError {
+    FieldError::new(
+        place,
+        field,
+        "greater_than_equal",
+        format!("Input should be greater than or equal to {min}"),
+    )
 }
 
-fn too_great(place: &'static str, field: &'static str, max: i64) -> Fault {
-    Fault::new(place, field, "less_than_equal", format!("Input should be less than or equal to {max}"))
+fn too_great(place: &'static str, field: &'static str, max: i64) -> FieldError {
+    FieldError::new(place, field, "less_than_equal", format!("Input should be less than or equal to {max}"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -117,7 +122,7 @@ async fn token_then_user_then_input_then_database() {
             // Faulty input: a body without fields, a query out of bounds, or an id that is none.
             let (faulty, fault) = match (contract, &endpoint.method, endpoint.rest) {
                 (_, &Method::POST, _) => {
-                    (front.request(Method::POST, "").json(&json!({})), Fault::missing("title"))
+                    (front.request(Method::POST, "").json(&json!({})), FieldError::missing("title"))
                 }
                 (Contract::Envelope, _, "") => {
                     (front.request(Method::GET, "?limit=0"), too_small("query", "limit", 1))
@@ -164,13 +169,14 @@ async fn every_fault_is_told_at_once() {
     let body = json!({ "title": 7, "description": "\u{0}", "due_date": "soon", "completed": "yes" });
     for contract in Contract::BOTH {
         let front = alice.at(contract);
-        let title = Fault::new("body", "title", "string_type", "Input should be a valid string");
+        let title = FieldError::new("body", "title", "string_type", "Input should be a valid string");
         let null_character = "String should not contain U+0000";
-        let description = Fault::new("body", "description", "string_null_character", null_character);
-        let due_date = Fault::new("body", "due_date", "datetime_parsing", "Input should be a valid datetime");
-        let completed = Fault::new("body", "completed", "bool_type", "Input should be a valid boolean");
+        let description = FieldError::new("body", "description", "string_null_character", null_character);
+        let due_date =
+            FieldError::new("body", "due_date", "datetime_parsing", "Input should be a valid datetime");
+        let completed = FieldError::new("body", "completed", "bool_type", "Input should be a valid boolean");
         let key = "Input should be 1-255 visible ASCII characters";
-        let key = Fault::new("header", "idempotency-key", "string_pattern_mismatch", key);
+        let key = FieldError::new("header", "idempotency-key", "string_pattern_mismatch", key);
         let (id, in_post, in_put) = match contract {
             Contract::Envelope => (not_a_uuid(), due_date.clone(), vec![due_date, completed.clone()]),
             Contract::Plain => {

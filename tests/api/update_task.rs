@@ -1,10 +1,10 @@
 //! `PUT …/tasks/{task_id}`: replaces a task in the envelope contract, changes what is there in the plain one.
 
 use serde_json::{Value, json};
-use tests::{App, Contract, Fault, User, changes};
+use tests::{App, Contract, FieldError, User, changes};
 
 /// Bodies that change one field to something that is not allowed, and what is said of it.
-pub(super) fn faulty_fields(contract: Contract) -> Vec<(&'static str, Value, Fault)> {
+pub(super) fn faulty_fields(contract: Contract) -> Vec<(&'static str, Value, FieldError)> {
     let (title_max, description_max) = limits(contract);
     let too_long = |max| ("string_too_long", format!("String should have at most {max} characters"));
     let fixed = |kind, message: &str| (kind, message.to_owned());
@@ -34,7 +34,8 @@ pub(super) fn faulty_fields(contract: Contract) -> Vec<(&'static str, Value, Fau
             cases.push(("due_date", value, datetime()));
         }
     }
-    let fault = |(field, value, (kind, message))| (field, value, Fault::new("body", field, kind, message));
+    let fault =
+        |(field, value, (kind, message))| (field, value, FieldError::new("body", field, kind, message));
     cases.into_iter().map(fault).collect()
 }
 
@@ -98,7 +99,7 @@ async fn envelope_requires_a_title() {
     let front = alice.envelope();
     for body in [json!({}), json!({ "description": "1 litre", "completed": false })] {
         let answer = front.put(&front.id(&before), body).await;
-        answer.assert_invalid(Contract::Envelope, &[Fault::missing("title")]);
+        answer.assert_invalid(Contract::Envelope, &[FieldError::missing("title")]);
     }
     assert_eq!(front.only_task().await, before);
 }

@@ -13,7 +13,7 @@ async fn create_task(request: Request<NewTask>) -> Result<Response, Error> {
     if title == "panic after the database" {
         panic!("with fixed words");
     }
-    Ok(request.contract.created(&created.task, created.replayed))
+    Ok(request.contract.created(&created))
 }
 
 #[tokio::main(flavor = "current_thread")]

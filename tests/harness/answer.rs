@@ -80,7 +80,7 @@ impl Answer {
 
     /// Holds the answer against the faults that it should tell, in whichever order, in the form of its contract.
     #[track_caller]
-    pub fn assert_invalid(&self, contract: Contract, faults: &[Fault]) {
+    pub fn assert_invalid(&self, contract: Contract, faults: &[FieldError]) {
         assert_eq!(self.status, 422, "{}", self.text);
         match contract {
             Contract::Envelope => {
@@ -117,7 +117,7 @@ impl Answer {
 
 /// One value that is not as it must be.
 #[derive(Debug, Clone)]
-pub struct Fault {
+pub struct FieldError {
     /// Its kind, shown in the plain contract.
     pub kind: &'static str,
     /// Where it stands: `["body", "title"]`, or `["body"]` for the body as a whole.
@@ -126,7 +126,7 @@ pub struct Fault {
     pub msg: String,
 }
 
-impl Fault {
+impl FieldError {
     /// A fault of a field in a part of the request.
     pub fn new(place: &'static str, field: &'static str, kind: &'static str, msg: impl Into<String>) -> Self {
         Self { kind, loc: vec![place, field], msg: msg.into() }

@@ -12,7 +12,7 @@ mod proxy;
 mod tls;
 mod user;
 
-pub use answer::{Answer, Fault, Refusal, refusals};
+pub use answer::{Answer, FieldError, Refusal, refusals};
 pub use app::{
     App, Local, MIGRATED, Options, SECRET, binary, cluster_migrated_by, connect, database_port,
     empty_database, migrated_cluster,

@@ -1,4 +1,4 @@
-//! `PATCH …/tasks/{task_id}/complete`: sets (envelope) or flips (plain) whether a task is done.
+//! `PATCH …/tasks/{task_id}/complete`: sets (envelope) or toggles (plain) whether a task is completed.
 
 use std::process::ExitCode;
 

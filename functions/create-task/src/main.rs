@@ -1,4 +1,4 @@
-//! `POST …/tasks`: makes a task. With an `Idempotency-Key`, once however often it is sent.
+//! `POST …/tasks`: creates a task. With an `Idempotency-Key` it is created once, however often the request is sent.
 
 use std::process::ExitCode;
 
@@ -6,7 +6,7 @@ use shared::{Error, NewTask, Request, Response};
 
 async fn create_task(request: Request<NewTask>) -> Result<Response, Error> {
     let created = request.store.create_task(&request.caller, &request.input).await?;
-    Ok(request.contract.created(&created.task, created.replayed))
+    Ok(request.contract.created(&created))
 }
 
 #[tokio::main(flavor = "current_thread")]

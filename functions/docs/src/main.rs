@@ -4,13 +4,10 @@ use std::{io::Read, process::ExitCode};
 
 use flate2::read::GzDecoder;
 use shared::{
-    Error, Response, StatusCode,
-    http::{
-        Body, Route,
-        header::{
-            ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
-            HeaderMap, HeaderName, IF_NONE_MATCH, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
-        },
+    Body, Error, PublicRequest, Response, StatusCode,
+    header::{
+        ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
+        HeaderMap, HeaderName, IF_NONE_MATCH, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
     },
 };
 
@@ -36,14 +33,15 @@ const DESCRIPTION: Document = Document {
     gzip: include_bytes!(concat!(env!("OUT_DIR"), "/description.gz")),
 };
 
-async fn docs(route: Route, headers: HeaderMap, (): &()) -> Result<Response, Error> {
-    let document = if route.path() == "/docs" { PAGE } else { DESCRIPTION };
-    let known = lists(&headers, IF_NONE_MATCH, |tag| {
+async fn docs(request: PublicRequest<()>) -> Result<Response, Error> {
+    let headers = &request.headers;
+    let document = if request.path == "/docs" { PAGE } else { DESCRIPTION };
+    let known = lists(headers, IF_NONE_MATCH, |tag| {
         tag == "*" || tag.trim_start_matches("W/") == document.etag.trim_start_matches("W/")
     });
     let response = match known {
         true => Response::empty(StatusCode::NOT_MODIFIED),
-        false => document.whole(lists(&headers, ACCEPT_ENCODING, accepts_gzip))?,
+        false => document.whole(lists(headers, ACCEPT_ENCODING, accepts_gzip))?,
     };
     // Kept, but never shown without asking whether it is still the same: a front end must not go by an old contract.
     Ok(response
@@ -85,5 +83,5 @@ fn accepts_gzip(element: &str) -> bool {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    shared::http::serve_public(|_| Some(()), docs).await
+    shared::serve_public(|_| Ok(()), docs).await
 }

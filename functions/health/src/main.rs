@@ -1,13 +1,11 @@
-//! `GET /health`: whether the service runs. `GET /health/ready`: whether its database can be reached, too.
+//! `GET /health`: whether the service is running. `GET /health/ready`: whether it can reach its database as well.
 
 use std::process::ExitCode;
 
 use chrono::{SecondsFormat, Utc};
 use serde::Serialize;
 use shared::{
-    DatabaseConfig, Error, Response, StatusCode, Store,
-    config::Environment,
-    http::{Route, header::HeaderMap},
+    DatabaseConfig, Error, PublicRequest, Response, StatusCode, Store, error::Recorded, variables::Variables,
 };
 
 #[derive(Serialize)]
@@ -18,16 +16,16 @@ struct Health {
     timestamp: String,
 }
 
-/// Without a database this function still tells that it runs.
-fn configure(environment: &mut Environment) -> Option<Option<Store>> {
-    match environment.has_database() {
-        true => Some(Some(Store::new(DatabaseConfig::read(environment)?))),
-        false => Some(None),
+/// The store, if a database is configured: `/health` needs none.
+fn read_store(variables: &mut Variables) -> Result<Option<Store>, Recorded> {
+    match DatabaseConfig::is_set(variables) {
+        true => DatabaseConfig::read(variables).map(|config| Some(Store::new(config))),
+        false => Ok(None),
     }
 }
 
-async fn health(route: Route, _: HeaderMap, store: &Option<Store>) -> Result<Response, Error> {
-    let status = match (route.path(), store) {
+async fn health(request: PublicRequest<Option<Store>>) -> Result<Response, Error> {
+    let status = match (&*request.path, request.config) {
         ("/health/ready", Some(store)) => {
             store.ping().await?;
             "ready"
@@ -46,5 +44,5 @@ async fn health(route: Route, _: HeaderMap, store: &Option<Store>) -> Result<Res
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    shared::http::serve_public(configure, health).await
+    shared::serve_public(read_store, health).await
 }

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use shared::{Error, Request, Response, TaskQuery};
 
 async fn list_tasks(request: Request<TaskQuery>) -> Result<Response, Error> {
-    let list = request.store.list_tasks(&request.caller, request.input).await?;
-    Ok(request.contract.list(&request.caller.user_id, request.input, &list))
+    let list = request.store.list_tasks(&request.caller, &request.input).await?;
+    Ok(request.contract.list(&request.caller.user_id, &request.input, &list))
 }
 
 #[tokio::main(flavor = "current_thread")]

@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use shared::HttpsClient;
+use shared::HttpClient;
 
 /// CloudFormation refuses an answer of more than 4 KiB; the reason is most of it.
 const MAX_REASON_CHARS: usize = 500;
@@ -38,7 +38,7 @@ impl CustomResource {
     /// Why it could not be told. CloudFormation goes on waiting then, for as long as the template says.
     pub async fn answer(&self, outcome: &Result<Vec<String>, String>) -> Result<(), String> {
         let answer = serde_json::to_vec(&self.answer_body(outcome)).expect("a JSON value");
-        let told = HttpsClient::new().put(&self.response_url, answer).await;
+        let told = HttpClient::new().put(&self.response_url, answer).await;
         told.map_err(|error| format!("CloudFormation can't be told: {error}"))
     }
 

@@ -8,7 +8,7 @@ use std::{error::Error, process::ExitCode};
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::{Value, json};
-use shared::{DatabaseConfig, config, in_one_line};
+use shared::{DatabaseConfig, in_one_line, secrets};
 
 use custom_resource::CustomResource;
 
@@ -48,8 +48,8 @@ async fn serve(database: &'static DatabaseConfig) -> Result<(), lambda_runtime::
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let database: &'static DatabaseConfig = match config::load(DatabaseConfig::read_unpooled).await {
-        Ok(database) => Box::leak(Box::new(database)),
+    let database: &'static DatabaseConfig = match secrets::load(DatabaseConfig::read_unpooled).await {
+        Ok((database, _)) => Box::leak(Box::new(database)),
         Err(mistakes) => {
             eprintln!("cannot migrate: {mistakes}");
             return ExitCode::FAILURE;

@@ -1,7 +1,7 @@
-//! The public keys that tokens are signed with, from the URL where their issuer publishes them (RFC 7517).
+//! The public keys of an issuer, fetched from the URL at which it publishes them (RFC 7517).
 //!
-//! Between requests Lambda freezes the process, so nothing is refreshed in the background: keys are fetched when a
-//! request needs them, by the wall clock. Keys that were once fetched stay in use until others have been fetched.
+//! Lambda freezes the process between requests, so there is no refresh in the background: keys are fetched when a
+//! request needs them and they are too old by the wall clock. Fetched keys stay in use until a later fetch succeeds.
 
 use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
@@ -17,20 +17,22 @@ use serde_json::Value;
 use tokio::{sync::Mutex, time::timeout};
 use tracing::{info, warn};
 
-use super::TokenFault;
-use crate::{Error, https::HttpsClient};
+use crate::{
+    error::{Error, TokenError},
+    http_client::HttpClient,
+};
 
-/// Keys older than this (in seconds) are fetched anew before they are used, so that a withdrawn one goes.
+/// How long fetched keys are used before they are fetched again, in seconds.
 const MAX_AGE: i64 = 600;
 
-/// After a fetch that failed, or that was made for an unknown key id, which anyone can make up, there is none for so
-/// long (in seconds), whatever comes.
+/// Delay before the next fetch after one that failed or was made for an unknown key id, in seconds. Anyone can invent
+/// key ids, so these must not cause a fetch each.
 const PAUSE: i64 = 30;
 
-/// Bound on a whole fetch.
+/// Limit on a whole fetch.
 const FETCH_LIMIT: Duration = Duration::from_secs(5);
 
-/// Where public keys are published: over TLS, or on this machine.
+/// The URL at which public keys are published: https, or http on this machine.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KeySetUrl(Uri);
 
@@ -45,10 +47,10 @@ pub(super) struct Key {
 /// The keys of one issuer.
 pub(super) struct KeySet {
     url: KeySetUrl,
-    client: HttpsClient,
-    /// What a token must fulfil, for each algorithm that a public key can be for.
+    client: HttpClient,
+    /// What a token must satisfy, for each algorithm that a public key can have.
     validations: [Validation; 4],
-    /// Locked during a fetch, so that requests at the same time make one fetch.
+    /// Locked during a fetch, so that concurrent requests share one.
     cache: Mutex<Cache>,
 }
 
@@ -67,18 +69,18 @@ impl KeySet {
     pub(super) fn new(url: KeySetUrl, validation: impl Fn(Algorithm) -> Validation) -> Self {
         let algorithms = [Algorithm::EdDSA, Algorithm::ES256, Algorithm::RS256, Algorithm::PS256];
         let validations = algorithms.map(validation);
-        Self { url, client: HttpsClient::new(), validations, cache: Mutex::default() }
+        Self { url, client: HttpClient::new(), validations, cache: Mutex::default() }
     }
 
-    /// Fetches the keys ahead of the first request.
-    pub(super) async fn prepare(&self) {
+    /// Fetches the keys before the first request needs them.
+    pub(super) async fn fetch_first(&self) {
         self.refresh(&mut *self.cache.lock().await).await;
     }
 
     /// The key of this id for this algorithm.
     ///
     /// # Errors
-    /// [`Error::Unauthorized`] where the issuer knows no such key; [`Error::Unavailable`] where it could not be asked.
+    /// [`Error::Unauthorized`] if the issuer has no such key; [`Error::Unavailable`] if it can't be reached.
     pub(super) async fn find(&self, id: &str, algorithm: Algorithm) -> Result<Arc<Key>, Error> {
         let mut cache = self.cache.lock().await;
         let found = |cache: &Cache| {
@@ -86,7 +88,7 @@ impl KeySet {
             cache.keys.iter().find(fits).cloned()
         };
         let now = Utc::now().timestamp();
-        // A clock that was set back counts as time gone by.
+        // If the clock was set back, the time counts as elapsed.
         let is_within = |since: i64, seconds| (0..seconds).contains(&(now - since));
         let is_unknown = found(&cache).is_none();
         if (is_unknown || !is_within(cache.fetched, MAX_AGE)) && !is_within(cache.paused, PAUSE) {
@@ -98,11 +100,11 @@ impl KeySet {
         match found(&cache) {
             Some(key) => Ok(key),
             None if cache.failed => Err(Error::Unavailable("the token's public key can't be fetched".into())),
-            None => Err(TokenFault::invalid("unknown key id").into()),
+            None => Err(TokenError::Invalid("unknown key id".into()).into()),
         }
     }
 
-    /// Fetches the keys. Where that fails the old ones stay.
+    /// Fetches the keys. If that fails, the old ones stay.
     async fn refresh(&self, cache: &mut Cache) {
         let now = Utc::now().timestamp();
         let fetched = timeout(FETCH_LIMIT, self.fetch()).await;
@@ -127,11 +129,11 @@ impl KeySet {
             return Err(format!("status {}", response.status()));
         }
         let keys = self.parse(response.body())?;
-        // An empty set would lock everybody out; more likely than a withdrawal of all keys it is a mistake.
+        // More likely a mistake than a withdrawal of all keys, and it would lock everybody out.
         if keys.is_empty() { Err("no key of use".into()) } else { Ok(keys) }
     }
 
-    /// The keys that can verify a token. Others are passed over: one that is not understood must not hide the rest.
+    /// The keys that can verify a token. Keys that can't be parsed are skipped.
     fn parse(&self, json: &[u8]) -> Result<Vec<Arc<Key>>, String> {
         #[derive(Deserialize)]
         struct Published {
@@ -146,7 +148,7 @@ impl KeySet {
             .collect())
     }
 
-    /// A key for each algorithm that this JWK is good for.
+    /// A key for each algorithm that this JWK can be used with.
     fn keys(&self, jwk: &Jwk) -> Vec<Arc<Key>> {
         let (Some(id), Ok(decoding_key)) = (&jwk.common.key_id, DecodingKey::from_jwk(jwk)) else {
             return Vec::new();
@@ -160,7 +162,8 @@ impl KeySet {
     }
 }
 
-/// The algorithms that a published key is for: by its own kind, and by what it says where it says anything.
+/// The algorithms that a published key can be used with: those of its kind, limited by its own `use`, `key_ops` and
+/// `alg` if it has them.
 fn algorithms(jwk: &Jwk) -> Vec<Algorithm> {
     let for_signatures =
         jwk.common.public_key_use.as_ref().is_none_or(|purpose| *purpose == PublicKeyUse::Signature)
@@ -176,7 +179,7 @@ fn algorithms(jwk: &Jwk) -> Vec<Algorithm> {
         AlgorithmParameters::RSA(_) => {
             &[(Algorithm::RS256, KeyAlgorithm::RS256), (Algorithm::PS256, KeyAlgorithm::PS256)]
         }
-        // A symmetric key among them above all: it would make a secret of what is public.
+        // Above all no symmetric key: a published one is not secret.
         _ => &[],
     };
     let says = jwk.common.key_algorithm.as_ref();

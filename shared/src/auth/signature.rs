@@ -1,4 +1,4 @@
-//! Signatures are checked by ring, which also serves TLS: jsonwebtoken brings no provider for it.
+//! Checks signatures with ring, which TLS uses as well. jsonwebtoken has no provider for it.
 
 use jsonwebtoken::{
     Algorithm, DecodingKey, DecodingKeyKind, EncodingKey,
@@ -14,7 +14,7 @@ use ring::{
     },
 };
 
-/// Checks the signatures of every algorithm that a token may have here (RFC 7518 §3.1, RFC 8037 §3.1). It signs nothing.
+/// Verifies every algorithm that a token may have here (RFC 7518 §3.1, RFC 8037 §3.1). It can't sign.
 static RING: CryptoProvider = CryptoProvider {
     signer_factory: no_signer,
     verifier_factory: verifier,
@@ -26,9 +26,9 @@ struct RingVerifier {
     key: DecodingKey,
 }
 
-/// Has jsonwebtoken check signatures by ring in this process.
+/// Makes jsonwebtoken verify signatures with ring in this process.
 pub(super) fn use_ring() {
-    // It says whether another was chosen before: that was this one.
+    // It fails if a provider is already installed: that is this one.
     RING.install_default().ok();
 }
 

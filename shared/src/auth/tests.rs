@@ -32,14 +32,14 @@ fn sign(secret: &str, algorithm: Algorithm, claims: &Value) -> String {
 }
 
 /// What becomes of these claims, with an `exp` ten minutes away unless they bring their own.
-fn check(config: &TokenConfig, mut claims: Value) -> Result<Caller, TokenFault> {
+fn check(config: &TokenConfig, mut claims: Value) -> Result<Caller, TokenError> {
     if claims.get("exp").is_none() {
         claims["exp"] = json!(get_current_timestamp() + 600);
     }
     caller(config, Some(&sign(SECRET, config.algorithm, &claims)))
 }
 
-fn caller(config: &TokenConfig, header: Option<&str>) -> Result<Caller, TokenFault> {
+fn caller(config: &TokenConfig, header: Option<&str>) -> Result<Caller, TokenError> {
     let verifier = Verifier::new(config);
     let result =
         verifier.caller(header).now_or_never().expect("without published keys there is nothing to wait for");
@@ -49,12 +49,12 @@ fn caller(config: &TokenConfig, header: Option<&str>) -> Result<Caller, TokenFau
     })
 }
 
-fn user_id(claims: Value) -> Result<String, TokenFault> {
+fn user_id(claims: Value) -> Result<String, TokenError> {
     check(&config(), claims).map(|caller| caller.user_id)
 }
 
-fn is_invalid<T>(result: Result<T, TokenFault>) -> bool {
-    matches!(result, Err(TokenFault::Invalid(_)))
+fn is_invalid<T>(result: Result<T, TokenError>) -> bool {
+    matches!(result, Err(TokenError::Invalid(_)))
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn no_or_an_unusable_user_id_is_refused() {
 fn times_have_thirty_seconds_of_leeway() {
     let now = get_current_timestamp();
     assert!(user_id(json!({"sub": "a", "exp": now - 25})).is_ok());
-    assert_eq!(user_id(json!({"sub": "a", "exp": now - 35})), Err(TokenFault::Expired));
+    assert_eq!(user_id(json!({"sub": "a", "exp": now - 35})), Err(TokenError::Expired));
     assert!(user_id(json!({"sub": "a", "nbf": now + 25})).is_ok());
     assert!(is_invalid(user_id(json!({"sub": "a", "nbf": now + 35}))));
 }
@@ -167,7 +167,7 @@ fn the_header_is_bearer_in_any_letter_case_and_nothing_else() {
     ] {
         assert!(is_invalid(check_header(&header)), "{header}");
     }
-    assert_eq!(caller(&config(), None), Err(TokenFault::Missing));
+    assert_eq!(caller(&config(), None), Err(TokenError::Missing));
 }
 
 #[test]

@@ -9,10 +9,10 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 #[cfg(feature = "openapi")]
-use crate::openapi;
+use super::schemas;
 use crate::{
-    Task,
-    input::{Fault, Place},
+    error::{InputError, Place},
+    task::Task,
 };
 
 /// A success in the envelope contract.
@@ -20,7 +20,7 @@ use crate::{
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Data<T> {
     data: T,
-    #[cfg_attr(feature = "openapi", schema(schema_with = openapi::null))]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schemas::null))]
     error: (),
 }
 
@@ -37,11 +37,11 @@ pub struct EnvelopeTask<'a> {
     /// UUID of version 7.
     id: Uuid,
     /// The owner.
-    #[cfg_attr(feature = "openapi", schema(schema_with = openapi::user_id))]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schemas::user_id))]
     user_id: &'a str,
-    #[cfg_attr(feature = "openapi", schema(schema_with = openapi::shown_title))]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schemas::shown_title))]
     title: &'a str,
-    #[cfg_attr(feature = "openapi", schema(required, schema_with = openapi::shown_description))]
+    #[cfg_attr(feature = "openapi", schema(required, schema_with = schemas::shown_description))]
     description: Option<&'a str>,
     /// When it is due, in UTC.
     #[cfg_attr(feature = "openapi", schema(required))]
@@ -62,14 +62,14 @@ pub struct EnvelopeTask<'a> {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct PlainTask<'a> {
     /// Counts up in the order of creation.
-    #[cfg_attr(feature = "openapi", schema(schema_with = openapi::task_number))]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schemas::task_number))]
     id: i64,
     /// The owner.
-    #[cfg_attr(feature = "openapi", schema(schema_with = openapi::user_id))]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schemas::user_id))]
     user_id: &'a str,
-    #[cfg_attr(feature = "openapi", schema(schema_with = openapi::shown_title))]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schemas::shown_title))]
     title: &'a str,
-    #[cfg_attr(feature = "openapi", schema(required, schema_with = openapi::shown_description))]
+    #[cfg_attr(feature = "openapi", schema(required, schema_with = schemas::shown_description))]
     description: Option<&'a str>,
     /// Whether it is done.
     completed: bool,
@@ -105,14 +105,13 @@ pub struct Pagination {
 /// A refusal in the envelope contract.
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
-#[cfg_attr(feature = "openapi", schema(as = EnvelopeFailure))]
-pub struct Failure {
-    #[cfg_attr(feature = "openapi", schema(schema_with = openapi::null))]
+pub struct EnvelopeFailure {
+    #[cfg_attr(feature = "openapi", schema(schema_with = schemas::null))]
     data: (),
     error: EnvelopeError,
 }
 
-impl Failure {
+impl EnvelopeFailure {
     pub(super) fn new(error: EnvelopeError) -> Self {
         Self { data: (), error }
     }
@@ -123,7 +122,7 @@ impl Failure {
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct EnvelopeError {
     /// The kind of error, for programs.
-    #[cfg_attr(feature = "openapi", schema(schema_with = openapi::error_code))]
+    #[cfg_attr(feature = "openapi", schema(schema_with = schemas::error_code))]
     pub(super) code: &'static str,
     /// What is wrong, for people.
     pub(super) message: &'static str,
@@ -148,11 +147,11 @@ pub enum Details {
 
 impl Details {
     /// The messages of each field, as the envelope contract shows them.
-    pub(super) fn of_fields(faults: &[Fault]) -> Self {
+    pub(super) fn of_fields(errors: &[InputError]) -> Self {
         let mut fields = BTreeMap::<_, Vec<_>>::new();
-        for fault in faults {
-            let field = fault.field.as_deref().unwrap_or(fault.place.as_str());
-            fields.entry(field.to_owned()).or_default().push(fault.message.to_string());
+        for error in errors {
+            let field = error.field.as_deref().unwrap_or(error.place.as_str());
+            fields.entry(field.to_owned()).or_default().push(error.message.to_string());
         }
         Details::Fields(fields)
     }
@@ -210,9 +209,9 @@ impl<'a> From<&'a Task> for PlainTask<'a> {
     }
 }
 
-impl<'a> From<&'a Fault> for PlainFault<'a> {
-    fn from(fault: &'a Fault) -> Self {
-        let loc = [Some(Place::as_str(fault.place)), fault.field.as_deref()].into_iter().flatten().collect();
-        Self { r#type: fault.kind, loc, msg: &fault.message }
+impl<'a> From<&'a InputError> for PlainFault<'a> {
+    fn from(error: &'a InputError) -> Self {
+        let loc = [Some(Place::as_str(error.place)), error.field.as_deref()].into_iter().flatten().collect();
+        Self { r#type: error.kind, loc, msg: &error.message }
     }
 }

@@ -1,8 +1,9 @@
 //! The database: pooled connections, the scope of one user, and what to do when it fails.
 
-mod connection;
-mod failure;
+mod config;
+mod idempotency;
 mod pool;
+mod query_error;
 mod tasks;
 mod transaction;
 
@@ -13,13 +14,11 @@ use tokio::time::timeout;
 use tokio_postgres::Row;
 use tracing::{info, warn};
 
-use crate::{Error, telemetry::milliseconds};
-use failure::Failure;
-use pool::Manager;
-use transaction::{Params, Statement, in_scope};
-
-pub use connection::DatabaseConfig;
-pub use tasks::Created;
+use crate::{error::Error, logs::milliseconds};
+pub use config::DatabaseConfig;
+use pool::{Manager, Params, Statement};
+use query_error::{QueryError, Repeat};
+use transaction::in_scope;
 
 /// Bound on all database work of one request. The functions' own time limit must lie above it.
 const REQUEST_LIMIT: Duration = Duration::from_secs(8);
@@ -32,15 +31,6 @@ const STATEMENT_LIMIT: Duration = Duration::from_secs(4);
 
 /// Bound on finding out whether the database answers at all.
 const PING_LIMIT: Duration = Duration::from_secs(2);
-
-/// Whether a statement whose fate is unknown may be sent again.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Repeat {
-    /// Sent twice, it leaves the database and the answer as sent once.
-    Harmless,
-    /// It would do its work twice, or tell otherwise.
-    Never,
-}
 
 /// The task store. Every statement is bound to one user twice over: by its own filter, and by row-level security.
 #[derive(Debug)]
@@ -56,7 +46,7 @@ impl Store {
         Self { pool: pool.expect("a pool without timers of its own needs no runtime") }
     }
 
-    /// Connects ahead of the first request. Failure is logged and no more: the database may be back by then.
+    /// Connects ahead of the first request. QueryError is logged and no more: the database may be back by then.
     pub async fn connect(&self) {
         let started = Instant::now();
         match self.connection(started + CONNECT_LIMIT).await {
@@ -75,16 +65,16 @@ impl Store {
         if outcome.as_ref().is_err_and(|failure| failure.allows(Repeat::Harmless)) {
             outcome = self.attempt_ping(deadline).await;
         }
-        outcome.map_err(Failure::into_error)
+        outcome.map_err(QueryError::into_error)
     }
 
-    async fn attempt_ping(&self, deadline: Instant) -> Result<(), Failure> {
+    async fn attempt_ping(&self, deadline: Instant) -> Result<(), QueryError> {
         let mut connection = self.connection(deadline).await?;
         if let Ok(true) = timeout(remaining(deadline), connection.check()).await {
             return Ok(());
         }
         discard(connection);
-        Err(Failure::Disconnected("no answer to a ping".into()))
+        Err(QueryError::Disconnected("no answer to a ping".into()))
     }
 
     /// Runs one statement for one user, in one round trip.
@@ -114,7 +104,7 @@ impl Store {
             }
             answers => answers,
         };
-        answers.map_err(Failure::into_error)
+        answers.map_err(QueryError::into_error)
     }
 
     async fn attempt(
@@ -122,12 +112,12 @@ impl Store {
         user_id: &str,
         statements: &[Statement<'_>],
         deadline: Instant,
-    ) -> Result<Vec<Vec<Row>>, Failure> {
+    ) -> Result<Vec<Vec<Row>>, QueryError> {
         let mut connection = self.connection(deadline).await?;
         let limit = STATEMENT_LIMIT.min(remaining(deadline));
         let answers = timeout(limit, in_scope(&mut connection, user_id, statements)).await;
         let answers =
-            answers.unwrap_or_else(|_| Err(Failure::NoAnswer(format!("no answer within {limit:?}"))));
+            answers.unwrap_or_else(|_| Err(QueryError::NoAnswer(format!("no answer within {limit:?}"))));
         match &answers {
             Err(failure) if failure.ends_connection() => discard(connection),
             _ => connection.heard(),
@@ -136,10 +126,10 @@ impl Store {
     }
 
     /// A connection that works, as far as can be told.
-    async fn connection(&self, deadline: Instant) -> Result<Object<Manager>, Failure> {
+    async fn connection(&self, deadline: Instant) -> Result<Object<Manager>, QueryError> {
         let limit = CONNECT_LIMIT.min(remaining(deadline));
         let connection = timeout(limit, self.pool.get()).await;
-        Ok(connection.map_err(|_| Failure::Unavailable(format!("no connection within {limit:?}")))??)
+        Ok(connection.map_err(|_| QueryError::Unavailable(format!("no connection within {limit:?}")))??)
     }
 }
 

@@ -12,10 +12,13 @@ use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
 use deadpool_postgres::{ClientWrapper, ManagerConfig, RecyclingMethod};
 use futures_util::future::try_join_all;
 use tokio::time::timeout;
-use tokio_postgres::{Client, Error, Row, Statement as Prepared, types::Type};
+use tokio_postgres::{
+    Client, Error, Row, Statement as Prepared,
+    types::{ToSql, Type},
+};
 use tracing::{info, warn};
 
-use super::{DatabaseConfig, failure::Failure, transaction::Statement};
+use super::{config::DatabaseConfig, query_error::QueryError};
 
 /// Bound on finding out whether a connection still works.
 const CHECK_LIMIT: Duration = Duration::from_secs(1);
@@ -23,6 +26,13 @@ const CHECK_LIMIT: Duration = Duration::from_secs(1);
 /// A connection is checked before use when it has been silent for so long (in seconds). Between requests the process
 /// is frozen: the server, or something on the way, may have hung up unseen.
 const CHECK_AFTER_SECONDS: i64 = 30;
+
+/// A statement's parameters, each with its type: with them the server is told all in one packet, without a statement
+/// prepared beforehand, which not every pooler in transaction mode keeps.
+pub(super) type Params<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
+
+/// A statement and its parameters.
+pub(super) type Statement<'a> = (&'a str, Params<'a>);
 
 /// Makes connections, and looks at each before it is used again.
 #[derive(Debug)]
@@ -125,7 +135,7 @@ impl Connection {
             (Ok(statements), Some(prepared)) => prepared.extend(statements),
             (Ok(_), None) => {}
             (Err(error), prepared) => {
-                let reason = Failure::from(error).into_error();
+                let reason = QueryError::from(error).into_error();
                 warn!(%reason, "statements can't be prepared, check DATABASE_PREPARED_STATEMENTS");
                 *prepared = None;
             }

@@ -1,15 +1,24 @@
 //! The SQL of each operation on tasks: one round trip each.
 
-use ring::digest::{SHA256, digest};
 use tokio_postgres::{
     Row,
     types::{ToSql, Type},
 };
 use uuid::Uuid;
 
-use super::{Params, Repeat, Statement, Store};
+use super::{
+    Store,
+    idempotency::hash_of_new_task,
+    pool::{Params, Statement},
+    query_error::Repeat,
+};
 use crate::{
-    Caller, Completion, Error, NewTask, Task, TaskChanges, TaskKey, TaskList, TaskQuery, telemetry::audit,
+    error::Error,
+    logs::audit,
+    task::{
+        Caller, Completion, Created, ListStart, NewTask, Patch, Task, TaskChanges, TaskKey, TaskList,
+        TaskQuery,
+    },
 };
 
 /// The columns of a task, as [`Task::from`] reads them.
@@ -20,15 +29,6 @@ const COLUMNS: &str =
 /// 100,000 a seventh of the time to carry out.
 const DEEP: i64 = 1000;
 
-/// A task that was asked to be made.
-#[derive(Debug)]
-pub struct Created {
-    /// The task.
-    pub task: Task,
-    /// Whether an earlier request with the same idempotency key made it.
-    pub replayed: bool,
-}
-
 impl Store {
     /// Makes a task, and the caller's user row with the first one. With an idempotency key, once per user and key.
     ///
@@ -38,10 +38,7 @@ impl Store {
         let Caller { user_id, email, name, image, email_verified } = caller;
         let NewTask { fields, idempotency_key: key } = new;
         let id = Uuid::now_v7();
-        let hash = key.as_ref().map(|_| {
-            let request = serde_json::to_vec(fields).expect("a struct of plain values is JSON");
-            digest(&SHA256, &request).as_ref().to_vec()
-        });
+        let hash = key.as_ref().map(|_| hash_of_new_task(fields));
         // One statement that did all of it would take the server two to three times as long, most of it to plan. Each of these sees
         // what was committed before it began, and so the last one also the task of a request with the same key at the
         // same instant, for which the one before has waited.
@@ -125,21 +122,18 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Internal`].
-    pub async fn list_tasks(&self, caller: &Caller, query: TaskQuery) -> Result<TaskList, Error> {
+    pub async fn list_tasks(&self, caller: &Caller, query: &TaskQuery) -> Result<TaskList, Error> {
         let newest = "created_at desc, number desc";
-        let (filter, order, window, limit, start) = match query {
-            TaskQuery::Newest { limit, offset: offset @ ..DEEP } => {
-                ("", newest, "limit $2 offset $3", limit, offset)
-            }
-            TaskQuery::Newest { limit, offset } => (
+        let (filter, order, window, start) = match query.start {
+            ListStart::Newest { offset: offset @ ..DEEP } => ("", newest, "limit $2 offset $3", offset),
+            ListStart::Newest { offset } => (
                 "and number = any (array(select number from tasks where user_id = $1
                                          order by created_at desc, number desc limit $2 offset $3))",
                 newest,
                 "",
-                limit,
                 offset,
             ),
-            TaskQuery::Oldest { limit, after } => ("and number > $3", "number", "limit $2", limit, after),
+            ListStart::After { number } => ("and number > $3", "number", "limit $2", number),
         };
         // The count stands on the left, so that it comes even with no task beside it.
         let statement = format!(
@@ -153,14 +147,14 @@ impl Store {
         // One more than asked for tells whether there are more.
         let params = &[
             (&caller.user_id as &(dyn ToSql + Sync), Type::TEXT),
-            (&(limit + 1), Type::INT8),
+            (&(query.limit + 1), Type::INT8),
             (&start, Type::INT8),
         ];
         let rows = self.run(&caller.user_id, Repeat::Harmless, &statement, params).await?;
         let total = rows.first().map_or(0, |row| row.get("count"));
         let mut tasks: Vec<_> =
             rows.iter().filter(|row| row.get::<_, Option<i64>>("number").is_some()).map(Task::from).collect();
-        let limit = usize::try_from(limit).expect("a limit is positive");
+        let limit = usize::try_from(query.limit).expect("a limit is positive");
         let has_more = tasks.len() > limit;
         tasks.truncate(limit);
         Ok(TaskList { tasks, total, has_more })
@@ -180,10 +174,10 @@ impl Store {
         if *changes == TaskChanges::default() {
             return self.get_task(caller, key).await;
         }
-        let flip = *completed == Some(Completion::Flip);
+        let toggle = *completed == Some(Completion::Toggle);
         let set = match completed {
             Some(Completion::Set(completed)) => Some(*completed),
-            Some(Completion::Flip) | None => None,
+            Some(Completion::Toggle) | None => None,
         };
         let (column, value) = key_parts(&key);
         let statement = format!(
@@ -201,14 +195,14 @@ impl Store {
             (&caller.user_id as &(dyn ToSql + Sync), Type::TEXT),
             value,
             (title, Type::TEXT),
-            (&description.is_some(), Type::BOOL),
-            (&description.as_ref().and_then(Option::as_deref), Type::TEXT),
-            (&due_date.is_some(), Type::BOOL),
-            (&due_date.flatten(), Type::TIMESTAMPTZ),
+            (&(*description != Patch::Absent), Type::BOOL),
+            (&description.clone().value(), Type::TEXT),
+            (&(*due_date != Patch::Absent), Type::BOOL),
+            (&due_date.value(), Type::TIMESTAMPTZ),
             (&set, Type::BOOL),
-            (&flip, Type::BOOL),
+            (&toggle, Type::BOOL),
         ];
-        let repeat = if flip { Repeat::Never } else { Repeat::Harmless };
+        let repeat = if toggle { Repeat::Never } else { Repeat::Harmless };
         let rows = self.run(&caller.user_id, repeat, &statement, params).await?;
         let task = rows.first().map(Task::from).ok_or(Error::NotFound)?;
         audit("updated", task.id);

@@ -1,12 +1,12 @@
 //! One request's transaction: for one user, bounded, and in one round trip.
 
 use futures_util::future::join_all;
-use tokio_postgres::{
-    Row,
-    types::{ToSql, Type},
-};
+use tokio_postgres::{Row, types::Type};
 
-use super::{failure::Failure, pool::Connection};
+use super::{
+    pool::{Connection, Statement},
+    query_error::QueryError,
+};
 
 /// Bound on a statement on the server, in milliseconds: below that on waiting for its answer, so that what the
 /// server is still busy with ends there too.
@@ -22,20 +22,13 @@ const SCOPE: &str = "select set_config('role', 'task_api', true), \
                      set_config('statement_timeout', $2, true), \
                      set_config('idle_in_transaction_session_timeout', $3, true)";
 
-/// A statement's parameters, each with its type: with them the server is told all in one packet, without a statement
-/// prepared beforehand, which not every pooler in transaction mode keeps.
-pub(super) type Params<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
-
-/// A statement and its parameters.
-pub(super) type Statement<'a> = (&'a str, Params<'a>);
-
 /// Runs statements as `task_api` for one user. All messages are written before the first answer is read, so they make
 /// one round trip together; should an early one fail, the server refuses the later ones by itself.
 pub(super) async fn in_scope(
     connection: &mut Connection,
     user_id: &str,
     statements: &[Statement<'_>],
-) -> Result<Vec<Vec<Row>>, Failure> {
+) -> Result<Vec<Vec<Row>>, QueryError> {
     let scope: Statement = (
         SCOPE,
         &[
@@ -54,7 +47,7 @@ pub(super) async fn in_scope(
         join_all(answers),
         connection.batch_execute("commit"),
     );
-    begun.map_err(Failure::before_statement)?;
+    begun.map_err(QueryError::before_statement)?;
     let mut answers = answers.into_iter().collect::<Result<Vec<_>, _>>()?;
     committed?;
     connection.keep(prepared);

@@ -1,6 +1,6 @@
 //! Bodies: which are read at all.
 
-use tests::{Answer, App, Contract, Fault, Refusal, refusals};
+use tests::{Answer, App, Contract, FieldError, Refusal, refusals};
 
 use super::{MAX_BODY_LEN, a_task, endpoints_with_body, rows};
 
@@ -62,7 +62,7 @@ async fn bodies_that_can_not_be_read_are_refused_and_nothing_is_written() {
                 Answer::to(request).await.assert_refused(contract, refusal);
             }
 
-            let no_object = Fault {
+            let no_object = FieldError {
                 kind: "model_attributes_type",
                 loc: vec!["body"],
                 msg: "Input should be a valid dictionary or object".into(),
@@ -75,7 +75,10 @@ async fn bodies_that_can_not_be_read_are_refused_and_nothing_is_written() {
             let twice = good.replace('}', ",").into_bytes();
             let twice = [twice, good[1..].into()].concat();
             let answer = Answer::to(endpoint.with_body(&front, id, json, twice)).await;
-            answer.assert_invalid(contract, &[Fault::new("body", field, "repeated", "Given more than once")]);
+            answer.assert_invalid(
+                contract,
+                &[FieldError::new("body", field, "repeated", "Given more than once")],
+            );
         }
     }
     assert_eq!(rows(&app).await, before);

@@ -1,6 +1,6 @@
 //! Values in path, query and headers.
 
-use tests::{Answer, App, Contract, Fault};
+use tests::{Answer, App, Contract, FieldError};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -55,7 +55,7 @@ async fn queries_are_whole_numbers_within_bounds_given_once() {
     let app = App::start().await;
     let alice = app.user("alice");
     a_task(&alice, Contract::Envelope).await;
-    let repeated = |field| Fault::new("query", field, "repeated", "Given more than once");
+    let repeated = |field| FieldError::new("query", field, "repeated", "Given more than once");
     let number = |field| not_an_integer("query", field);
     let digits = format!("?offset={}", "9".repeat(400));
     for (contract, query, fault) in [

@@ -25,19 +25,9 @@ fn body(response: &Response) -> Value {
 }
 
 #[test]
-fn the_route_tells_the_contract() {
-    for path in ["/plain/api/{user_id}/tasks", "/plain/health", "/plain"] {
-        assert_eq!(Contract::of_path(path), Plain, "{path}");
-    }
-    for path in ["/api/{user_id}/tasks", "/health", "/plainly", "", "/api/plain/tasks"] {
-        assert_eq!(Contract::of_path(path), Envelope, "{path}");
-    }
-}
-
-#[test]
 fn a_task_shows_what_its_contract_knows() {
     let task = task("2 litres".into());
-    let response = Envelope.created(&task, false);
+    let response = Envelope.created(&Created { task: task.clone(), replayed: false });
     assert_eq!(
         body(&response),
         json!({
@@ -53,7 +43,7 @@ fn a_task_shows_what_its_contract_knows() {
     assert_eq!(response.headers[LOCATION], "/api/a%2Fb%20c/tasks/00000000-0000-0000-0000-000000000000");
     assert!(!response.headers.contains_key(IDEMPOTENCY_REPLAYED));
 
-    let response = Plain.created(&task, true);
+    let response = Plain.created(&Created { task, replayed: true });
     assert_eq!(
         body(&response),
         json!({
@@ -70,7 +60,8 @@ fn a_plain_list_never_outgrows_lambda_and_says_how_to_go_on() {
     // Each quote is two bytes of JSON, and four within the event.
     let tasks: Vec<_> = (1..=1000).map(|number| Task { number, ..task("\"".repeat(2000)) }).collect();
     let list = TaskList { total: 1000, tasks, has_more: false };
-    let response = Plain.list("a b", TaskQuery::Oldest { limit: 1000, after: 0 }, &list);
+    let response =
+        Plain.list("a b", &TaskQuery { limit: 1000, start: ListStart::After { number: 0 } }, &list);
     let shown = body(&response).as_array().expect("an array").len();
     assert!((500..1000).contains(&shown), "{shown}");
     let in_event = serde_json::to_string(&response.body).expect("JSON").len();
@@ -83,7 +74,7 @@ fn a_plain_list_never_outgrows_lambda_and_says_how_to_go_on() {
 #[test]
 fn an_empty_plain_list_is_an_empty_array() {
     let list = TaskList { total: 0, tasks: Vec::new(), has_more: false };
-    let response = Plain.list("a", TaskQuery::Oldest { limit: 1000, after: 0 }, &list);
+    let response = Plain.list("a", &TaskQuery { limit: 1000, start: ListStart::After { number: 0 } }, &list);
     assert_eq!(&*response.body, b"[]");
     assert!(!response.headers.contains_key(LINK));
 }
@@ -109,4 +100,18 @@ fn errors_of_ours_tell_nothing_of_their_cause() {
     );
     let response = Plain.error(&Error::Internal("secret".into()), "id-1");
     assert_eq!(body(&response), json!({ "detail": "Internal server error" }));
+}
+
+#[test]
+fn a_list_follows_its_contract_whatever_the_query() {
+    let list = TaskList { total: 1, tasks: vec![task("2 litres".into())], has_more: true };
+    for start in [ListStart::Newest { offset: 3 }, ListStart::After { number: 3 }] {
+        let query = TaskQuery { limit: 1, start };
+        let plain = Plain.list("a", &query, &list);
+        assert_eq!(body(&plain)[0]["id"], 7);
+        assert_eq!(plain.headers[LINK], "</plain/api/a/tasks?after=7>; rel=\"next\"");
+        let envelope = Envelope.list("a", &query, &list);
+        assert_eq!(body(&envelope)["data"]["items"][0]["id"], Uuid::nil().to_string());
+        assert!(!envelope.headers.contains_key(LINK));
+    }
 }

@@ -1,4 +1,4 @@
-//! Where the database is and how to speak with it, from the URL that Neon (or a Python ancestor's `.env`) shows.
+//! Where the database is and how to connect to it, read from the URL that Neon (or a Python ancestor's `.env`) shows.
 
 use std::{borrow::Cow, fmt, path::Path, str::FromStr, sync::Arc, time::Duration};
 
@@ -10,22 +10,28 @@ use rustls::{
 use tokio_postgres::{Client, Config, config::SslNegotiation};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::error::in_one_line;
+use crate::{
+    error::{Recorded, in_one_line},
+    variables::Variables,
+};
 
 /// Bound on reaching one address of the database's host, where the URL sets none (`connect_timeout`). A host of several
 /// addresses, such as Neon's, is then reached by the second where the first is dead. Packets that start a connection
 /// are sent again after a second.
 const ADDRESS_LIMIT: Duration = Duration::from_millis(1500);
 
-/// Where the database is and how to speak with it.
+/// The variables that may hold the URL; the first that is set is used.
+const DATABASE_URL: &[&str] = &["DATABASE_URL", "NEON_DATABASE_URL"];
+
+/// Where the database is and how to connect to it.
 #[derive(Clone)]
 pub struct DatabaseConfig {
     pub(super) postgres: Config,
     pub(super) tls: MakeRustlsConnect,
     /// The most connections to hold at a time.
-    pub(crate) pool_size: usize,
+    pub(super) pool_size: usize,
     /// Whether statements are prepared once for each connection. Their names must then be that connection's own.
-    pub(crate) prepared_statements: bool,
+    pub(super) prepared_statements: bool,
 }
 
 /// Why there is no connecting with a URL. Never quotes it.
@@ -48,6 +54,47 @@ impl DatabaseConfig {
         let tls = tls(ca_certificates, postgres.get_ssl_negotiation() == SslNegotiation::Direct)
             .map_err(DatabaseConfigError::CaCertificate)?;
         Ok(Self { postgres, tls, pool_size: 1, prepared_statements: false })
+    }
+
+    /// Whether a database is configured.
+    pub fn is_set(variables: &Variables) -> bool {
+        variables.first(DATABASE_URL).is_some()
+    }
+
+    /// Reads `DATABASE_URL` (or `NEON_DATABASE_URL`), `DATABASE_POOL_SIZE`, `DATABASE_PREPARED_STATEMENTS` and
+    /// `DATABASE_CA_CERT`.
+    ///
+    /// # Errors
+    /// No URL is set, or a variable is invalid.
+    pub fn read(variables: &mut Variables) -> Result<Self, Recorded> {
+        Self::read_url(variables, DATABASE_URL)
+    }
+
+    /// The same for migrations, which bypass a connection pooler if `DATABASE_URL_UNPOOLED` is set.
+    ///
+    /// # Errors
+    /// No URL is set, or a variable is invalid.
+    pub fn read_unpooled(variables: &mut Variables) -> Result<Self, Recorded> {
+        Self::read_url(variables, &["DATABASE_URL_UNPOOLED", "DATABASE_URL", "NEON_DATABASE_URL"])
+    }
+
+    fn read_url(variables: &mut Variables, names: &[&'static str]) -> Result<Self, Recorded> {
+        let pool_size = match variables.get("DATABASE_POOL_SIZE").map(|size| size.parse()) {
+            None => Ok(1),
+            Some(Ok(size @ 1..=100)) => Ok(size),
+            Some(_) => variables.error("DATABASE_POOL_SIZE must be a whole number from 1 to 100"),
+        };
+        let prepared_statements = variables.flag("DATABASE_PREPARED_STATEMENTS");
+        let ca_certificates = variables.get("DATABASE_CA_CERT");
+        let Some((name, url)) = variables.first(names) else {
+            return variables.error("DATABASE_URL is not set (nor is NEON_DATABASE_URL)");
+        };
+        match Self::new(&url, ca_certificates.as_deref()) {
+            Ok(config) => {
+                Ok(Self { pool_size: pool_size?, prepared_statements: prepared_statements?, ..config })
+            }
+            Err(error) => variables.error(error.describe(name)),
+        }
     }
 
     /// A connection of its own, outside any pool, for work that is no request's.
@@ -153,6 +200,7 @@ mod tests {
     use tokio_postgres::config::{ChannelBinding, Host, SslMode};
 
     use super::*;
+    use crate::variables::read_for_test;
 
     fn parse(url: &str) -> Config {
         parse_url(url).unwrap_or_else(|mistake| panic!("{url} {mistake}"))
@@ -224,5 +272,19 @@ mod tests {
         assert_eq!(error("-----BEGIN CERTIFICATE-----\nAAAA"), "DATABASE_CA_CERT holds broken PEM");
         let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         assert_eq!(error(broken), "DATABASE_CA_CERT holds a certificate that can't be read");
+    }
+
+    #[test]
+    fn neon_database_url_serves_and_the_unpooled_one_is_for_migrations() {
+        let config = read_for_test(
+            &[
+                ("NEON_DATABASE_URL", "postgres://u@pooled/db"),
+                ("DATABASE_URL_UNPOOLED", "postgres://u@direct/db"),
+            ],
+            |variables| Ok((DatabaseConfig::read(variables)?, DatabaseConfig::read_unpooled(variables)?)),
+        )
+        .expect("complete");
+        assert!(format!("{:?}", config.0).contains("pooled"));
+        assert!(format!("{:?}", config.1).contains("direct"));
     }
 }

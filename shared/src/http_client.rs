@@ -1,4 +1,4 @@
-//! The HTTPS client for the few things that are fetched: public keys, and secrets.
+//! The HTTP client for the few things that are fetched: public keys and secrets.
 
 use std::{fmt, time::Duration};
 
@@ -23,19 +23,19 @@ use rustls::crypto::ring;
 
 use crate::error::in_one_line;
 
-/// Bound on reaching a server.
+/// Limit on connecting to a server.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 
-/// A longer answer (in bytes) is refused. Secrets Manager's are bounded by the same number.
+/// The longest response that is read, in bytes. A secret of Secrets Manager has the same limit.
 const MAX_LEN: usize = 64 * 1024;
 
-/// Trusts the public authorities, follows no redirection and keeps no connection: the process may be frozen for longer
-/// than one lives.
+/// An HTTP client that trusts the public authorities, follows no redirects and keeps no connection open: the process
+/// may be frozen for longer than a connection lives.
 #[derive(Clone)]
-pub struct HttpsClient(Client<HttpsConnector<legacy::connect::HttpConnector>, Full<Bytes>>);
+pub struct HttpClient(Client<HttpsConnector<legacy::connect::HttpConnector>, Full<Bytes>>);
 
-impl HttpsClient {
-    /// A client without a connection as yet.
+impl HttpClient {
+    /// A client without a connection.
     pub fn new() -> Self {
         let mut connector = legacy::connect::HttpConnector::new();
         connector.enforce_http(false);
@@ -49,10 +49,10 @@ impl HttpsClient {
         Self(Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector))
     }
 
-    /// Sends a request and reads the whole answer.
+    /// Sends a request and reads the whole response.
     ///
     /// # Errors
-    /// Why there is none, in one line.
+    /// Why there is no response, in one line.
     pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, String> {
         let response = self.0.request(request).await.map_err(|error| in_one_line(&error))?;
         let (parts, body) = response.into_parts();
@@ -60,19 +60,20 @@ impl HttpsClient {
         Ok(Response::from_parts(parts, body.to_bytes()))
     }
 
-    /// Puts `body` to a URL, which may be one that was signed for just this: no header is added that would count.
+    /// Puts `body` to a URL. It may be presigned, because no header is added that would be part of the signature.
     ///
     /// # Errors
-    /// Why it was not taken, in one line. Never with the URL.
+    /// Why that failed, in one line that does not quote the URL.
     pub async fn put(&self, url: &str, body: Vec<u8>) -> Result<(), String> {
-        let request = Request::put(url).body(Full::from(body)).map_err(|_| "the URL is none".to_owned())?;
+        let request =
+            Request::put(url).body(Full::from(body)).map_err(|_| "the URL is invalid".to_owned())?;
         match self.send(request).await?.status() {
             status if status.is_success() => Ok(()),
-            status => Err(format!("the answer was {status}")),
+            status => Err(format!("the response was {status}")),
         }
     }
 
-    /// This client for the AWS SDK. The SDK's own would bring a second one into each binary, HTTP/2 and all.
+    /// This client, for the AWS SDK. The SDK's own would add a second one to each binary, with HTTP/2.
     pub fn into_sdk_client(self) -> SharedHttpClient {
         let connector = SharedHttpConnector::new(self);
         http_client_fn(move |_, _| connector.clone())
@@ -95,20 +96,20 @@ impl HttpsClient {
     }
 }
 
-impl HttpConnector for HttpsClient {
+impl HttpConnector for HttpClient {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         HttpConnectorFuture::new(self.clone().send_for_sdk(request))
     }
 }
 
-impl Default for HttpsClient {
+impl Default for HttpClient {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl fmt::Debug for HttpsClient {
+impl fmt::Debug for HttpClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("HttpsClient")
+        f.write_str("HttpClient")
     }
 }

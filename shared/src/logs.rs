@@ -1,6 +1,6 @@
-//! Logs: one JSON object a line on standard output, where Lambda collects them. Every line carries the function and
-//! the environment, and within a request the request's id and user. Text is written as JSON strings, so that
-//! nothing from outside can break a line.
+//! Logs: one JSON object per line on standard output, from where Lambda collects them. Every line contains the function
+//! and the environment, and within a request its id and user. Text is written as JSON strings, so that no text from
+//! outside can break a line.
 
 use std::{
     fmt::{self, Write},
@@ -13,6 +13,7 @@ use serde_json::Value;
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
+    level_filters::LevelFilter,
     span::Record,
 };
 use tracing_subscriber::{
@@ -23,9 +24,46 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use crate::config::LogConfig;
+use crate::{error::Recorded, variables::Variables};
 
-/// The name of this function: as deployed where Lambda says so, else the program's.
+/// What is logged, and under which name.
+#[derive(Debug)]
+pub struct LogConfig {
+    /// `LOG_LEVEL`, or debug if `DEBUG` is true.
+    pub level: LevelFilter,
+    /// `ENVIRONMENT`: a field of every log line.
+    pub environment: Option<String>,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { level: LevelFilter::INFO, environment: None }
+    }
+}
+
+impl LogConfig {
+    /// Reads `LOG_LEVEL`, `DEBUG` and `ENVIRONMENT`.
+    ///
+    /// # Errors
+    /// A variable is invalid.
+    pub fn read(variables: &mut Variables) -> Result<Self, Recorded> {
+        let debug = variables.flag("DEBUG");
+        let level = match variables.get("LOG_LEVEL").map(|level| level.to_ascii_lowercase()).as_deref() {
+            None | Some("info") => Ok(LevelFilter::INFO),
+            Some("error") => Ok(LevelFilter::ERROR),
+            Some("warn" | "warning") => Ok(LevelFilter::WARN),
+            Some("debug") => Ok(LevelFilter::DEBUG),
+            Some("trace") => Ok(LevelFilter::TRACE),
+            Some(_) => variables.error("LOG_LEVEL must be error, warn, info, debug or trace"),
+        };
+        Ok(Self {
+            level: if debug? { LevelFilter::DEBUG } else { level? },
+            environment: variables.get("ENVIRONMENT"),
+        })
+    }
+}
+
+/// The name of this function as Lambda knows it; outside Lambda, the program's.
 pub fn function_name() -> String {
     std::env::var("AWS_LAMBDA_FUNCTION_NAME").ok().unwrap_or_else(|| {
         let program = std::env::current_exe().ok();
@@ -34,7 +72,7 @@ pub fn function_name() -> String {
     })
 }
 
-/// Starts logging. Libraries are heard from `warn` on: below that they would show what they carry.
+/// Starts logging. Libraries log from `warn` up only: below that they may log the data they carry.
 pub fn init(config: &LogConfig) {
     let mut constant = String::new();
     push_member(&mut constant, "function", &function_name().into());
@@ -42,7 +80,7 @@ pub fn init(config: &LogConfig) {
         push_member(&mut constant, "environment", &environment.as_str().into());
     }
     let levels = Targets::new()
-        .with_default(config.level.min(tracing::level_filters::LevelFilter::WARN))
+        .with_default(config.level.min(LevelFilter::WARN))
         .with_target(env!("CARGO_CRATE_NAME"), config.level);
     let lines = tracing_subscriber::fmt::layer()
         .event_format(JsonLines { constant })
@@ -56,18 +94,18 @@ pub(crate) fn milliseconds(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1e3
 }
 
-/// Logs a change: what was done to which task. By whom is in the request's span.
+/// Logs a change: what was done to which task. The request's span says by whom.
 pub(crate) fn audit(action: &'static str, task_id: impl fmt::Display) {
     tracing::info!(audit = action, %task_id, "task changed");
 }
 
-/// Writes an event as a line: `{"timestamp":…,"level":…,…}`.
+/// Writes an event as one line: `{"timestamp":…,"level":…,…}`.
 struct JsonLines {
-    /// Members that are the same in every line.
+    /// The members that are the same in every line.
     constant: String,
 }
 
-/// Writes fields as JSON members, each with a comma in front, so that they can be put one after another.
+/// Writes fields as JSON members, each preceded by a comma, so that they can be concatenated.
 struct JsonMembers;
 
 impl<S, N> FormatEvent<S, N> for JsonLines
@@ -105,7 +143,7 @@ impl<'writer> FormatFields<'writer> for JsonMembers {
         writer.write_str(&members.0)
     }
 
-    /// As the default does it, but without the blank that it puts between.
+    /// Like the default implementation, but without a space in between.
     fn add_fields(&self, current: &'writer mut FormattedFields<Self>, fields: &Record<'_>) -> fmt::Result {
         self.format_fields(current.as_writer(), fields)
     }
@@ -141,4 +179,30 @@ impl Visit for Members {
 
 fn push_member(members: &mut String, name: &str, value: &Value) {
     write!(members, r#","{name}":{value}"#).expect("writing to a string can't fail");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::variables::read_for_test;
+
+    #[test]
+    fn debug_means_the_level_debug() {
+        for (variables, level) in [
+            (&[][..], LevelFilter::INFO),
+            (&[("LOG_LEVEL", "WARN")], LevelFilter::WARN),
+            (&[("LOG_LEVEL", "warn"), ("DEBUG", "True")], LevelFilter::DEBUG),
+            (&[("LOG_LEVEL", "error"), ("DEBUG", "false")], LevelFilter::ERROR),
+            (&[("LOG_LEVEL", "trace")], LevelFilter::TRACE),
+            (&[("LOG_LEVEL", "debug")], LevelFilter::DEBUG),
+        ] {
+            assert_eq!(read_for_test(variables, LogConfig::read).expect("valid").level, level);
+        }
+        let mistakes =
+            read_for_test(&[("LOG_LEVEL", "loud"), ("DEBUG", "maybe")], LogConfig::read).expect_err("two");
+        assert_eq!(
+            mistakes,
+            "DEBUG must be true or false; LOG_LEVEL must be error, warn, info, debug or trace"
+        );
+    }
 }

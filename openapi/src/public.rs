@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use shared::{
     Contract::{self, Envelope, Plain},
     Response, StatusCode,
-    http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG},
+    header::{CACHE_CONTROL, CONTENT_TYPE, ETAG},
 };
 use utoipa::openapi::{
     HttpMethod, KnownFormat, Object, ObjectBuilder, RefOr, Required, Schema, SchemaFormat, Type,

@@ -9,19 +9,20 @@ use utoipa::openapi::{
     schema::{Object, ObjectBuilder, SchemaType, Type},
 };
 
+use super::{Contract, bounds::TASK_NUMBER};
 use crate::{
-    Contract, Error, TASK_NUMBER,
-    auth::TokenFault,
-    input::{MAX_IDEMPOTENCY_KEY_LEN, MAX_USER_ID_CHARS},
+    auth::MAX_USER_ID_CHARS,
+    error::{Error, TokenError},
+    request::MAX_IDEMPOTENCY_KEY_LEN,
 };
 
 /// Every error, each cause that has words of its own once.
 pub fn errors() -> Vec<Error> {
     vec![
         Error::InvalidJson,
-        Error::Unauthorized(TokenFault::Missing),
-        Error::Unauthorized(TokenFault::Invalid(String::new())),
-        Error::Unauthorized(TokenFault::Expired),
+        Error::Unauthorized(TokenError::Missing),
+        Error::Unauthorized(TokenError::Invalid("".into())),
+        Error::Unauthorized(TokenError::Expired),
         Error::Forbidden(String::new()),
         Error::NotFound,
         Error::Conflict,
@@ -109,7 +110,7 @@ fn longest(bound: fn(Contract) -> usize) -> usize {
     bound(Contract::Envelope).max(bound(Contract::Plain))
 }
 
-/// The characters that [`title`](crate::input::title) takes for white space, as part of a regular expression's class.
+/// The characters that [`title`](crate::request::title) takes for white space, as part of a regular expression's class.
 /// Its own `\s` means another set in each language.
 fn white_space() -> String {
     let spaces = (char::MIN..=char::MAX).filter(|character| character.is_whitespace());

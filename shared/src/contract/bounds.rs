@@ -1,0 +1,38 @@
+//! The bounds that the contracts put on a request.
+
+use std::ops::RangeInclusive;
+
+use super::Contract::{self, Envelope, Plain};
+
+/// `limit` of an envelope list.
+pub const ENVELOPE_LIMIT: RangeInclusive<i64> = 1..=100;
+
+/// `limit` of an envelope list if the query has none.
+pub const ENVELOPE_LIMIT_DEFAULT: i64 = 10;
+
+/// `offset` of an envelope list, and `after` of a plain one.
+pub const OFFSET: RangeInclusive<i64> = 0..=i64::MAX;
+
+/// The task ids of the plain contract.
+pub const TASK_NUMBER: RangeInclusive<i64> = 1..=i64::MAX;
+
+/// The most tasks in a plain list.
+pub const PLAIN_PAGE: i64 = 1000;
+
+impl Contract {
+    /// The longest title, in characters.
+    pub const fn title_max(self) -> usize {
+        match self {
+            Envelope => 255,
+            Plain => 200,
+        }
+    }
+
+    /// The longest description, in characters.
+    pub const fn description_max(self) -> usize {
+        match self {
+            Envelope => 2000,
+            Plain => 1000,
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! The two contracts. Everything that differs between them is in this folder and nowhere else: one function for each
+//! aspect, with one match arm for each contract.
+
+pub mod bodies;
+mod bounds;
+mod read;
+mod render;
+#[cfg(feature = "openapi")]
+pub mod schemas;
+
+pub use bounds::{ENVELOPE_LIMIT, ENVELOPE_LIMIT_DEFAULT, OFFSET, PLAIN_PAGE, TASK_NUMBER};
+pub use read::Input;
+
+/// The specification that a front end was written against. The route decides: `/plain/…` or not.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Contract {
+    /// Responses are `{"data": …, "error": …}`; tasks are identified by UUID.
+    Envelope,
+    /// Responses are the object itself, or `{"detail": …}`; tasks are identified by number.
+    Plain,
+}
+
+use Contract::{Envelope, Plain};
+
+impl Contract {
+    /// The contract of a path.
+    pub fn of_path(path: &str) -> Self {
+        if path == Plain.prefix() || path.starts_with("/plain/") { Plain } else { Envelope }
+    }
+
+    /// What the paths of its routes begin with.
+    pub const fn prefix(self) -> &'static str {
+        match self {
+            Envelope => "",
+            Plain => "/plain",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_route_tells_the_contract() {
+        for path in ["/plain/api/{user_id}/tasks", "/plain/health", "/plain"] {
+            assert_eq!(Contract::of_path(path), Plain, "{path}");
+        }
+        for path in ["/api/{user_id}/tasks", "/health", "/plainly", "", "/api/plain/tasks"] {
+            assert_eq!(Contract::of_path(path), Envelope, "{path}");
+        }
+    }
+}

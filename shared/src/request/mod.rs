@@ -1,0 +1,260 @@
+//! Reads values from an API Gateway event and collects every error, so that a caller learns of all of them at once.
+
+mod values;
+
+use std::{borrow::Cow, fmt, ops::RangeInclusive};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use lambda_http::{aws_lambda_events::apigw::ApiGatewayV2httpRequest, http::header::CONTENT_TYPE};
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::{
+    error::{Error, InputError, Place, Recorded},
+    task::Patch,
+};
+pub use values::{Parse, Problem, YEARS, boolean, date_time, integer, text, title};
+
+/// The largest body that is read, in bytes after decoding.
+pub const MAX_BODY_LEN: usize = 256 * 1024;
+
+/// The longest idempotency key, in characters.
+pub const MAX_IDEMPOTENCY_KEY_LEN: usize = 255;
+
+const REPEATED: Problem = ("repeated", Cow::Borrowed("Given more than once"));
+
+/// A request being read, and the errors found so far.
+pub struct Reader<'a> {
+    event: &'a ApiGatewayV2httpRequest,
+    errors: Vec<InputError>,
+    unreadable_body: Option<Error>,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader of this event.
+    pub fn new(event: &'a ApiGatewayV2httpRequest) -> Self {
+        Self { event, errors: Vec::new(), unreadable_body: None }
+    }
+
+    /// Ends reading, with what was read.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with every error that was recorded; if there is none, why the body could not be read.
+    pub fn finish<T>(self, input: Result<T, Recorded>) -> Result<T, Error> {
+        match (input, self.unreadable_body) {
+            _ if !self.errors.is_empty() => Err(Error::Invalid(self.errors)),
+            (_, Some(error)) => Err(error),
+            (Ok(input), None) => Ok(input),
+            (Err(Recorded), None) => Err(Error::Internal("input rejected without an error".into())),
+        }
+    }
+
+    /// A UUID in the path, in its hyphenated form (RFC 9562 §4).
+    pub fn path_uuid(&mut self, name: &'static str) -> Result<Uuid, Recorded> {
+        let text = self.path(name);
+        let uuid = match text.len() {
+            uuid::fmt::Hyphenated::LENGTH => Uuid::try_parse(text).ok(),
+            _ => None,
+        };
+        self.check(Place::Path, name, uuid.ok_or(("uuid_parsing", "Input should be a valid UUID".into())))
+    }
+
+    /// An integer in the path.
+    pub fn path_integer(&mut self, name: &'static str, range: RangeInclusive<i64>) -> Result<i64, Recorded> {
+        let result = integer(self.path(name), range);
+        self.check(Place::Path, name, result)
+    }
+
+    /// An integer in the query; `default` if the parameter is absent.
+    pub fn query_integer(
+        &mut self,
+        name: &'static str,
+        range: RangeInclusive<i64>,
+        default: i64,
+    ) -> Result<i64, Recorded> {
+        let query = self.event.raw_query_string.as_deref().unwrap_or_default();
+        let mut values = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
+        let result = match (values.next(), values.next()) {
+            (None, _) => Ok(default),
+            (Some((_, value)), None) => integer(&value, range),
+            (Some(_), Some(_)) => Err(REPEATED),
+        };
+        self.check(Place::Query, name, result)
+    }
+
+    /// The header `Idempotency-Key`, if present: 1–255 visible ASCII characters.
+    pub fn idempotency_key(&mut self) -> Result<Option<String>, Recorded> {
+        const NAME: &str = "idempotency-key";
+        let result = match self.event.headers.get(NAME).map(|value| value.as_bytes()) {
+            None => Ok(None),
+            Some(key)
+                if (1..=MAX_IDEMPOTENCY_KEY_LEN).contains(&key.len())
+                    && key.iter().all(u8::is_ascii_graphic) =>
+            {
+                Ok(Some(String::from_utf8_lossy(key).into_owned()))
+            }
+            Some(_) => {
+                Err(("string_pattern_mismatch", "Input should be 1-255 visible ASCII characters".into()))
+            }
+        };
+        self.check(Place::Header, NAME, result)
+    }
+
+    /// The fields of the JSON object in the body.
+    pub fn body(&mut self) -> Result<Fields<'_>, Recorded> {
+        match self.read_body() {
+            Ok(Some(Object { values, repeated })) => {
+                let repeated = repeated.into_iter().map(|name| InputError::new(Place::Body, name, REPEATED));
+                self.errors.extend(repeated);
+                Ok(Fields { values, errors: &mut self.errors })
+            }
+            Ok(None) => {
+                self.errors.push(InputError {
+                    place: Place::Body,
+                    field: None,
+                    kind: "model_attributes_type",
+                    message: "Input should be a valid dictionary or object".into(),
+                });
+                Err(Recorded)
+            }
+            Err(error) => {
+                self.unreadable_body = Some(error);
+                Err(Recorded)
+            }
+        }
+    }
+
+    /// `None` if the body is JSON, but not an object.
+    fn read_body(&self) -> Result<Option<Object>, Error> {
+        let body = self.event.body.as_deref().unwrap_or_default().as_bytes();
+        let longest = if self.event.is_base64_encoded { MAX_BODY_LEN.div_ceil(3) * 4 } else { MAX_BODY_LEN };
+        if body.len() > longest {
+            return Err(Error::PayloadTooLarge);
+        }
+        let body = match self.event.is_base64_encoded {
+            true => Cow::Owned(BASE64_STANDARD.decode(body).map_err(|_| Error::InvalidJson)?),
+            false => Cow::Borrowed(body),
+        };
+        if body.len() > MAX_BODY_LEN {
+            return Err(Error::PayloadTooLarge);
+        }
+        if let Some(content_type) = self.event.headers.get(CONTENT_TYPE)
+            && !is_json(content_type.to_str().unwrap_or_default())
+        {
+            return Err(Error::UnsupportedMediaType);
+        }
+        if body.trim_ascii_start().starts_with(b"{") {
+            serde_json::from_slice(&body).map(Some).map_err(|_| Error::InvalidJson)
+        } else {
+            serde_json::from_slice::<IgnoredAny>(&body).map(|_| None).map_err(|_| Error::InvalidJson)
+        }
+    }
+
+    fn path(&self, name: &str) -> &'a str {
+        self.event.path_parameters.get(name).map(String::as_str).unwrap_or_default()
+    }
+
+    fn check<T>(
+        &mut self,
+        place: Place,
+        name: &'static str,
+        result: Result<T, Problem>,
+    ) -> Result<T, Recorded> {
+        record(&mut self.errors, place, name, result)
+    }
+}
+
+/// The fields of a JSON object. Each is read once; those that are never read are ignored.
+pub struct Fields<'a> {
+    values: Map<String, Value>,
+    errors: &'a mut Vec<InputError>,
+}
+
+impl Fields<'_> {
+    /// A field that must be present.
+    pub fn required<T>(&mut self, name: &'static str, parse: impl Parse<T>) -> Result<T, Recorded> {
+        match self.values.remove(name) {
+            Some(value) => self.check(name, parse(value)),
+            None => self.check(name, Err(("missing", "Field required".into()))),
+        }
+    }
+
+    /// A field that may be absent.
+    pub fn optional<T>(&mut self, name: &'static str, parse: impl Parse<T>) -> Result<Option<T>, Recorded> {
+        self.values.remove(name).map(|value| self.check(name, parse(value))).transpose()
+    }
+
+    /// A field that may be absent or null.
+    pub fn nullable<T>(&mut self, name: &'static str, parse: impl Parse<T>) -> Result<Patch<T>, Recorded> {
+        match self.values.remove(name) {
+            None => Ok(Patch::Absent),
+            Some(Value::Null) => Ok(Patch::Null),
+            Some(value) => self.check(name, parse(value)).map(Patch::Value),
+        }
+    }
+
+    fn check<T>(&mut self, name: &'static str, result: Result<T, Problem>) -> Result<T, Recorded> {
+        record(self.errors, Place::Body, name, result)
+    }
+}
+
+fn record<T>(
+    errors: &mut Vec<InputError>,
+    place: Place,
+    name: &'static str,
+    result: Result<T, Problem>,
+) -> Result<T, Recorded> {
+    result.map_err(|problem| {
+        errors.push(InputError::new(place, name, problem));
+        Recorded
+    })
+}
+
+impl InputError {
+    fn new(place: Place, field: impl Into<Cow<'static, str>>, (kind, message): Problem) -> Self {
+        Self { place, field: Some(field.into()), kind, message }
+    }
+}
+
+/// `application/json`, or a type with the suffix `+json` (RFC 6839), whatever its parameters.
+fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+/// A JSON object, and the names that it contains more than once. RFC 8259 §4 leaves open which of their values counts.
+struct Object {
+    values: Map<String, Value>,
+    repeated: Vec<String>,
+}
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ObjectVisitor;
+
+        impl<'de> Visitor<'de> for ObjectVisitor {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+                let mut object = Object { values: Map::new(), repeated: Vec::new() };
+                while let Some((name, value)) = map.next_entry::<String, Value>()? {
+                    if object.values.insert(name.clone(), value).is_some() && !object.repeated.contains(&name)
+                    {
+                        object.repeated.push(name);
+                    }
+                }
+                Ok(object)
+            }
+        }
+
+        deserializer.deserialize_map(ObjectVisitor)
+    }
+}

@@ -1,0 +1,101 @@
+//! Parses single values: JSON values of a body, and integers of a path or query.
+
+use std::{borrow::Cow, ops::RangeInclusive};
+
+use chrono::{DateTime, Datelike, Utc};
+use serde_json::Value;
+
+/// The years of a point in time that is accepted: those that RFC 3339 can express in the response.
+pub const YEARS: RangeInclusive<i32> = 1..=9999;
+
+/// What is wrong with a value: kind and message of an [`InputError`](crate::error::InputError).
+pub type Problem = (&'static str, Cow<'static, str>);
+
+/// Parses a JSON value.
+pub trait Parse<T>: FnOnce(Value) -> Result<T, Problem> {}
+
+impl<T, F: FnOnce(Value) -> Result<T, Problem>> Parse<T> for F {}
+
+/// Text of 1 to `max` characters (Unicode scalar values) that is not only white space.
+pub fn title(max: usize) -> impl Parse<String> {
+    move |value| match text(max)(value)? {
+        empty if empty.is_empty() => {
+            Err(("string_too_short", "String should have at least 1 character".into()))
+        }
+        blank if blank.trim().is_empty() => {
+            Err(("string_blank", "String should not be white space alone".into()))
+        }
+        title => Ok(title),
+    }
+}
+
+/// Text of at most `max` characters (Unicode scalar values). U+0000 is rejected: PostgreSQL can't store it.
+pub fn text(max: usize) -> impl Parse<String> {
+    move |value| match value {
+        Value::String(text) if text.chars().count() > max => {
+            Err(("string_too_long", format!("String should have at most {max} characters").into()))
+        }
+        Value::String(text) if text.contains('\0') => {
+            Err(("string_null_character", "String should not contain U+0000".into()))
+        }
+        Value::String(text) => Ok(text),
+        _ => Err(("string_type", "Input should be a valid string".into())),
+    }
+}
+
+/// True or false. Nothing else is converted.
+pub fn boolean(value: Value) -> Result<bool, Problem> {
+    value.as_bool().ok_or(("bool_type", "Input should be a valid boolean".into()))
+}
+
+/// A point in time in ISO 8601's extended format: a date alone (midnight UTC), or a date and a time, with an offset
+/// or without (UTC); seconds may be omitted. The year must be in [`YEARS`].
+pub fn date_time(value: Value) -> Result<DateTime<Utc>, Problem> {
+    let invalid = || ("datetime_parsing", "Input should be a valid datetime".into());
+    let text = value.as_str().ok_or_else(invalid)?;
+    let time = DateTime::parse_from_rfc3339(&to_rfc3339(text).ok_or_else(invalid)?).map_err(|_| invalid())?;
+    Some(time.to_utc()).filter(|time| YEARS.contains(&time.year())).ok_or_else(invalid)
+}
+
+/// Adds what RFC 3339 requires and ISO 8601 allows to omit: time, seconds, offset, the minutes of the offset.
+fn to_rfc3339(text: &str) -> Option<String> {
+    let Some((date, time)) = text.split_at_checked(10).filter(|(_, time)| !time.is_empty()) else {
+        return Some(format!("{text}T00:00:00Z"));
+    };
+    let (clock, offset) = match time.get(1..)?.find(['Z', 'z', '+', '-']) {
+        Some(at) => time.split_at(at + 1),
+        None => (time, "Z"),
+    };
+    let seconds = if clock.len() == "T00:00".len() { ":00" } else { "" };
+    let offset = match offset.len() {
+        3 => format!("{offset}:00"),
+        5 if !offset.contains(':') => format!("{}:{}", offset.get(..3)?, offset.get(3..)?),
+        _ => offset.to_owned(),
+    };
+    Some(format!("{date}{clock}{seconds}{offset}"))
+}
+
+/// A decimal integer within a range, without a plus sign.
+pub fn integer(text: &str, range: RangeInclusive<i64>) -> Result<i64, Problem> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        let message = "Input should be a valid integer, unable to parse string as an integer";
+        return Err(("int_parsing", message.into()));
+    }
+    // Parsing fails only if the number doesn't fit 64 bits. Its sign then tells which end of the range it is beyond.
+    let number = text.parse::<i64>().ok();
+    let is_below = number.map_or(text.starts_with('-'), |number| number < *range.start());
+    match number {
+        Some(number) if range.contains(&number) => Ok(number),
+        _ if is_below => {
+            let message = format!("Input should be greater than or equal to {}", range.start());
+            Err(("greater_than_equal", message.into()))
+        }
+        _ => {
+            Err(("less_than_equal", format!("Input should be less than or equal to {}", range.end()).into()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+//! What an endpoint works with, rebuilt when the secret that it was configured from changes.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::Utc;
+use tracing::{error, info, warn};
+
+use crate::{
+    auth::{TokenConfig, Verifier},
+    error::Recorded,
+    secrets::{Secret, SecretSource},
+    store::{DatabaseConfig, Store},
+    variables::Variables,
+};
+
+/// Delay before a secret is fetched again after that failed, in seconds.
+const RETRY_INTERVAL: i64 = 30;
+
+/// The configuration of an endpoint of tasks.
+#[derive(Debug)]
+pub(super) struct Config {
+    /// Where the tasks are stored.
+    database: DatabaseConfig,
+    /// Which tokens are accepted.
+    tokens: TokenConfig,
+}
+
+/// What an endpoint of tasks works with.
+pub(super) struct Backend {
+    /// Identifies callers.
+    pub(super) verifier: Verifier,
+    /// Stores tasks.
+    pub(super) store: Arc<Store>,
+}
+
+/// The backend of the latest configuration.
+pub(super) struct LiveBackend {
+    backend: Mutex<Arc<Backend>>,
+    renewal: Option<tokio::sync::Mutex<Renewal>>,
+}
+
+/// Rebuilds the backend when its secret has changed.
+struct Renewal {
+    source: SecretSource,
+    secret: Secret,
+    /// When the secret is fetched again, in seconds since the epoch.
+    due: i64,
+}
+
+impl Config {
+    /// Reads the configuration of an endpoint of tasks.
+    ///
+    /// # Errors
+    /// A variable is missing or invalid.
+    pub(super) fn read(variables: &mut Variables) -> Result<Self, Recorded> {
+        let database = DatabaseConfig::read(variables);
+        let tokens = TokenConfig::read(variables);
+        Ok(Self { database: database?, tokens: tokens? })
+    }
+}
+
+impl Backend {
+    fn new(config: Config) -> Self {
+        Self { verifier: Verifier::new(&config.tokens), store: Arc::new(Store::new(config.database)) }
+    }
+}
+
+impl LiveBackend {
+    /// The backend of a configuration, and of the secret that it was read from.
+    pub(super) fn new(config: Config, secret: Option<(SecretSource, Secret)>) -> Self {
+        let renewal = secret.map(|(source, secret)| {
+            let due = Utc::now().timestamp() + source.max_age;
+            tokio::sync::Mutex::new(Renewal { source, secret, due })
+        });
+        Self { backend: Mutex::new(Arc::new(Backend::new(config))), renewal }
+    }
+
+    /// Connects to the database and fetches public keys, before the first request needs them. A failure is only logged.
+    pub(super) async fn connect(&self) {
+        let backend = self.backend();
+        tokio::join!(backend.store.connect(), backend.verifier.fetch_keys());
+    }
+
+    /// The backend, after fetching the secret if that is due.
+    pub(super) async fn current(&self) -> Arc<Backend> {
+        // A request that finds another one fetching the secret goes on with the backend there is.
+        if let Some(Ok(mut renewal)) = self.renewal.as_ref().map(|renewal| renewal.try_lock())
+            && renewal.is_due()
+            // Boxed because it is as large as the rest of a request's future, and rarely needed.
+            && let Some(backend) = Box::pin(renewal.renew()).await
+        {
+            *self.backend.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(backend);
+        }
+        self.backend()
+    }
+
+    fn backend(&self) -> Arc<Backend> {
+        Arc::clone(&self.backend.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Renewal {
+    fn is_due(&self) -> bool {
+        // Also if the clock was set back: that must not keep an old secret in use.
+        !(1..=self.source.max_age.max(RETRY_INTERVAL)).contains(&(self.due - Utc::now().timestamp()))
+    }
+
+    /// A new backend, if the secret has changed and its content is valid.
+    async fn renew(&mut self) -> Option<Backend> {
+        let fetched = self.source.fetch().await;
+        let wait = if fetched.is_ok() { self.source.max_age } else { RETRY_INTERVAL };
+        self.due = Utc::now().timestamp() + wait;
+        let secret = match fetched {
+            Ok(secret) if secret == self.secret => return None,
+            Ok(secret) => secret,
+            Err(reason) => {
+                warn!(reason, "going on with the secret as it was");
+                return None;
+            }
+        };
+        match secret.read(Config::read) {
+            Ok(config) => {
+                info!("the secret has changed");
+                self.secret = secret;
+                Some(Backend::new(config))
+            }
+            Err(errors) => {
+                error!(reason = %errors, "the secret has changed into one that can't be used");
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::variables::read_for_test;
+
+    const URL: (&str, &str) = ("DATABASE_URL", "postgres://u:secret-password@localhost/db");
+    const SECRET: (&str, &str) = ("JWT_SECRET", "0123456789abcdef0123456789abcdef");
+
+    #[test]
+    fn all_mistakes_are_told_at_once_by_name_and_never_by_value() {
+        let mistakes = read_for_test(
+            &[
+                ("JWT_SECRET", "tell-nobody"),
+                ("JWT_ALGORITHM", "RS256"),
+                ("DATABASE_POOL_SIZE", "0"),
+                ("DATABASE_PREPARED_STATEMENTS", "perhaps"),
+            ],
+            Config::read,
+        )
+        .expect_err("five mistakes");
+        assert_eq!(
+            mistakes,
+            "DATABASE_POOL_SIZE must be a whole number from 1 to 100; \
+             DATABASE_PREPARED_STATEMENTS must be true or false; \
+             DATABASE_URL is not set (nor is NEON_DATABASE_URL); \
+             JWT_SECRET has 11 bytes, it needs at least 32; \
+             JWT_ALGORITHM must be HS256, HS384 or HS512"
+        );
+    }
+
+    #[test]
+    fn a_broken_url_is_told_without_the_password() {
+        let mistake =
+            read_for_test(&[("DATABASE_URL", "mysql://u:secret-password@h/db"), SECRET], Config::read)
+                .expect_err("not PostgreSQL");
+        assert!(mistake.starts_with("DATABASE_URL "), "{mistake}");
+        assert!(!mistake.contains("secret-password"), "{mistake}");
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let config = read_for_test(&[URL, SECRET], Config::read).expect("complete");
+        let printed = format!("{config:?}");
+        assert!(!printed.contains(SECRET.1) && !printed.contains("secret-password"), "{printed}");
+    }
+}

@@ -1,0 +1,90 @@
+//! The loop over requests: each is answered in the form of its contract and logged, whatever happens to it.
+//!
+//! Of lambda_http only the event types are used. Its adapter builds a URI from the event and panics if that is invalid,
+//! and a client can send what makes it so: a bare `<` in the query, or an odd `Host`.
+
+use std::{
+    process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Instant,
+};
+
+use lambda_http::{
+    aws_lambda_events::apigw::ApiGatewayV2httpResponse,
+    http::{HeaderValue, header::HeaderName},
+    lambda_runtime::{LambdaEvent, Runtime, service_fn},
+};
+use tracing::{Instrument, field::Empty, info_span, warn};
+
+use super::{panics::catch_panic, route::Route};
+use crate::{contract::Contract, error::Error, logs::milliseconds, response::Response};
+
+pub(super) use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest as Event;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Whether this process has not yet had a request.
+static IS_COLD: AtomicBool = AtomicBool::new(true);
+
+/// Has `handle` answer every event, until Lambda ends the process.
+pub(super) async fn handle_requests<F, Fut>(handle: F) -> ExitCode
+where
+    F: Fn(Event, Contract) -> Fut + Copy + Send + 'static,
+    Fut: Future<Output = Result<Response, Error>> + Send,
+{
+    // Boxed because the runtime's layers move the future from one to the next.
+    let service = service_fn(move |event| async move { Box::pin(respond(event, handle)).await });
+    match Runtime::new(service).run_concurrent().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            warn!("Lambda's runtime API is gone: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn respond<F, Fut>(
+    LambdaEvent { payload: event, context }: LambdaEvent<Event>,
+    handle: F,
+) -> Result<ApiGatewayV2httpResponse, lambda_http::Error>
+where
+    F: Fn(Event, Contract) -> Fut,
+    Fut: Future<Output = Result<Response, Error>>,
+{
+    let started = Instant::now();
+    let request_id = match event.request_context.request_id.as_deref() {
+        Some(id) if HeaderValue::from_str(id).is_ok() => id.to_owned(),
+        _ => context.request_id,
+    };
+    let route = Route::of(&event);
+    let contract = route.contract;
+    let span = info_span!("request", request_id, user_id = Empty);
+    let outcome = catch_panic(async move { handle(event, contract).await }).instrument(span.clone()).await;
+    let (response, error) = match outcome {
+        Ok(response) => (response, None),
+        Err(error) => (contract.error(&error, &request_id), Some(error)),
+    };
+    span.in_scope(|| log(&route, &response, error.as_ref(), started));
+    Ok(response.with(X_REQUEST_ID, request_id).into())
+}
+
+/// Writes the one line that every request has in the log.
+fn log(route: &Route, response: &Response, error: Option<&Error>, started: Instant) {
+    macro_rules! log {
+        ($level:ident) => {
+            tracing::$level!(
+                route = route.key,
+                status = response.status.as_u16(),
+                ms = milliseconds(started.elapsed()),
+                cold_start = IS_COLD.swap(false, Ordering::Relaxed),
+                reason = error.map(ToString::to_string),
+                "request"
+            )
+        };
+    }
+    match error {
+        Some(Error::Unauthorized(_) | Error::Forbidden(_) | Error::Unavailable(_)) => log!(warn),
+        Some(Error::Internal(_)) => log!(error),
+        _ => log!(info),
+    }
+}

@@ -1,0 +1,101 @@
+//! Reads configuration from environment variables and collects every error, each with the name of its variable and
+//! never its value. An empty variable counts as not set.
+
+use std::fmt;
+
+use crate::error::Recorded;
+
+/// The errors of a configuration.
+#[derive(Debug, PartialEq)]
+pub struct ConfigError(Vec<String>);
+
+/// The variables being read, and the errors found so far.
+pub struct Variables<'a> {
+    lookup: &'a dyn Fn(&str) -> Option<String>,
+    errors: Vec<String>,
+}
+
+impl Variables<'_> {
+    /// Reads a configuration from this process's environment, and from `fallback` what is not set there.
+    ///
+    /// # Errors
+    /// All errors, together.
+    pub fn read<T>(
+        fallback: impl Fn(&str) -> Option<String>,
+        read: impl FnOnce(&mut Variables) -> Result<T, Recorded>,
+    ) -> Result<T, ConfigError> {
+        let is_set = |value: &String| !value.trim().is_empty();
+        Self::read_from(&|name| std::env::var(name).ok().filter(is_set).or_else(|| fallback(name)), read)
+    }
+
+    /// Reads a configuration from `lookup` alone.
+    ///
+    /// # Errors
+    /// All errors, together.
+    pub(crate) fn read_from<T>(
+        lookup: &dyn Fn(&str) -> Option<String>,
+        read: impl FnOnce(&mut Variables) -> Result<T, Recorded>,
+    ) -> Result<T, ConfigError> {
+        let mut variables = Variables { lookup, errors: Vec::new() };
+        match read(&mut variables) {
+            Ok(config) if variables.errors.is_empty() => Ok(config),
+            _ => Err(ConfigError(variables.errors)),
+        }
+    }
+
+    /// The value of a variable, without surrounding white space.
+    pub fn get(&self, name: &str) -> Option<String> {
+        (self.lookup)(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    }
+
+    /// The first of these variables that is set, with its name.
+    pub fn first(&self, names: &[&'static str]) -> Option<(&'static str, String)> {
+        names.iter().find_map(|name| self.get(name).map(|value| (*name, value)))
+    }
+
+    /// Whether a variable is true; false if it is not set.
+    ///
+    /// # Errors
+    /// It is neither `true`, `1`, `false` nor `0`.
+    pub fn flag(&mut self, name: &str) -> Result<bool, Recorded> {
+        match self.get(name).map(|value| value.to_ascii_lowercase()).as_deref() {
+            Some("true" | "1") => Ok(true),
+            None | Some("false" | "0") => Ok(false),
+            Some(_) => self.error(format!("{name} must be true or false")),
+        }
+    }
+
+    /// Records an error, which must name its variable.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn error<T>(&mut self, error: impl Into<String>) -> Result<T, Recorded> {
+        self.errors.push(error.into());
+        Err(Recorded)
+    }
+}
+
+impl From<String> for ConfigError {
+    fn from(error: String) -> Self {
+        Self(vec![error])
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("; "))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Reads a configuration from these variables alone.
+#[cfg(test)]
+pub(crate) fn read_for_test<T>(
+    variables: &[(&str, &str)],
+    read: impl FnOnce(&mut Variables) -> Result<T, Recorded>,
+) -> Result<T, String> {
+    let lookup =
+        |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+    Variables::read_from(&lookup, read).map_err(|errors| errors.to_string())
+}
