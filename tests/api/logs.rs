@@ -45,6 +45,18 @@ async fn every_request_has_a_line_and_every_change_an_audit_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_warning_has_its_request_id_and_cold_start_also_if_info_is_not_logged() {
+    let Some(app) = App::local_with(Options::default().with("LOG_LEVEL", "warn")).await else { return };
+    let alice = app.user("alice");
+    alice.envelope().list("").await.expect_status(200);
+    let path = format!("/api/{}/tasks", alice.id);
+    let unauthorized = Answer::to(app.request(Method::GET, &path)).await.expect_status(401);
+    let lines = app.hands_on().log_lines();
+    let [line] = about(&lines, &unauthorized)[..] else { panic!("one line: {lines:#?}") };
+    assert_eq!(line["cold_start"], false, "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn refusals_that_matter_are_warnings_with_their_reason() {
     let Some(app) = App::local_with(Options::default().through(1)).await else { return };
     let alice = app.user("alice");

@@ -14,7 +14,7 @@ use lambda_http::{
     http::{HeaderValue, header::HeaderName},
     lambda_runtime::{LambdaEvent, Runtime, service_fn},
 };
-use tracing::{Instrument, field::Empty, info_span, warn};
+use tracing::{Instrument, error_span, field::Empty, warn};
 
 use super::{panics::catch_panic, route::Route};
 use crate::{contract::Contract, error::Error, logs::milliseconds, response::Response};
@@ -58,7 +58,8 @@ where
     };
     let route = Route::of(&event);
     let contract = route.contract;
-    let span = info_span!("request", request_id, user_id = Empty);
+    // Of the highest level, so that lines of every LOG_LEVEL contain its fields.
+    let span = error_span!("request", request_id, user_id = Empty);
     let outcome = catch_panic(async move { handle(event, contract).await }).instrument(span.clone()).await;
     let (response, error) = match outcome {
         Ok(response) => (response, None),
@@ -70,13 +71,15 @@ where
 
 /// Writes the one line that every request has in the log.
 fn log(route: &Route, response: &Response, error: Option<&Error>, started: Instant) {
+    // Not within the macro: it evaluates the fields only if the level is enabled.
+    let cold_start = IS_COLD.swap(false, Ordering::Relaxed);
     macro_rules! log {
         ($level:ident) => {
             tracing::$level!(
                 route = route.key,
                 status = response.status.as_u16(),
                 ms = milliseconds(started.elapsed()),
-                cold_start = IS_COLD.swap(false, Ordering::Relaxed),
+                cold_start,
                 reason = error.map(ToString::to_string),
                 "request"
             )
