@@ -12,6 +12,8 @@ use anyhow::{Context, Result, bail};
 use jsonwebtoken::Algorithm;
 use uuid::Uuid;
 
+use crate::token::{self, TokenRequest};
+
 /// Variables that reach the functions, besides AWS's own.
 const FUNCTION_VARIABLES: [&str; 18] = [
     "BETTER_AUTH_SECRET",
@@ -121,6 +123,19 @@ impl Configuration {
     pub fn algorithm(&self) -> Result<Algorithm> {
         let name = self.get("JWT_ALGORITHM").unwrap_or("HS256").trim();
         name.parse().ok().with_context(|| format!("JWT_ALGORITHM is not HS256, HS384 or HS512, but {name}"))
+    }
+
+    /// Signs a token that the functions accept under this configuration.
+    ///
+    /// # Errors
+    /// The secret or the algorithm is unusable.
+    pub fn mint(&self, request: TokenRequest) -> Result<String> {
+        let request = TokenRequest {
+            issuer: self.get("JWT_ISSUER").map(str::to_owned),
+            audience: self.get("JWT_AUDIENCE").map(str::to_owned),
+            ..request
+        };
+        token::mint(&self.secret()?, self.algorithm()?, &request)
     }
 
     /// How many hours a token is valid: `JWT_EXPIRATION_HOURS`, else a week.

@@ -6,11 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use local::{
-    binaries,
-    configuration::Configuration,
-    token::{self, TokenRequest},
-};
+use local::{binaries, configuration::Configuration, token::TokenRequest};
 
 /// Runs the whole API on this machine: PostgreSQL, gateway and functions.
 #[derive(Parser)]
@@ -63,19 +59,7 @@ async fn main() -> ExitCode {
 fn print_token(TokenArguments { user, email, name, hours }: TokenArguments) -> Result<()> {
     let configuration = Configuration::load(&binaries::workspace_root())?;
     let hours = hours.map_or_else(|| configuration.token_hours(), Ok)?;
-    println!(
-        "{}",
-        mint(&configuration, TokenRequest { user, email, name, hours, ..TokenRequest::default() })?
-    );
+    let request = TokenRequest { user, email, name, hours, ..TokenRequest::default() };
+    println!("{}", configuration.mint(request)?);
     Ok(())
-}
-
-/// A token as the functions expect it under this configuration.
-fn mint(configuration: &Configuration, request: TokenRequest) -> Result<String> {
-    let request = TokenRequest {
-        issuer: configuration.get("JWT_ISSUER").map(str::to_owned),
-        audience: configuration.get("JWT_AUDIENCE").map(str::to_owned),
-        ..request
-    };
-    token::mint(&configuration.secret()?, configuration.algorithm()?, &request)
 }

@@ -159,7 +159,7 @@ fn greet(url: &str, database_url: Option<&str>, configuration: &Configuration) -
         hours: configuration.token_hours()?,
         ..TokenRequest::default()
     };
-    let token = super::mint(configuration, request)?;
+    let token = configuration.mint(request)?;
     let database = match database_url {
         Some(url) => format!("psql '{url}'"),
         // It holds a password that others may not see on this screen.

@@ -18,7 +18,7 @@ use crate::template::RouteMatch;
 
 /// What is known of a request besides what it says itself.
 #[derive(Clone, Copy)]
-pub(super) struct Caller<'a> {
+pub(super) struct RequestContext<'a> {
     pub(super) peer: SocketAddr,
     /// The gateway's own port.
     pub(super) port: u16,
@@ -31,12 +31,12 @@ pub(super) fn event(
     path: &str,
     body: &[u8],
     found: &RouteMatch<'_>,
-    caller: Caller<'_>,
+    context: RequestContext<'_>,
 ) -> Value {
     let now = Utc::now();
     let route_key = found.route.route_key();
-    let source_ip = caller.peer.ip().to_string();
-    let headers = headers(&parts.headers, body.len(), &source_ip, caller);
+    let source_ip = context.peer.ip().to_string();
+    let headers = headers(&parts.headers, body.len(), &source_ip, context);
     let domain = headers["host"].rsplit_once(':').map_or(&*headers["host"], |(domain, _)| domain);
 
     let mut http = json!({
@@ -60,7 +60,7 @@ pub(super) fn event(
             "domainName": domain,
             "domainPrefix": domain.split('.').next(),
             "http": http,
-            "requestId": caller.request_id,
+            "requestId": context.request_id,
             "routeKey": route_key,
             "stage": "$default",
             "time": now.format("%d/%b/%Y:%H:%M:%S %z").to_string(),
@@ -95,7 +95,7 @@ fn headers(
     sent: &HeaderMap,
     body_length: usize,
     source_ip: &str,
-    caller: Caller<'_>,
+    context: RequestContext<'_>,
 ) -> BTreeMap<String, String> {
     let mut headers: BTreeMap<String, String> = BTreeMap::new();
     // How the message was framed is between the gateway and its client.
@@ -110,13 +110,13 @@ fn headers(
     if body_length > 0 {
         headers.insert(CONTENT_LENGTH.to_string(), body_length.to_string());
     }
-    headers.insert("x-forwarded-port".into(), caller.port.to_string());
+    headers.insert("x-forwarded-port".into(), context.port.to_string());
     headers.insert("x-forwarded-proto".into(), "http".into());
     headers.entry("x-amzn-trace-id".into()).or_insert_with(|| {
-        let id = caller.request_id.replace('-', "");
+        let id = context.request_id.replace('-', "");
         format!("Root=1-{:08x}-{}", Utc::now().timestamp(), &id[..24])
     });
-    headers.entry(HOST.to_string()).or_insert_with(|| format!("127.0.0.1:{}", caller.port));
+    headers.entry(HOST.to_string()).or_insert_with(|| format!("127.0.0.1:{}", context.port));
     headers
 }
 
@@ -179,12 +179,12 @@ mod tests {
         let path = crate::template::decode(parts.uri.path()).expect("the path is sound");
         let found = template.route(parts.method.as_str(), parts.uri.path());
         let found = found.expect("the path decodes").expect("a route matches");
-        let caller = Caller {
+        let context = RequestContext {
             peer: ([127, 0, 0, 1], 54321).into(),
             port: 9000,
             request_id: "0a1b2c3d-0000-4000-8000-000000000000",
         };
-        event(&parts, &path, body, &found, caller)
+        event(&parts, &path, body, &found, context)
     }
 
     #[test]

@@ -31,7 +31,7 @@ use crate::{
     template::{Template, decode},
 };
 use cors::Cors;
-use event::Caller;
+use event::RequestContext;
 
 /// API Gateway's limit for a request's body, in bytes.
 pub const BODY_LIMIT: usize = 10 * 1024 * 1024;
@@ -175,9 +175,9 @@ async fn handle(
     let mut response = match preflight {
         Some(response) => response,
         None => {
-            let caller = Caller { peer, port: api.port, request_id: &request_id };
+            let context = RequestContext { peer, port: api.port, request_id: &request_id };
             let mut response =
-                answer(&api, caller, request).await.unwrap_or_else(GatewayError::into_response);
+                answer(&api, context, request).await.unwrap_or_else(GatewayError::into_response);
             if let Some(cors) = &api.cors {
                 cors.apply(origin.as_ref(), response.headers_mut());
             }
@@ -189,7 +189,7 @@ async fn handle(
     response
 }
 
-async fn answer(api: &Api, caller: Caller<'_>, request: Request) -> Result<Response, GatewayError> {
+async fn answer(api: &Api, context: RequestContext<'_>, request: Request) -> Result<Response, GatewayError> {
     let (parts, body) = request.into_parts();
     let body = read(body).await?;
     if head_size(&parts) > HEAD_LIMIT {
@@ -200,7 +200,7 @@ async fn answer(api: &Api, caller: Caller<'_>, request: Request) -> Result<Respo
     let found = api.template.route(parts.method.as_str(), parts.uri.path()).map_err(malformed)?;
     let found = found.ok_or(GatewayError(StatusCode::NOT_FOUND))?;
 
-    let event = event::event(&parts, &path, &body, &found, caller);
+    let event = event::event(&parts, &path, &body, &found, context);
     let function = &api.functions[&found.function.binary];
     let failed = |reason: &dyn fmt::Display, status| {
         (api.logs)(&found.function.binary, &reason.to_string());

@@ -32,7 +32,7 @@ const REGION: &str = "us-east-1";
 const INHERITED: [&str; 3] = ["PATH", "LLVM_PROFILE_FILE", "RUST_BACKTRACE"];
 
 /// Why an invocation brought no response.
-pub(super) enum Failure {
+pub(super) enum InvocationFailure {
     /// The process is dead or deaf, and has not had the event.
     NotTaken,
     /// The process has answered with an error, and can go on.
@@ -112,17 +112,17 @@ impl Instance {
     }
 
     /// Hands the event over and waits for what the process makes of it.
-    pub(super) async fn invoke(&mut self, event: Bytes, limit: Duration) -> Result<Bytes, Failure> {
+    pub(super) async fn invoke(&mut self, event: Bytes, limit: Duration) -> Result<Bytes, InvocationFailure> {
         let next = match self.next.take() {
             Some(next) => next,
             // It has answered its last event, but perhaps not asked for another as yet.
             None => time::timeout(limit, self.init())
                 .await
-                .map_err(|_| Failure::NotTaken)?
-                .map_err(|_| Failure::NotTaken)?,
+                .map_err(|_| InvocationFailure::NotTaken)?
+                .map_err(|_| InvocationFailure::NotTaken)?,
         };
         if !self.is_alive() {
-            return Err(Failure::NotTaken);
+            return Err(InvocationFailure::NotTaken);
         }
         let request_id = Uuid::new_v4().to_string();
         let invocation = Invocation {
@@ -132,20 +132,20 @@ impl Instance {
             deadline: SystemTime::now() + limit,
             event,
         };
-        next.send(invocation).map_err(|_| Failure::NotTaken)?;
-        time::timeout(limit, self.outcome(&request_id)).await.unwrap_or(Err(Failure::Timeout))
+        next.send(invocation).map_err(|_| InvocationFailure::NotTaken)?;
+        time::timeout(limit, self.outcome(&request_id)).await.unwrap_or(Err(InvocationFailure::Timeout))
     }
 
-    async fn outcome(&mut self, request_id: &str) -> Result<Bytes, Failure> {
+    async fn outcome(&mut self, request_id: &str) -> Result<Bytes, InvocationFailure> {
         tokio::select! {
             // A process that exits right after its answer has answered.
             biased;
             message = self.messages.recv() => match message {
                 Some(Message::Response(id, body)) if id == request_id => Ok(body),
-                Some(Message::Error(id, payload)) if id == request_id => Err(Failure::Function(payload)),
-                _ => Err(Failure::Crashed("it broke the Runtime API's protocol".into())),
+                Some(Message::Error(id, payload)) if id == request_id => Err(InvocationFailure::Function(payload)),
+                _ => Err(InvocationFailure::Crashed("it broke the Runtime API's protocol".into())),
             },
-            status = self.process.wait() => Err(Failure::Crashed(match status {
+            status = self.process.wait() => Err(InvocationFailure::Crashed(match status {
                 Ok(status) => status.to_string(),
                 Err(error) => error.to_string(),
             })),

@@ -23,7 +23,7 @@ use axum::body::Bytes;
 use tokio::{sync::Semaphore, task::JoinSet, time};
 
 use crate::logs::LogSink;
-use instance::{Failure, Instance};
+use instance::{Instance, InvocationFailure};
 
 /// How long a process may take to ask for its first event.
 pub const INIT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -171,12 +171,14 @@ impl Pool {
             };
             let (result, reusable) = match instance.invoke(event.clone(), self.spec.timeout).await {
                 Ok(response) => (Ok(response), true),
-                Err(Failure::Function(payload)) => (Err(InvokeError::Function(payload)), true),
+                Err(InvocationFailure::Function(payload)) => (Err(InvokeError::Function(payload)), true),
                 // It died unseen while idle and has not had the event: the next one gets it.
-                Err(Failure::NotTaken) if was_idle => continue,
-                Err(Failure::NotTaken) => (Err(InvokeError::InitFailed(instance.last_words().await)), false),
-                Err(Failure::Timeout) => (Err(InvokeError::Timeout(self.spec.timeout)), false),
-                Err(Failure::Crashed(detail)) => (Err(InvokeError::Crashed(detail)), false),
+                Err(InvocationFailure::NotTaken) if was_idle => continue,
+                Err(InvocationFailure::NotTaken) => {
+                    (Err(InvokeError::InitFailed(instance.last_words().await)), false)
+                }
+                Err(InvocationFailure::Timeout) => (Err(InvokeError::Timeout(self.spec.timeout)), false),
+                Err(InvocationFailure::Crashed(detail)) => (Err(InvokeError::Crashed(detail)), false),
             };
             if reusable {
                 // Before the caller hears of it, so that whoever asks one thing after the other finds it idle.
