@@ -32,7 +32,7 @@ pub use http_client::HttpClient;
 pub use lambda_http::http::{StatusCode, header};
 pub use response::{Body, Response};
 pub use run::{PublicRequest, Request, serve, serve_public};
-pub use store::{DatabaseConfig, Store};
+pub use store::{DatabaseConfig, Store, sql};
 pub use task::{
     CompleteTask, Completion, Created, ListStart, NewTask, NewTaskFields, Patch, PatchTask, PutTask, Task,
     TaskChanges, TaskKey, TaskList, TaskQuery,

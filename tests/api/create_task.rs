@@ -309,8 +309,8 @@ async fn the_users_row_is_made_with_the_first_task_from_what_the_token_tells() {
     let Some(app) = App::local().await else { return };
     let database = app.hands_on().database().await;
     let row = async |id: &str| {
-        let statement =
-            "select (to_jsonb(users) - 'created_at' - 'updated_at')::text from users where id = $1";
+        let statement = "select to_jsonb(profile)::text
+                         from (select id, email, name, image, email_verified from users) profile where id = $1";
         let row = database.query_opt(statement, &[&id]).await.expect("a statement that is right");
         row.map(|row| serde_json::from_str::<Value>(row.get(0)).expect("JSON"))
     };

@@ -9,6 +9,7 @@ use local::{
     template::Template,
 };
 use serde_json::{Value, json};
+use shared::sql;
 use tests::{App, Contract, binary, connect, empty_database, refusals};
 use tokio::{net::TcpListener, sync::mpsc};
 
@@ -102,7 +103,9 @@ async fn migrate_runs_as_a_function_and_tells_what_it_applied() {
     let migrations = migrations.map(|file| file.expect("readable").file_name().into_string().expect("UTF-8"));
     let migrations: BTreeSet<_> = migrations.map(|name| name.trim_end_matches(".sql").to_owned()).collect();
     let event = sample("", "migrate").to_string();
-    for applied in [json!(migrations), json!([])] {
+    let functions = format!("functions {}", *sql::SCHEMA);
+    let all: Vec<_> = migrations.into_iter().chain([functions]).collect();
+    for applied in [json!(all), json!([])] {
         let payload = function.invoke(event.clone().into()).await.expect("an answer");
         let answer: Value = serde_json::from_slice(&payload).expect("JSON");
         assert_eq!(answer, json!({ "applied": applied }));
@@ -125,14 +128,15 @@ async fn migrate_tells_cloudformation_how_it_went() {
 
     let database_url = empty_database().await;
     let unreachable = "postgres://user:hidden@127.0.0.1:1/none".to_owned();
-    let migrations =
-        fs::read_dir(workspace_root().join("migrations")).expect("a folder of migrations").count();
+    let migrations = fs::read_dir(workspace_root().join("migrations")).expect("a folder of migrations");
+    // Each migration, and the functions.
+    let changes = migrations.count() + 1;
     for (database_url, request_type, status, reason) in [
-        (&database_url, "Create", "SUCCESS", format!("{migrations} migrations applied")),
-        (&database_url, "Update", "SUCCESS", "0 migrations applied".into()),
+        (&database_url, "Create", "SUCCESS", format!("{changes} changes applied")),
+        (&database_url, "Update", "SUCCESS", "0 changes applied".into()),
         (&unreachable, "Update", "FAILED", "".into()),
         // Deleting a stack asks nothing of a database, which may be gone.
-        (&unreachable, "Delete", "SUCCESS", "0 migrations applied".into()),
+        (&unreachable, "Delete", "SUCCESS", "0 changes applied".into()),
     ] {
         let function = migrate(&app, database_url).await;
         let event = json!({

@@ -19,9 +19,11 @@ async fn create_many(user: &User<'_>, contract: Contract, count: usize) -> Vec<V
 async fn insert_many(app: &App, user: &User<'_>, count: i32, description: &str) {
     let database = app.hands_on().database().await;
     let inserted = async {
-        database.execute("insert into users (id) values ($1) on conflict do nothing", &[&user.id]).await?;
+        database
+            .execute("insert into users (id) values ($1::text) on conflict do nothing", &[&user.id])
+            .await?;
         let statement = "insert into tasks (id, user_id, title, description)
-                         select gen_random_uuid(), $1, nth::text as title, $2 from generate_series(1, $3) nth
+                         select gen_random_uuid(), $1, nth::text as title, $2::text from generate_series(1, $3) nth
                          order by nth";
         database.execute(statement, &[&user.id, &description, &count]).await
     };
@@ -105,7 +107,7 @@ async fn envelope_shows_pages_however_deep() {
     let alice = app.user("alice");
     let database = app.hands_on().database().await;
     for user in [&alice.id, "somebody else"] {
-        database.execute("insert into users (id) values ($1)", &[&user]).await.expect("a new user");
+        database.execute("insert into users (id) values ($1::text)", &[&user]).await.expect("a new user");
         // Some of the same instant, which the number then puts in order.
         let insert = "insert into tasks (id, user_id, title, created_at)
                       select gen_random_uuid(), $1, n::text, timestamptz '2026-01-01Z' + n / 7 * interval '1 second'

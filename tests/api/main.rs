@@ -20,6 +20,7 @@ mod patch_task;
 mod prepared_statements;
 mod requests;
 mod round_trips;
+mod sql_functions;
 mod tokens;
 mod update_task;
 mod walls;

@@ -2,8 +2,11 @@
 
 use std::process::Output;
 
+use shared::sql;
 use tests::{binary, connect, empty_database};
 use tokio::process::Command;
+
+const APPLIED: &str = "Applied V1__users_and_tasks, V2__functions_and_attempts, functions {schema}.";
 
 async fn migrate(database_url: &str) -> Output {
     let mut command = Command::new(binary("migrate").await);
@@ -22,7 +25,7 @@ async fn told(database_url: &str) -> (bool, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn says_what_it_applied_and_does_nothing_the_second_time() {
     let url = empty_database().await;
-    assert_eq!(told(&url).await, (true, "Applied V1__users_and_tasks.".into()));
+    assert_eq!(told(&url).await, (true, APPLIED.replace("{schema}", &sql::SCHEMA)));
     assert_eq!(told(&url).await, (true, "The schema is up to date.".into()));
 }
 
@@ -77,4 +80,38 @@ async fn says_what_to_do_in_one_line_and_shows_no_password() {
     );
     let (success, text) = told("postgres://user:hidden@127.0.0.1:1/none").await;
     assert!(!success && text.starts_with("cannot migrate: ") && !text.contains("hidden"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn installs_functions_beside_those_of_other_versions_and_removes_what_90_days_have_not_used() {
+    let url = empty_database().await;
+    told(&url).await;
+    let database = connect(&url).await;
+    // (schema, days since its last use, whether it stays); the database's functions are old, too, but migrate uses them.
+    let schemas = [("task_api_kept", 90, true), ("task_api_unused", 91, false), (&sql::SCHEMA, 91, true)];
+    for (schema, days, _) in schemas {
+        let used = format!(
+            "create schema if not exists {schema};
+             create or replace function {schema}.some() returns int language sql return 1;
+             insert into function_schemas (name, last_used) values ('{schema}', current_date - {days})
+             on conflict (name) do update set last_used = excluded.last_used"
+        );
+        database.batch_execute(&used).await.expect("valid SQL");
+    }
+    assert_eq!(told(&url).await, (true, "The schema is up to date.".into()));
+    for (schema, _, stays) in schemas {
+        let found = "select (select count(*) from pg_namespace where nspname = $1),
+                            (select count(*) from function_schemas where name = $1)";
+        let row = database.query_one(found, &[&schema]).await.expect("valid SQL");
+        assert_eq!((row.get(0), row.get(1)), (i64::from(stays), i64::from(stays)), "{schema}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn installs_functions_again_that_somebody_dropped() {
+    let url = empty_database().await;
+    told(&url).await;
+    let drop = format!("drop schema {} cascade", *sql::SCHEMA);
+    connect(&url).await.batch_execute(&drop).await.expect("superusers may");
+    assert_eq!(told(&url).await, (true, format!("Applied functions {}.", *sql::SCHEMA)));
 }

@@ -112,7 +112,7 @@ pub fn event(sample: &str, user: &str, task: &str) -> Result<Value> {
 
 /// Makes a user with that many tasks.
 pub async fn make_user(database: &Client, user: &str, tasks: usize) -> Result<()> {
-    database.execute("insert into users (id) values ($1)", &[&user]).await?;
+    database.execute("insert into users (id) values ($1::text)", &[&user]).await?;
     insert_tasks(database, user, tasks).await?;
     Ok(())
 }

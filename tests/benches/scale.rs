@@ -146,7 +146,7 @@ async fn fill(database: &Client, count: i64, heavy: Option<i64>) -> Result<()> {
     let users = count / TASKS_OF_USER;
     let insert = "insert into users (id) select 'user-' || n from generate_series(0, $1::bigint - 1) n";
     database.execute(insert, &[&users]).await?;
-    database.execute("insert into users (id) values ($1)", &[&HEAVY_USER]).await?;
+    database.execute("insert into users (id) values ($1::text)", &[&HEAVY_USER]).await?;
     // Ids as functions make them: a time, then what looks random. All of it follows from n.
     let insert = "
         insert into tasks (id, user_id, title, description, completed, completed_at, created_at, updated_at)

@@ -25,7 +25,7 @@ impl Task {
 
 /// Three tasks of a new user.
 pub async fn tasks(database: &Client, user_id: &str) -> [Task; 3] {
-    let insert = "with new as (insert into users (id) values ($1) returning id)
+    let insert = "with new as (insert into users (id) values ($1::text) returning id)
                   insert into tasks (id, user_id, title)
                   select gen_random_uuid(), new.id, title
                   from new, unnest(array['warm-up task', 'task', 'bystander']) title

@@ -279,6 +279,17 @@ pub async fn empty_database() -> String {
     cluster.url(&name)
 }
 
+/// The URLs of a new database with the schema: its owner's, and the endpoints'.
+pub async fn migrated_database() -> (String, String) {
+    let ground = ground().await.expect("the ground is laid");
+    let name = format!("migrated_{}", Uuid::new_v4().simple());
+    ground.cluster.create_database(&name).await.expect("a new name");
+    // Not a copy of the database that is there: that would have its own privileges.
+    let url = ground.cluster.url(&name);
+    block_in_place(|| migrate(&ground.binaries["migrate"], &url)).expect("it can be migrated");
+    (url, ground.cluster.endpoints_url_through(ground.cluster.port(), &name))
+}
+
 async fn ground() -> Result<&'static Ground> {
     static GROUND: OnceCell<Ground> = OnceCell::const_new();
     GROUND
@@ -307,7 +318,13 @@ pub async fn migrated_cluster() -> Cluster {
 pub async fn cluster_migrated_by(migrate: &Path) -> Result<Cluster> {
     let cluster = Cluster::temporary().await?;
     cluster.create_database(MIGRATED).await?;
-    let output = Command::new(migrate).env("DATABASE_URL", cluster.url(MIGRATED)).output()?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    self::migrate(migrate, &cluster.url(MIGRATED))?;
+    cluster.let_endpoints_log_in().await?;
     Ok(cluster)
+}
+
+fn migrate(executable: &Path, database_url: &str) -> Result<()> {
+    let output = Command::new(executable).env("DATABASE_URL", database_url).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
 }

@@ -32,7 +32,7 @@ impl CustomResource {
         self.request_type == "Delete"
     }
 
-    /// Tells CloudFormation the outcome: the names of the migrations applied, or why there are none.
+    /// Tells CloudFormation the outcome: the names of what was applied, or why nothing was.
     ///
     /// # Errors
     /// Why it could not be told. CloudFormation goes on waiting then, for as long as the template says.
@@ -44,7 +44,7 @@ impl CustomResource {
 
     fn answer_body(&self, outcome: &Result<Vec<String>, String>) -> Value {
         let (status, reason) = match outcome {
-            Ok(applied) => ("SUCCESS", format!("{} migrations applied", applied.len())),
+            Ok(applied) => ("SUCCESS", format!("{} changes applied", applied.len())),
             Err(error) => ("FAILED", error.chars().take(MAX_REASON_CHARS).collect()),
         };
         json!({
@@ -94,7 +94,7 @@ mod tests {
             applied,
             json!({
                 "Status": "SUCCESS",
-                "Reason": "1 migrations applied",
+                "Reason": "1 changes applied",
                 "PhysicalResourceId": "schema",
                 "StackId": "stack",
                 "RequestId": "request",

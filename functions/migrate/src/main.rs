@@ -3,6 +3,7 @@
 //! applied is refused.
 
 mod custom_resource;
+mod functions;
 
 use std::{error::Error, process::ExitCode};
 
@@ -17,7 +18,7 @@ refinery::embed_migrations!("../../migrations");
 /// Whoever holds this lock migrates. An arbitrary number, the same in every version.
 const LOCK: i64 = 0x7461_736b_6d69_6772;
 
-/// Applies what is missing, and tells the names of what it applied.
+/// Applies what is missing, migrations and functions, and returns the names of what it applied.
 async fn migrate(database: &DatabaseConfig) -> Result<Vec<String>, Box<dyn Error + Send + Sync>> {
     // The lock lives in a transaction of a connection of its own, so that it holds through a pooler, too, and goes
     // when the connection does, whatever becomes of this process.
@@ -26,8 +27,10 @@ async fn migrate(database: &DatabaseConfig) -> Result<Vec<String>, Box<dyn Error
     let mut client = database.connect().await?;
     // A schema newer than this code is fine: it is what a roll-back finds.
     let report = migrations::runner().set_abort_missing(false).run_async(&mut client).await?;
+    let functions = functions::install(&mut client).await?;
     lock.batch_execute("commit").await?;
-    Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
+    let migrations = report.applied_migrations().iter().map(ToString::to_string);
+    Ok(migrations.chain(functions.map(|schema| format!("functions {schema}"))).collect())
 }
 
 async fn serve(database: &'static DatabaseConfig) -> Result<(), lambda_runtime::Error> {

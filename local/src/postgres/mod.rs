@@ -46,6 +46,9 @@ else
 fi
 "#;
 
+/// The role that endpoints log in as. The migrations create it, without a password.
+const ENDPOINTS_ROLE: &str = "task_api_endpoints";
+
 /// How a server is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopMode {
@@ -59,6 +62,7 @@ pub enum StopMode {
 pub struct Cluster {
     port: u16,
     password: String,
+    endpoints_password: String,
     supervisor: Child,
     commands: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
@@ -119,6 +123,7 @@ impl Cluster {
         let mut cluster = Self {
             port: 0,
             password,
+            endpoints_password: Uuid::new_v4().simple().to_string(),
             commands: supervisor.stdin.take(),
             answers: BufReader::new(supervisor.stdout.take().expect("stdout is piped")),
             supervisor,
@@ -149,6 +154,21 @@ impl Cluster {
     /// The same, by another port on 127.0.0.1 that leads to the server.
     pub fn url_through(&self, port: u16, database: &str) -> String {
         format!("postgres://postgres:{}@127.0.0.1:{port}/{database}", self.password)
+    }
+
+    /// Lets endpoints log in. A database must have been migrated before, because that creates their role.
+    ///
+    /// # Errors
+    /// When the role doesn't exist, or the server is out of reach.
+    pub async fn let_endpoints_log_in(&self) -> Result<()> {
+        let password = &self.endpoints_password;
+        self.execute(&format!("ALTER ROLE {ENDPOINTS_ROLE} LOGIN PASSWORD '{password}'")).await
+    }
+
+    /// The URL of a database for endpoints, by a port on 127.0.0.1 that leads to the server. It works after
+    /// [`Cluster::let_endpoints_log_in`].
+    pub fn endpoints_url_through(&self, port: u16, database: &str) -> String {
+        format!("postgres://{ENDPOINTS_ROLE}:{}@127.0.0.1:{port}/{database}", self.endpoints_password)
     }
 
     /// Creates an empty database.

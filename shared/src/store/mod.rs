@@ -4,6 +4,7 @@ mod config;
 mod idempotency;
 mod pool;
 mod query_error;
+pub mod sql;
 mod tasks;
 mod transaction;
 

@@ -1,0 +1,188 @@
+//! The functions in the database, called as endpoints call them: who may do what, and what becomes of late and repeated
+//! writes.
+
+mod attempts;
+mod login;
+mod walls;
+
+use std::time::{Duration, SystemTime};
+
+use shared::sql;
+use tests::{connect, migrated_database};
+use tokio_postgres::{
+    Client, Error, Row,
+    types::{ToSql, Type},
+};
+use uuid::Uuid;
+
+/// A database with the functions, by the connections of those who use it.
+struct Database {
+    /// No wall holds the superuser.
+    owner: Client,
+    endpoint: Client,
+}
+
+/// What a write says about its being sent twice.
+#[derive(Clone, Copy)]
+struct Attempt {
+    id: Uuid,
+    is_retry: bool,
+    is_late: bool,
+}
+
+/// A task, by one of its names.
+#[derive(Clone, Copy)]
+enum Key {
+    Id(Uuid),
+    Number(i64),
+}
+
+impl Attempt {
+    fn new() -> Self {
+        Self { id: Uuid::now_v7(), is_retry: false, is_late: false }
+    }
+
+    fn retry(self) -> Self {
+        Self { is_retry: true, ..self }
+    }
+
+    fn late(self) -> Self {
+        Self { is_late: true, ..self }
+    }
+
+    fn void_after(self) -> SystemTime {
+        let minute = Duration::from_secs(60);
+        if self.is_late { SystemTime::now() - minute } else { SystemTime::now() + minute }
+    }
+}
+
+impl Key {
+    fn parts(self) -> (Option<Uuid>, Option<i64>) {
+        match self {
+            Key::Id(id) => (Some(id), None),
+            Key::Number(number) => (None, Some(number)),
+        }
+    }
+}
+
+impl Database {
+    async fn new() -> Self {
+        let (owner, endpoint) = migrated_database().await;
+        Self { owner: connect(&owner).await, endpoint: connect(&endpoint).await }
+    }
+
+    /// Calls a function in one unnamed statement.
+    async fn call(&self, function: &str, params: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<Row>, Error> {
+        let places: Vec<_> = (1..=params.len()).map(|place| format!("${place}")).collect();
+        let statement = format!("select * from {}.{function}({})", *sql::SCHEMA, places.join(", "));
+        self.endpoint.query_typed(&statement, params).await
+    }
+
+    async fn call_for_one(&self, function: &str, params: &[(&(dyn ToSql + Sync), Type)]) -> Row {
+        let rows = self.call(function, params).await.unwrap_or_else(|error| panic!("{function}: {error:?}"));
+        rows.into_iter().next().expect("one row")
+    }
+
+    async fn create(&self, user: &str, title: &str) -> Row {
+        self.create_with(user, None, Uuid::now_v7(), title, None, Attempt::new()).await
+    }
+
+    async fn create_with(
+        &self,
+        user: &str,
+        email: Option<&str>,
+        id: Uuid,
+        title: &str,
+        key: Option<&str>,
+        attempt: Attempt,
+    ) -> Row {
+        let hash = key.map(|_| title.as_bytes());
+        let no_text = None::<&str>;
+        let params: &[(&(dyn ToSql + Sync), Type)] = &[
+            (&user, Type::TEXT),
+            (&email, Type::TEXT),
+            (&no_text, Type::TEXT),
+            (&no_text, Type::TEXT),
+            (&true, Type::BOOL),
+            (&id, Type::UUID),
+            (&title, Type::TEXT),
+            (&no_text, Type::TEXT),
+            (&None::<SystemTime>, Type::TIMESTAMPTZ),
+            (&false, Type::BOOL),
+            (&key, Type::TEXT),
+            (&hash, Type::BYTEA),
+            (&attempt.id, Type::UUID),
+            (&attempt.is_retry, Type::BOOL),
+            (&attempt.void_after(), Type::TIMESTAMPTZ),
+        ];
+        self.call_for_one("create_task", params).await
+    }
+
+    async fn get(&self, user: &str, key: Key) -> Row {
+        let (id, number) = key.parts();
+        let params: &[(&(dyn ToSql + Sync), Type)] =
+            &[(&user, Type::TEXT), (&id, Type::UUID), (&number, Type::INT8)];
+        self.call_for_one("get_task", params).await
+    }
+
+    async fn list(&self, user: &str, newest_first: bool, limit: i64, start: i64) -> Vec<Row> {
+        let params: &[(&(dyn ToSql + Sync), Type)] = &[
+            (&user, Type::TEXT),
+            (&newest_first, Type::BOOL),
+            (&limit, Type::INT8),
+            (&start, Type::INT8),
+            (&start, Type::INT8),
+        ];
+        self.call("list_tasks", params).await.expect("a list")
+    }
+
+    /// Sets the title, and toggles the completion.
+    async fn update(&self, user: &str, key: Key, title: &str, attempt: Attempt) -> Row {
+        let (id, number) = key.parts();
+        let params: &[(&(dyn ToSql + Sync), Type)] = &[
+            (&user, Type::TEXT),
+            (&id, Type::UUID),
+            (&number, Type::INT8),
+            (&title, Type::TEXT),
+            (&false, Type::BOOL),
+            (&None::<&str>, Type::TEXT),
+            (&false, Type::BOOL),
+            (&None::<SystemTime>, Type::TIMESTAMPTZ),
+            (&None::<bool>, Type::BOOL),
+            (&true, Type::BOOL),
+            (&attempt.id, Type::UUID),
+            (&attempt.is_retry, Type::BOOL),
+            (&attempt.void_after(), Type::TIMESTAMPTZ),
+        ];
+        self.call_for_one("update_task", params).await
+    }
+
+    async fn delete(&self, user: &str, key: Key, attempt: Attempt) -> Row {
+        let (id, number) = key.parts();
+        let params: &[(&(dyn ToSql + Sync), Type)] = &[
+            (&user, Type::TEXT),
+            (&id, Type::UUID),
+            (&number, Type::INT8),
+            (&attempt.id, Type::UUID),
+            (&attempt.is_retry, Type::BOOL),
+            (&attempt.void_after(), Type::TIMESTAMPTZ),
+        ];
+        self.call_for_one("delete_task", params).await
+    }
+
+    async fn run_as_owner(&self, statements: &str) {
+        self.owner.batch_execute(statements).await.unwrap_or_else(|error| panic!("{statements}: {error:?}"));
+    }
+}
+
+fn outcome(row: &Row) -> &str {
+    row.get("outcome")
+}
+
+fn title(row: &Row) -> Option<&str> {
+    row.get("title")
+}
+
+fn id(row: &Row) -> Uuid {
+    row.get("id")
+}

@@ -1,0 +1,281 @@
+//! Writes that are sent twice, or arrive late.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use shared::sql;
+use tokio_postgres::{error::SqlState, types::ToSql};
+use uuid::Uuid;
+
+use super::{Attempt, Database, Key, id, outcome, title};
+
+/// How many writes a user's row remembers.
+const REMEMBERED: usize = 8;
+
+/// A write of a case: which of its ids it carries, and how it is sent.
+#[derive(Clone, Copy, Debug)]
+enum Sent {
+    First(usize),
+    Late(usize),
+    Retry(usize),
+    LateRetry(usize),
+    /// So many writes with ids of their own, newer than those of the case.
+    Others(usize),
+}
+use Sent::{First, Late, LateRetry, Others, Retry};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_write_is_carried_out_at_most_once_and_never_after_its_retry_or_deadline() {
+    // What is sent, in this order, each with its outcome and whether it changes the task.
+    let cases: [&[(Sent, &str, bool)]; 15] = [
+        &[(First(0), "done", true), (First(1), "done", true)],
+        &[(First(0), "done", true), (Retry(0), "done", false)],
+        &[(First(0), "done", true), (First(1), "done", true), (Retry(0), "done", false)],
+        &[(Retry(0), "done", true), (First(0), "void", false)],
+        &[(Retry(0), "done", true), (Retry(0), "done", false), (First(0), "void", false)],
+        &[(First(0), "done", true), (First(0), "void", false)],
+        // Ids are only nearly in the order of arrival.
+        &[(First(1), "done", true), (First(0), "done", true), (Retry(0), "done", false)],
+        &[(First(1), "done", true), (Retry(0), "done", true), (First(0), "void", false)],
+        &[(Late(0), "void", false), (First(1), "done", true)],
+        &[(First(0), "done", true), (LateRetry(0), "done", false)],
+        &[(LateRetry(0), "void", false), (First(0), "void", false)],
+        &[(First(0), "done", true), (Others(REMEMBERED - 1), "done", true), (Retry(0), "done", false)],
+        &[(First(0), "done", true), (Others(REMEMBERED), "done", true), (Retry(0), "unknown", false)],
+        // It was not carried out, but nobody can tell.
+        &[(Others(REMEMBERED + 1), "done", true), (Retry(0), "unknown", false), (First(0), "void", false)],
+        // A void one stays so, however many others follow.
+        &[
+            (Retry(0), "done", true),
+            (Others(REMEMBERED + 1), "done", true),
+            (Retry(1), "unknown", false),
+            (First(0), "void", false),
+            (First(1), "void", false),
+        ],
+    ];
+    let database = Database::new().await;
+    for (number, case) in cases.into_iter().enumerate() {
+        let user = format!("user{number}");
+        let task = id(&database.create(&user, "As created").await);
+        let ids = [Uuid::now_v7(), Uuid::now_v7()];
+        let mut expected_title = "As created".to_owned();
+        for (step, &(sent, expected, changes)) in case.iter().enumerate() {
+            let (first, times) = match sent {
+                First(id) | Late(id) | Retry(id) | LateRetry(id) => (Some(ids[id]), 1),
+                Others(times) => (None, times),
+            };
+            for time in 0..times {
+                let attempt = Attempt { id: first.unwrap_or_else(Uuid::now_v7), ..Attempt::new() };
+                let attempt = match sent {
+                    First(_) | Others(_) => attempt,
+                    Late(_) => attempt.late(),
+                    Retry(_) => attempt.retry(),
+                    LateRetry(_) => attempt.retry().late(),
+                };
+                let new_title = format!("{step} {time}");
+                let row = database.update(&user, Key::Id(task), &new_title, attempt).await;
+                assert_eq!(outcome(&row), expected, "{case:?}, {sent:?}");
+                if changes {
+                    expected_title = new_title;
+                }
+                // What is done is answered with the task as it is.
+                let shown = (expected == "done").then_some(expected_title.as_str());
+                assert_eq!(title(&row), shown, "{case:?}, {sent:?}");
+                let row = database.get(&user, Key::Id(task)).await;
+                assert_eq!(title(&row), Some(expected_title.as_str()), "{case:?}, {sent:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retry_of_a_create_answers_with_the_task_as_it_is_now_and_never_creates_it_again() {
+    let database = Database::new().await;
+    let (task, attempt) = (Uuid::now_v7(), Attempt::new());
+    let create = async |attempt| database.create_with("alice", None, task, "As created", None, attempt).await;
+    assert_eq!(outcome(&create(attempt).await), "done");
+    database.update("alice", Key::Id(task), "Changed", Attempt::new()).await;
+    let row = create(attempt.retry()).await;
+    assert_eq!((outcome(&row), title(&row)), ("done", Some("Changed")));
+    database.delete("alice", Key::Id(task), Attempt::new()).await;
+    let row = create(attempt.retry()).await;
+    assert_eq!((outcome(&row), title(&row)), ("deleted", None));
+    assert_eq!(outcome(&create(attempt).await), "void");
+    assert_eq!(outcome(&database.get("alice", Key::Id(task)).await), "not_found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn first_create_of_a_user_is_void_after_its_retry_and_its_deadline() {
+    let database = Database::new().await;
+    for late in [false, true] {
+        let user = format!("user {late}");
+        let (task, attempt) = (Uuid::now_v7(), Attempt::new());
+        let create = async |attempt| database.create_with(&user, None, task, "One", None, attempt).await;
+        if late {
+            assert_eq!(outcome(&create(attempt.late()).await), "void");
+            assert_eq!(outcome(&create(attempt.retry().late()).await), "void");
+        } else {
+            assert_eq!(outcome(&create(attempt.retry()).await), "done");
+            assert_eq!(outcome(&create(attempt).await), "void");
+        }
+        let tasks = database.list(&user, true, 10, 0).await;
+        assert_eq!(tasks[0].get::<_, i64>("total"), i64::from(!late));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retry_of_an_update_or_delete_says_that_the_task_is_gone() {
+    let database = Database::new().await;
+    let task = database.create("alice", "One").await;
+    for key in [Key::Id(id(&task)), Key::Number(task.get("number"))] {
+        let (update, delete) = (Attempt::new(), Attempt::new());
+        database.update("alice", key, "Two", update).await;
+        database.delete("alice", key, delete).await;
+        assert_eq!(outcome(&database.delete("alice", key, Attempt::new().retry()).await), "not_found");
+        if matches!(key, Key::Id(_)) {
+            assert_eq!(outcome(&database.update("alice", key, "Two", update.retry()).await), "deleted");
+            assert_eq!(outcome(&database.delete("alice", key, delete.retry()).await), "done");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retry_voids_the_first_attempt_even_if_it_finds_no_task_or_a_conflict() {
+    let database = Database::new().await;
+    let task = Key::Id(id(&database.create("alice", "One").await));
+    let missing = Key::Id(Uuid::now_v7());
+    let [update, delete, create] = [Attempt::new(), Attempt::new(), Attempt::new()];
+    assert_eq!(outcome(&database.update("alice", missing, "Two", update.retry()).await), "not_found");
+    assert_eq!(outcome(&database.update("alice", task, "Two", update).await), "void");
+    assert_eq!(outcome(&database.delete("alice", missing, delete.retry()).await), "not_found");
+    assert_eq!(outcome(&database.delete("alice", task, delete).await), "void");
+    let keyed = async |title, attempt| {
+        database.create_with("alice", None, Uuid::now_v7(), title, Some("key"), attempt).await
+    };
+    assert_eq!(outcome(&keyed("One", Attempt::new()).await), "done");
+    assert_eq!(outcome(&keyed("Two", create.retry()).await), "conflict");
+    assert_eq!(outcome(&keyed("One", create).await), "void");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn void_ids_are_forgotten_a_minute_after_their_deadline() {
+    let database = Database::new().await;
+    let task = Key::Id(id(&database.create("alice", "One").await));
+    let missing = Key::Id(Uuid::now_v7());
+    let voided = async || {
+        let voided = "select cardinality(voided), voided_until > now() + interval '100 s' from users";
+        let row = database.owner.query_one(voided, &[]).await.expect("a user");
+        (row.get::<_, i32>(0), row.get::<_, bool>(1))
+    };
+    for number in 1..=10 {
+        database.update("alice", missing, "Two", Attempt::new().retry()).await;
+        assert_eq!(voided().await, (number, true));
+    }
+    database.run_as_owner("update users set voided_until = now() - interval '1 s'").await;
+    database.update("alice", task, "Two", Attempt::new().retry()).await;
+    assert_eq!(voided().await, (1, true));
+}
+
+/// The deadline counts when the write has its turn, not when it arrives.
+#[tokio::test(flavor = "multi_thread")]
+async fn write_that_waits_beyond_its_deadline_is_void_and_one_that_waits_for_three_seconds_fails() {
+    let database = Database::new().await;
+    let task = Key::Id(id(&database.create("alice", "One").await));
+    let hold = "begin; select from users for no key update";
+    database.run_as_owner(hold).await;
+    let statement = format!(
+        "select outcome from {}.delete_task('alice', '{}', null, gen_random_uuid(), false, $1)",
+        *sql::SCHEMA,
+        task.parts().0.expect("an id")
+    );
+    let started = Instant::now();
+    let soon = SystemTime::now() + Duration::from_millis(500);
+    let params: [&(dyn ToSql + Sync); 1] = [&soon];
+    let waiting = database.endpoint.query_one(&statement, &params);
+    let release = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        database.run_as_owner("commit").await;
+    };
+    let (row, ()) = tokio::join!(waiting, release);
+    assert_eq!(row.expect("an outcome").get::<_, &str>(0), "void");
+    assert!(started.elapsed() >= Duration::from_secs(1));
+
+    database.run_as_owner(hold).await;
+    let started = Instant::now();
+    let later = SystemTime::now() + Duration::from_secs(60);
+    let error = database.endpoint.query_one(&statement, &[&later]).await.expect_err("the row is locked");
+    assert_eq!(error.code(), Some(&SqlState::LOCK_NOT_AVAILABLE));
+    assert!((3..4).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
+    database.run_as_owner("rollback").await;
+    assert_eq!(outcome(&database.get("alice", task).await), "done");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn times_never_run_backwards_even_if_the_clock_does() {
+    let database = Database::new().await;
+    let task = Key::Id(id(&database.create("alice", "One").await));
+    database.run_as_owner("update users set updated_at = now() + interval '1 hour'").await;
+    let ahead = SystemTime::now() + Duration::from_secs(3500);
+    let created: SystemTime = database.create("alice", "Two").await.get("created_at");
+    let updated: SystemTime =
+        database.update("alice", task, "Changed", Attempt::new()).await.get("updated_at");
+    assert!(created > ahead && updated > ahead);
+    database.run_as_owner("update tasks set updated_at = now() + interval '2 hours'").await;
+    let row = database.update("alice", task, "Again", Attempt::new()).await;
+    assert!(row.get::<_, SystemTime>("updated_at") > ahead + Duration::from_secs(3500));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idempotency_key_creates_one_task_until_that_is_deleted() {
+    let database = Database::new().await;
+    let create = async |title| {
+        database.create_with("alice", None, Uuid::now_v7(), title, Some("key"), Attempt::new()).await
+    };
+    let first = create("One").await;
+    let again = create("One").await;
+    assert_eq!((outcome(&first), outcome(&again), id(&again)), ("done", "replayed", id(&first)));
+    assert_eq!(outcome(&create("Two").await), "conflict");
+    database.delete("alice", Key::Id(id(&first)), Attempt::new()).await;
+    assert_eq!(outcome(&create("Two").await), "done");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn email_that_cannot_be_stored_is_dropped() {
+    let database = Database::new().await;
+    // Hexadecimal digits of random bytes hardly compress.
+    let long: String = (0..300).map(|_| Uuid::now_v7().simple().to_string()).collect();
+    let emails = [("alice", "a@example.com", true), ("bob", "a@example.com", false), ("carol", &long, false)];
+    for (user, email, stays) in emails {
+        let created =
+            database.create_with(user, Some(email), Uuid::now_v7(), "One", None, Attempt::new()).await;
+        assert_eq!(outcome(&created), "done");
+        let stored = "select email from users where id = $1";
+        let stored: Option<String> = database.owner.query_one(stored, &[&user]).await.expect("a user").get(0);
+        assert_eq!(stored.as_deref(), stays.then_some(email));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_first_write_of_a_day_records_that_the_schema_is_in_use() {
+    let database = Database::new().await;
+    let task = Key::Id(id(&database.create("alice", "One").await));
+    let age = "update function_schemas set last_used = current_date - 10;
+               update users set updated_at = now() - interval '1 day'";
+    let used = async || {
+        let used = "select last_used = current_date from function_schemas";
+        database.owner.query_one(used, &[]).await.expect("one schema").get::<_, bool>(0)
+    };
+    database.run_as_owner(age).await;
+    database.get("alice", task).await;
+    assert!(!used().await);
+    database.update("alice", task, "Two", Attempt::new()).await;
+    assert!(used().await, "update");
+    database.run_as_owner(age).await;
+    database.create("alice", "Two").await;
+    assert!(used().await, "create");
+    database.run_as_owner(age).await;
+    database.create("bob", "One").await;
+    assert!(used().await, "create by a new user");
+    database.run_as_owner(age).await;
+    database.delete("alice", task, Attempt::new()).await;
+    assert!(used().await, "delete");
+}

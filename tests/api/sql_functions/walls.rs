@@ -1,0 +1,143 @@
+//! Two walls stand between users: the filter in each function, and row-level security. Each alone must hold.
+
+use shared::sql;
+use uuid::Uuid;
+
+use super::{Attempt, Database, Key, id, title};
+
+/// The filters by user in the functions, with the number of each.
+const FILTERS: [&str; 3] = ["t.user_id = p_user_id", "n.user_id = p_user_id", "u.id = p_user_id"];
+
+const TAKE_ROW_LEVEL_SECURITY_DOWN: &str =
+    "alter table tasks disable row level security; alter table users disable row level security";
+
+/// Bob's, and more than the offset from which a list skips in the index.
+const TASKS: i64 = 1002;
+
+async fn take_filters_down(database: &Database) {
+    let schema = sql::SCHEMA.as_str();
+    let mut functions = sql::functions_in(schema).replace("create function", "create or replace function");
+    let filters: usize = FILTERS.iter().map(|filter| functions.matches(filter).count()).sum();
+    assert_eq!(filters, functions.matches("= p_user_id").count(), "there are others");
+    for filter in FILTERS {
+        functions = functions.replace(filter, "true");
+    }
+    database.run_as_owner(&format!("set role task_api; {functions} reset role")).await;
+}
+
+/// The calls by which Alice sees or changes something of Bob's.
+async fn reach(database: &Database) -> Vec<&'static str> {
+    let (alice, bob) = ("alice", "bob");
+    let plant = format!(
+        "insert into users (id) values ('alice'), ('bob');
+         insert into tasks (id, user_id, title, idempotency_key, idempotency_hash)
+         select gen_random_uuid(), 'bob', 'Bob''s', 'key' || n, 'Alice''s' from generate_series(1, {TASKS}) n"
+    );
+    database.run_as_owner(&plant).await;
+    let own = id(&database.create(alice, "Alice's").await);
+    assert_eq!(title(&database.get(alice, Key::Id(own)).await), Some("Alice's"));
+
+    let his_rows = async || {
+        let rows = "select md5(string_agg(t::text, ' ' order by number)),
+                           (select u::text from users u where id = 'bob')
+                    from tasks t where user_id = 'bob'";
+        let row = database.owner.query_one(rows, &[]).await.expect("Bob's rows");
+        (row.get::<_, Option<String>>(0), row.get::<_, Option<String>>(1))
+    };
+    let his_task = async || {
+        let task = "select id, number from tasks where user_id = 'bob' order by number limit 1";
+        let row = database.owner.query_one(task, &[]).await.expect("one of Bob's");
+        [Key::Id(row.get(0)), Key::Number(row.get(1))]
+    };
+    let mut reached = Vec::new();
+    for which in [0, 1] {
+        let call = |names: [&'static str; 2]| names[which];
+        let seen = database.get(alice, his_task().await[which]).await;
+        reached.extend((title(&seen) == Some("Bob's")).then_some(call(["get by id", "get by number"])));
+        let before = his_rows().await;
+        database.update(alice, his_task().await[which], "Alice's", Attempt::new()).await;
+        reached.extend((his_rows().await != before).then_some(call(["update by id", "update by number"])));
+        let before = his_rows().await;
+        database.delete(alice, his_task().await[which], Attempt::new()).await;
+        reached.extend((his_rows().await != before).then_some(call(["delete by id", "delete by number"])));
+        let before = his_rows().await;
+        let missing = [Key::Id(Uuid::now_v7()), Key::Number(0)][which];
+        database.update(alice, missing, "Alice's", Attempt::new().retry()).await;
+        reached.extend((his_rows().await != before).then_some(call(["retry by id", "retry by number"])));
+    }
+    for (name, newest_first, start) in
+        [("list", true, 0), ("list from deep", true, 1000), ("list in order", false, 0)]
+    {
+        let tasks = database.list(alice, newest_first, 100, start).await;
+        let his = tasks.iter().any(|task| title(task) == Some("Bob's"));
+        let counted = tasks[0].get::<_, i64>("total") != 1;
+        reached.extend((his || counted).then_some(name));
+    }
+    let before = his_rows().await;
+    let created =
+        database.create_with(alice, None, Uuid::now_v7(), "Alice's", Some("key9"), Attempt::new()).await;
+    let sees = title(&created) == Some("Bob's");
+    reached.extend((sees || his_rows().await != before).then_some("create"));
+    assert_eq!(title(&database.get(bob, his_task().await[0]).await), Some("Bob's"));
+    reached
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_both_walls_no_call_reaches_another_users_rows() {
+    assert_eq!(reach(&Database::new().await).await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_filters_row_level_security_holds() {
+    let database = Database::new().await;
+    take_filters_down(&database).await;
+    assert_eq!(reach(&database).await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_row_level_security_the_filters_hold() {
+    let database = Database::new().await;
+    database.run_as_owner(TAKE_ROW_LEVEL_SECURITY_DOWN).await;
+    assert_eq!(reach(&database).await, [""; 0]);
+}
+
+/// Shows that the tests above took down what they say, for every call.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_either_wall_every_call_reaches_another_users_rows() {
+    let database = Database::new().await;
+    take_filters_down(&database).await;
+    database.run_as_owner(TAKE_ROW_LEVEL_SECURITY_DOWN).await;
+    let calls = [
+        "get by id",
+        "update by id",
+        "delete by id",
+        "retry by id",
+        "get by number",
+        "update by number",
+        "delete by number",
+        "retry by number",
+        "list",
+        "list from deep",
+        "list in order",
+        "create",
+    ];
+    assert_eq!(reach(&database).await, calls);
+}
+
+/// A session's own search path can't put other operators or tables in the way of the functions.
+#[tokio::test(flavor = "multi_thread")]
+async fn search_path_of_the_session_changes_nothing() {
+    let database = Database::new().await;
+    let tamper = "
+        create schema tampered;
+        create function tampered.always(text, text) returns boolean language sql immutable as 'select true';
+        create operator tampered.= (leftarg = text, rightarg = text, function = tampered.always);
+        create table tampered.tasks (like tasks);
+        create function tampered.set_config(text, text, boolean) returns text language sql return null;
+        grant usage on schema tampered to public";
+    database.run_as_owner(tamper).await;
+    database.run_as_owner(TAKE_ROW_LEVEL_SECURITY_DOWN).await;
+    let set = "set search_path = tampered, pg_catalog, public";
+    database.endpoint.batch_execute(set).await.expect("anyone may");
+    assert_eq!(reach(&database).await, [""; 0]);
+}
