@@ -15,13 +15,12 @@ use uuid::Uuid;
 use crate::token::{self, TokenRequest};
 
 /// Variables that reach the functions, besides AWS's own.
-const FUNCTION_VARIABLES: [&str; 18] = [
+const FUNCTION_VARIABLES: [&str; 17] = [
     "BETTER_AUTH_SECRET",
     "BETTER_AUTH_URL",
     "CORS_ALLOWED_ORIGINS",
     "DATABASE_CA_CERT",
     "DATABASE_POOL_SIZE",
-    "DATABASE_PREPARED_STATEMENTS",
     "DATABASE_URL",
     "DATABASE_URL_UNPOOLED",
     "DEBUG",

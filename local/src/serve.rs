@@ -69,8 +69,14 @@ pub(super) async fn serve(options: &Options) -> Result<()> {
     let own_url = cluster.as_ref().map(|cluster| cluster.url(DATABASE));
     let database_url = own_url.as_deref().or(configuration.database_url());
     let database_url = database_url.expect("a server was started where no URL is set");
-    let environment = configuration.function_environment(database_url)?;
+    let mut environment = configuration.function_environment(database_url)?;
     migrate(&binaries[MIGRATE], &environment).await?;
+    if let Some(cluster) = &cluster {
+        // As in production, endpoints may call the SQL functions and nothing else.
+        cluster.let_endpoints_log_in().await?;
+        let url = cluster.endpoints_url_through(cluster.port(), DATABASE);
+        environment.insert("DATABASE_URL".into(), url);
+    }
 
     let gateway = Gateway::start(GatewayOptions {
         template,

@@ -43,30 +43,42 @@ pub struct SecretSource {
     pub max_age: i64,
 }
 
+/// A configuration, and where it comes from.
+pub struct Loaded<T> {
+    /// The configuration.
+    pub config: T,
+    /// What should be changed in it.
+    pub warnings: Vec<String>,
+    /// The secret that it was read from, which can be fetched again.
+    pub secret: Option<(SecretSource, Secret)>,
+}
+
 /// Reads a configuration from the environment, and from the secret if `SECRET_ID` is set. The environment takes
-/// precedence. Returns the secret as well, so that it can be refreshed.
+/// precedence.
 ///
 /// # Errors
 /// All errors of the configuration, together; or why the secret can't be fetched.
 pub async fn load<T>(
     read: impl FnOnce(&mut Variables) -> Result<T, Recorded>,
-) -> Result<(T, Option<(SecretSource, Secret)>), ConfigError> {
-    let Some(source) = SecretSource::from_environment().await? else {
-        return Ok((Secret::default().read(read)?, None));
+) -> Result<Loaded<T>, ConfigError> {
+    let (content, source) = match SecretSource::from_environment().await? {
+        Some(source) => (source.fetch().await?, Some(source)),
+        None => (Secret::default(), None),
     };
-    let secret = source.fetch().await?;
-    Ok((secret.read(read)?, Some((source, secret))))
+    let (config, warnings) = content.read(read)?;
+    Ok(Loaded { config, warnings, secret: source.map(|source| (source, content)) })
 }
 
 impl Secret {
-    /// Reads a configuration from the environment, and from this secret what is not set there.
+    /// Reads a configuration from the environment, and from this secret what is not set there. Returns the warnings as
+    /// well.
     ///
     /// # Errors
     /// All errors, together.
     pub fn read<T>(
         &self,
         read: impl FnOnce(&mut Variables) -> Result<T, Recorded>,
-    ) -> Result<T, ConfigError> {
+    ) -> Result<(T, Vec<String>), ConfigError> {
         Variables::read(|name| self.get(name).cloned(), read)
     }
 
@@ -92,7 +104,7 @@ impl SecretSource {
     /// # Errors
     /// `SECRET_REFRESH_SECONDS` is invalid.
     async fn from_environment() -> Result<Option<Self>, ConfigError> {
-        let settings = Variables::read(
+        let (settings, _) = Variables::read(
             |_| None,
             |variables| {
                 let Some(id) = variables.get("SECRET_ID") else { return Ok(None) };

@@ -104,6 +104,15 @@ impl<T> Patch<T> {
         }
     }
 
+    /// The same about a borrowed value.
+    pub fn as_ref(&self) -> Patch<&T> {
+        match self {
+            Patch::Absent => Patch::Absent,
+            Patch::Null => Patch::Null,
+            Patch::Value(value) => Patch::Value(value),
+        }
+    }
+
     /// The same, but a field that is absent becomes empty.
     pub fn or_null(self) -> Self {
         match self {

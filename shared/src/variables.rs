@@ -1,7 +1,7 @@
-//! Reads configuration from environment variables and collects every error, each with the name of its variable and
-//! never its value. An empty variable counts as not set.
+//! Reads configuration from environment variables and collects every error and warning, each with the name of its
+//! variable and never its value. An empty variable counts as not set.
 
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 use crate::error::Recorded;
 
@@ -9,21 +9,23 @@ use crate::error::Recorded;
 #[derive(Debug, PartialEq)]
 pub struct ConfigError(Vec<String>);
 
-/// The variables being read, and the errors found so far.
+/// The variables being read, and what was found to be wrong so far.
 pub struct Variables<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
     errors: Vec<String>,
+    warnings: Vec<String>,
 }
 
 impl Variables<'_> {
-    /// Reads a configuration from this process's environment, and from `fallback` what is not set there.
+    /// Reads a configuration from this process's environment, and from `fallback` what is not set there. Returns the
+    /// warnings as well.
     ///
     /// # Errors
     /// All errors, together.
     pub fn read<T>(
         fallback: impl Fn(&str) -> Option<String>,
         read: impl FnOnce(&mut Variables) -> Result<T, Recorded>,
-    ) -> Result<T, ConfigError> {
+    ) -> Result<(T, Vec<String>), ConfigError> {
         let is_set = |value: &String| !value.trim().is_empty();
         Self::read_from(&|name| std::env::var(name).ok().filter(is_set).or_else(|| fallback(name)), read)
     }
@@ -35,10 +37,10 @@ impl Variables<'_> {
     pub(crate) fn read_from<T>(
         lookup: &dyn Fn(&str) -> Option<String>,
         read: impl FnOnce(&mut Variables) -> Result<T, Recorded>,
-    ) -> Result<T, ConfigError> {
-        let mut variables = Variables { lookup, errors: Vec::new() };
+    ) -> Result<(T, Vec<String>), ConfigError> {
+        let mut variables = Variables { lookup, errors: Vec::new(), warnings: Vec::new() };
         match read(&mut variables) {
-            Ok(config) if variables.errors.is_empty() => Ok(config),
+            Ok(config) if variables.errors.is_empty() => Ok((config, variables.warnings)),
             _ => Err(ConfigError(variables.errors)),
         }
     }
@@ -73,6 +75,17 @@ impl Variables<'_> {
         self.errors.push(error.into());
         Err(Recorded)
     }
+
+    /// Records something that does not prevent a start, but should be changed. It must name its variable.
+    pub fn warn(&mut self, warning: impl Into<String>) {
+        self.warnings.push(warning.into());
+    }
+}
+
+/// Whether a host name or address is this machine's own.
+pub fn is_this_machine(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 impl From<String> for ConfigError {
@@ -97,5 +110,5 @@ pub(crate) fn read_for_test<T>(
 ) -> Result<T, String> {
     let lookup =
         |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
-    Variables::read_from(&lookup, read).map_err(|errors| errors.to_string())
+    Variables::read_from(&lookup, read).map(|(config, _)| config).map_err(|errors| errors.to_string())
 }

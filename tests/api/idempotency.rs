@@ -217,28 +217,3 @@ async fn a_key_is_free_again_once_its_task_is_deleted() {
         assert_eq!(front.only_task().await, next);
     }
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_task_that_is_deleted_while_its_key_comes_again_is_503_and_then_made_anew() {
-    let Some(app) = App::local().await else { return };
-    let database = app.hands_on().database().await;
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let front = alice.at(contract);
-        let body = json!({ "title": "a" });
-        let task = made(&front, create(&front, "key", &body).await);
-        // Right behind the insert that the task was in the way of.
-        let delete = format!(
-            "create function delete_it() returns trigger language plpgsql security definer as
-                 $$ begin delete from tasks where user_id = '{}'; return null; end $$;
-             create trigger delete_it after insert on tasks for each statement execute function delete_it()",
-            alice.id
-        );
-        database.batch_execute(&delete).await.expect("superusers may");
-        create(&front, "key", &body).await.assert_refused(contract, &refusals::UNAVAILABLE);
-        database.batch_execute("drop function delete_it cascade").await.expect("it was there");
-        let next = made(&front, create(&front, "key", &body).await);
-        assert_ne!(next["id"], task["id"]);
-        assert_eq!(front.only_task().await, next);
-    }
-}

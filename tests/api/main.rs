@@ -17,7 +17,6 @@ mod load;
 mod logs;
 mod migrate;
 mod patch_task;
-mod prepared_statements;
 mod requests;
 mod round_trips;
 mod sql_functions;

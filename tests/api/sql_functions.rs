@@ -3,7 +3,7 @@
 
 mod attempts;
 mod login;
-mod walls;
+pub(crate) mod walls;
 
 use std::time::{Duration, SystemTime};
 

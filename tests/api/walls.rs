@@ -1,4 +1,4 @@
-//! Two walls stand between users: the filter in every statement, and row-level security. Each alone must hold.
+//! Two walls stand between users: the filter in every SQL function, and row-level security. Each alone must hold.
 //!
 //! The real binaries run here against a database that was tampered with, so that one wall after the other is down.
 
@@ -10,19 +10,7 @@ use tests::{App, Contract, Options, User};
 use tokio::time::sleep;
 use tokio_postgres::Client;
 
-/// Makes `=` between texts true for whatever a session parses from now on, and with it every filter by user. The
-/// policies of row-level security keep the operator that they were made with.
-const TAKE_FILTER_DOWN: &str = "
-    create schema tampered;
-    create function tampered.always(text, text) returns boolean language sql immutable as 'select true';
-    create operator tampered.= (leftarg = text, rightarg = text, function = tampered.always);
-    grant usage on schema tampered to public;
-    do $$ begin
-        execute format('alter database %I set search_path = tampered, public, pg_catalog', current_database());
-    end $$;";
-
-const TAKE_ROW_LEVEL_SECURITY_DOWN: &str =
-    "alter table tasks disable row level security; alter table users disable row level security;";
+use crate::sql_functions::walls::{TAKE_ROW_LEVEL_SECURITY_DOWN, take_filters_down};
 
 /// How often Alice gets at Bob's task, trying every way there is; and that her own stays within reach.
 async fn reach(alice: &User<'_>, bob: &User<'_>) -> usize {
@@ -49,22 +37,15 @@ async fn reach(alice: &User<'_>, bob: &User<'_>) -> usize {
     reached
 }
 
-/// How often she does once these statements have tampered with the database, whether or not what is sent is prepared.
+/// How often she does after these statements have tampered with the database.
 async fn tampered_with(statements: &[&str]) -> Option<usize> {
-    let mut reached = None;
-    for options in [Some(Options::default()), Options::prepared()].into_iter().flatten() {
-        let app = App::local_with(options).await?;
-        let (alice, bob) = (app.user("alice"), app.user("bob"));
-        for user in [&alice, &bob] {
-            user.envelope().new_task("First").await;
-        }
-        tamper(&app, statements).await;
-        let way = reach(&alice, &bob).await;
-        assert_eq!(*reached.get_or_insert(way), way);
-        // What was prepared stays so.
-        assert_eq!(reach(&alice, &bob).await, way);
+    let app = App::local().await?;
+    let (alice, bob) = (app.user("alice"), app.user("bob"));
+    for user in [&alice, &bob] {
+        user.envelope().new_task("First").await;
     }
-    reached
+    tamper(&app, statements).await;
+    Some(reach(&alice, &bob).await)
 }
 
 async fn tamper(app: &App, statements: &[&str]) {
@@ -86,7 +67,7 @@ async fn many_users_over_few_sessions_never_see_anothers_setting() {
     const USERS: usize = 24;
     let options = Options { max_instances: Some(USERS / 2), ..Options::default() };
     let Some(app) = App::local_with(options).await else { return };
-    tamper(&app, &[TAKE_FILTER_DOWN]).await;
+    tamper(&app, &[&take_filters_down()]).await;
     let users: Vec<_> = (0..USERS).map(|number| app.user(&format!("user{number}"))).collect();
     let end = Instant::now() + Duration::from_secs(5);
     let lists = join_all(users.iter().enumerate().map(async |(number, user)| {
@@ -120,7 +101,7 @@ async fn with_both_walls_nobody_reaches_anothers_task() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_filter_row_level_security_holds() {
-    if let Some(reached) = tampered_with(&[TAKE_FILTER_DOWN]).await {
+    if let Some(reached) = tampered_with(&[&take_filters_down()]).await {
         assert_eq!(reached, 0);
     }
 }
@@ -135,7 +116,7 @@ async fn without_row_level_security_the_filter_holds() {
 /// Shows that the tests above took down what they say.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_either_wall_every_way_leads_to_anothers_task() {
-    if let Some(reached) = tampered_with(&[TAKE_FILTER_DOWN, TAKE_ROW_LEVEL_SECURITY_DOWN]).await {
+    if let Some(reached) = tampered_with(&[&take_filters_down(), TAKE_ROW_LEVEL_SECURITY_DOWN]).await {
         assert_eq!(reached, 13, "seven ways in the envelope contract, six in the plain one");
     }
 }

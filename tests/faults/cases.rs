@@ -20,15 +20,13 @@ pub enum Endpoint {
     Delete,
 }
 
-/// What a repeat of it would do.
+/// What it does in the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// It reads.
     Read,
-    /// It writes, and leaves the database the same when it is done twice.
-    Set,
-    /// It writes, and must not be done twice.
-    Once,
+    /// It writes, and must be carried out once.
+    Write,
 }
 
 /// How often a fault happens.
@@ -73,17 +71,9 @@ impl Endpoint {
             | Endpoint::CreateOnce
             | Endpoint::Update
             | Endpoint::Patch
-            | Endpoint::Complete => Kind::Set,
-            Endpoint::Flip | Endpoint::Delete => Kind::Once,
-        }
-    }
-
-    /// The statements of its transaction: a create makes the user as well, and with a key it looks for the key's task.
-    pub const fn statements(self) -> usize {
-        match self {
-            Endpoint::Create => 2,
-            Endpoint::CreateOnce => 3,
-            _ => 1,
+            | Endpoint::Complete
+            | Endpoint::Flip
+            | Endpoint::Delete => Kind::Write,
         }
     }
 
@@ -101,10 +91,10 @@ impl Case {
     /// no checksums.
     pub fn all() -> Vec<Case> {
         use Fault::{Close, Corrupt, Delay, Drop, Reset, Stall};
-        use Moment::{BeforeAnswer, BeforeStatement, CommitAnswer, Connect, Login, MidStatement, Tls};
+        use Moment::{BeforeAnswer, BeforeStatement, Connect, Login, MidAnswer, MidStatement, Tls};
         use Times::{Always, Once};
-        let plain_moments = [Connect, Login, BeforeStatement, MidStatement, BeforeAnswer, CommitAnswer];
-        let tls_moments = [Tls, Login, BeforeStatement, MidStatement, BeforeAnswer, CommitAnswer];
+        let plain_moments = [Connect, Login, BeforeStatement, MidStatement, BeforeAnswer, MidAnswer];
+        let tls_moments = [Tls, Login, BeforeStatement, MidStatement, BeforeAnswer, MidAnswer];
         let plain_faults = [(Reset, Once), (Reset, Always), (Close, Once), (Stall, Once), (Delay, Once)];
         let tls_faults = [(Drop, Once), (Corrupt, Once)];
 
@@ -123,7 +113,7 @@ impl Case {
                 for warm in [false, true] {
                     for &(tls, moment, fault, times) in &happenings {
                         // A ping is no transaction.
-                        if endpoint != Endpoint::Ready || moment != CommitAnswer {
+                        if endpoint != Endpoint::Ready || moment != MidAnswer {
                             cases.push(Case { contract, endpoint, tls, warm, fault, moment, times });
                         }
                     }
@@ -148,10 +138,8 @@ impl Case {
         match (self.fault, self.times) {
             (Fault::Delay, _) => Some(true),
             (_, Times::Always) => Some(false),
-            (Fault::Reset | Fault::Close, _) => {
-                // Made good by one retry; but what must not be done twice is not sent twice.
-                (self.while_connecting() || self.endpoint.kind() != Kind::Once).then_some(true)
-            }
+            // One retry, which knows whether the first attempt was carried out.
+            (Fault::Reset | Fault::Close, _) => Some(true),
             // It waits for a second only, and then tries another connection.
             (Fault::Stall, _) if self.endpoint == Endpoint::Ready => None,
             // A new process has connected before it takes the request, and connects again for it.

@@ -95,7 +95,6 @@ impl Lane {
         }
         let starts = function.starts() + usize::from(!case.warm);
         let times = if case.times == Times::Once { 1 } else { usize::MAX };
-        self.proxy.expect_statements(case.endpoint.statements());
         self.proxy.arm(case.fault, case.moment, times);
 
         let started = Instant::now();
@@ -193,12 +192,7 @@ impl Lane {
         let select = "select count(*) from changes where user_id = $1 and title = $2";
         let changes: i64 = self.database.query_one(select, &[&user_id, &titles]).await.expect("up").get(0);
         let changes = changes - i64::from(titles == "task");
-        let most = match case.endpoint {
-            Endpoint::Ready | Endpoint::List | Endpoint::Get => 0,
-            Endpoint::Create | Endpoint::CreateOnce | Endpoint::Flip | Endpoint::Delete => 1,
-            // Set once more, to the same.
-            Endpoint::Update | Endpoint::Patch | Endpoint::Complete => 2,
-        };
+        let most = i64::from(case.endpoint.kind() == Kind::Write);
         let made = i64::from(matches!(case.endpoint, Endpoint::Create | Endpoint::CreateOnce));
         let gone = i64::from(case.endpoint == Endpoint::Delete);
         let others = 1 + i64::from(case.warm);

@@ -285,7 +285,7 @@ async fn under_random_faults_nothing_is_lost_doubled_or_foreign() {
             Moment::BeforeStatement,
             Moment::MidStatement,
             Moment::BeforeAnswer,
-            Moment::CommitAnswer,
+            Moment::MidAnswer,
         ];
         while !over.load(Ordering::Relaxed) {
             match random.u8(..20) {

@@ -13,7 +13,7 @@ use crate::{
     lane::Outcome,
 };
 
-const KINDS: [Kind; 3] = [Kind::Read, Kind::Set, Kind::Once];
+const KINDS: [Kind; 2] = [Kind::Read, Kind::Write];
 
 /// The outcomes as a table in Markdown: a line for each fault and moment, a column for each kind of endpoint.
 pub fn render(outcomes: &[(Case, Outcome)]) -> String {
@@ -24,10 +24,8 @@ pub fn render(outcomes: &[(Case, Outcome)]) -> String {
         cells.entry(kind).or_default().insert(words(kind, outcome));
         *cases += 1;
     }
-    let mut table = String::from(
-        "| fault | when | reads, `/health/ready` | creates, sets | flips, deletes | cases |\n\
-         |---|---|---|---|---|---|\n",
-    );
+    let mut table =
+        String::from("| fault | when | reads, `/health/ready` | writes | cases |\n|---|---|---|---|---|\n");
     for ((fault, times, (_, stage)), (cells, cases)) in lines {
         let cells = KINDS.map(|kind| {
             let words: Vec<_> = cells.get(&kind).into_iter().flatten().copied().collect();
@@ -61,7 +59,7 @@ fn stage(moment: Moment) -> (u8, &'static str) {
     match moment {
         Moment::Connect | Moment::Tls | Moment::Login => (0, "connecting, TLS, login"),
         Moment::BeforeStatement | Moment::MidStatement => (1, "before or within the statement"),
-        Moment::BeforeAnswer | Moment::CommitAnswer => (2, "before the answer, or that to COMMIT"),
+        Moment::BeforeAnswer | Moment::MidAnswer => (2, "before or within the answer"),
     }
 }
 

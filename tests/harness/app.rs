@@ -28,9 +28,6 @@ pub const SECRET: &str = "a secret of the tests that has 32 bytes or more";
 /// The database of a [`migrated_cluster`] that has the schema. A test's own is a copy of it.
 pub const MIGRATED: &str = "migrated";
 
-/// A setting of the functions that a run of the tests may give to all of them.
-pub(crate) const PREPARED_STATEMENTS: &str = "DATABASE_PREPARED_STATEMENTS";
-
 /// What all tests of a run share.
 struct Ground {
     cluster: Cluster,
@@ -78,14 +75,6 @@ pub struct Options {
 }
 
 impl Options {
-    /// The usual API, but the database prepares its statements; or none, where they would go through a pooler that is
-    /// not known to keep what was prepared.
-    pub fn prepared() -> Option<Self> {
-        let has_pooler = std::env::var_os("TEST_PGBOUNCER").is_some();
-        let is_allowed = !has_pooler || std::env::var_os(PREPARED_STATEMENTS).is_some();
-        is_allowed.then(|| Self::default().with(PREPARED_STATEMENTS, "true"))
-    }
-
     /// The usual API with one environment variable more, or another.
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.environment.insert(name.into(), value.into());
@@ -141,13 +130,12 @@ impl App {
         let database_url = ground.cluster.url(&database);
 
         let port = options.database_port.unwrap_or(ground.port);
-        let functions_url = ground.cluster.url_through(port, &database);
+        let functions_url = ground.cluster.endpoints_url_through(port, &database);
         let mut environment = BTreeMap::from([
             ("DATABASE_URL".to_owned(), functions_url),
             ("JWT_SECRET".to_owned(), SECRET.to_owned()),
             ("ENVIRONMENT".to_owned(), "test".to_owned()),
         ]);
-        environment.extend(std::env::var(PREPARED_STATEMENTS).map(|set| (PREPARED_STATEMENTS.into(), set)));
         environment.extend(options.environment);
         let mut binaries = ground.binaries.clone();
         binaries.extend(options.binaries);

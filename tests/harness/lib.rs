@@ -18,6 +18,6 @@ pub use app::{
     empty_database, migrated_cluster, migrated_database,
 };
 pub use issuer::{Issuer, SigningKey};
-pub use proxy::{DELAY, Fault as NetworkFault, Moment, Proxy};
+pub use proxy::{DELAY, Moment, NetworkFault, Proxy};
 pub use tls::{Authority, Certificate, TlsFront, serve_tls};
 pub use user::{Contract, Front, User, changes};

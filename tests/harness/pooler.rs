@@ -13,8 +13,6 @@ use local::postgres::Cluster;
 use tokio::{net::TcpStream, time::sleep};
 use uuid::Uuid;
 
-use crate::app::PREPARED_STATEMENTS;
-
 /// Connections to the server for each database: fewer than there are processes of functions in most tests.
 const SERVER_CONNECTIONS: u16 = 4;
 
@@ -44,11 +42,14 @@ impl Pooler {
         let directory = std::env::temp_dir().join(format!("task-api-pgbouncer-{}", Uuid::new_v4().simple()));
         fs::create_dir(&directory)?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let url = cluster.url("");
-        let credentials = url.strip_prefix("postgres://").and_then(|rest| rest.split_once('@'));
-        let (user, password) =
-            credentials.and_then(|(pair, _)| pair.split_once(':')).context("a URL with a password")?;
-        fs::write(directory.join("users.txt"), format!("\"{user}\" \"{password}\"\n"))?;
+        let mut users = String::new();
+        for url in [cluster.url(""), cluster.endpoints_url_through(port, "")] {
+            let credentials = url.strip_prefix("postgres://").and_then(|rest| rest.split_once('@'));
+            let credentials = credentials.and_then(|(pair, _)| pair.split_once(':'));
+            let (user, password) = credentials.context("a URL with a password")?;
+            users += &format!("\"{user}\" \"{password}\"\n");
+        }
+        fs::write(directory.join("users.txt"), users)?;
         let configuration = format!(
             "[databases]\n\
              * = host=127.0.0.1 port={}\n\
@@ -66,10 +67,7 @@ impl Pooler {
             cluster.port(),
             directory.join("users.txt").display(),
         );
-        // From 1.21 on, and by itself from 1.24 on. An older one would not start with it.
-        let prepared =
-            std::env::var_os(PREPARED_STATEMENTS).map_or("", |_| "max_prepared_statements = 200\n");
-        fs::write(directory.join("pgbouncer.ini"), configuration + prepared)?;
+        fs::write(directory.join("pgbouncer.ini"), configuration)?;
         let mut supervisor = Command::new("sh");
         supervisor.args(["-c", SUPERVISOR, "supervisor"]).arg(pgbouncer).arg(&directory);
         let supervisor = supervisor.stdin(Stdio::piped()).process_group(0).spawn()?;

@@ -22,7 +22,7 @@ use tokio::{
 
 /// What happens to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Fault {
+pub enum NetworkFault {
     /// It breaks: both ends are reset.
     Reset,
     /// It is closed in good order.
@@ -50,13 +50,13 @@ pub enum Moment {
     BeforeStatement,
     /// The client sends a transaction: all but its end has come through.
     MidStatement,
-    /// The server has carried out the transaction: no byte of its answers has come through.
+    /// The server has carried out the transaction: no byte of its answer has come through.
     BeforeAnswer,
-    /// The server has carried out the transaction: all its answers but the one to COMMIT have come through.
-    CommitAnswer,
+    /// The server has carried out the transaction: all of its answer but the end has come through.
+    MidAnswer,
 }
 
-/// How long [`Fault::Delay`] takes.
+/// How long [`NetworkFault::Delay`] takes.
 pub const DELAY: Duration = Duration::from_millis(300);
 
 /// For how long the server is left in the belief that the client of a stalled connection is still there.
@@ -67,9 +67,6 @@ const SILENCE: Duration = Duration::from_millis(100);
 
 /// Turns of the client in a login by SCRAM (RFC 5802): its name, its first message, its proof.
 const LOGIN_TURNS: usize = 3;
-
-/// Answers that a transaction gets: to BEGIN, the settings, a statement and COMMIT.
-const ANSWERS: usize = 4;
 
 /// A proxy on a port of its own. It ends with the tokio runtime.
 pub struct Proxy {
@@ -89,12 +86,10 @@ struct State {
     /// The numbers of the connections that are there.
     connections: Mutex<BTreeSet<usize>>,
     round_trips: AtomicUsize,
-    /// Answers that the next transaction gets.
-    answers: AtomicUsize,
 }
 
 struct Armed {
-    fault: Fault,
+    fault: NetworkFault,
     moment: Moment,
     times: usize,
 }
@@ -111,7 +106,6 @@ impl Proxy {
             forget: watch::Sender::default(),
             connections: Mutex::default(),
             round_trips: AtomicUsize::new(0),
-            answers: AtomicUsize::new(ANSWERS),
         });
         let shared = Arc::clone(&state);
         tokio::spawn(async move {
@@ -135,13 +129,8 @@ impl Proxy {
     }
 
     /// Has a fault happen at the next such moment, and at the following ones, `times` in all.
-    pub fn arm(&self, fault: Fault, moment: Moment, times: usize) {
+    pub fn arm(&self, fault: NetworkFault, moment: Moment, times: usize) {
         *self.state.armed() = Some(Armed { fault, moment, times });
-    }
-
-    /// Says of how many statements the transactions are that come. Over TLS it can't be heard.
-    pub fn expect_statements(&self, count: usize) {
-        self.state.answers.store(ANSWERS - 1 + count, Ordering::SeqCst);
     }
 
     /// Calls off what has not happened as yet. Gives how often it still would have.
@@ -199,7 +188,7 @@ impl State {
     }
 
     /// The fault that is to happen at this moment.
-    fn fault(&self, moment: Moment) -> Option<Fault> {
+    fn fault(&self, moment: Moment) -> Option<NetworkFault> {
         let mut armed = self.armed();
         let due = armed.as_mut().filter(|armed| armed.moment == moment)?;
         due.times -= 1;
@@ -208,10 +197,6 @@ impl State {
             *armed = None;
         }
         Some(fault)
-    }
-
-    fn answers(&self) -> usize {
-        self.answers.load(Ordering::SeqCst)
     }
 
     /// The moment of the armed fault.
@@ -262,28 +247,6 @@ impl Talk {
         self.tls = self.said == 0 && bytes[0] == HANDSHAKE;
         self.said += usize::from(new_turn && !self.tls && bytes != SSL_REQUEST);
         self.tls
-    }
-
-    /// Where the answer to COMMIT begins among that many answers to a transaction, once it is there.
-    fn commits_answer(&self, answers: &[u8], count: usize) -> Option<usize> {
-        const READY_FOR_QUERY: u8 = b'Z';
-        const LENGTH: usize = 4;
-        let (mut place, mut answered) = (0, 0);
-        while let Some(header) = answers.get(place..place + 5) {
-            if answered == count - 1 {
-                return Some(place);
-            }
-            let (length, ends_answer) = if self.tls {
-                // The server sends a record for each answer.
-                (LENGTH + 1 + usize::from(u16::from_be_bytes([header[3], header[4]])), true)
-            } else {
-                let length = u32::from_be_bytes([header[1], header[2], header[3], header[4]]);
-                (1 + usize::try_from(length).expect("a length fits"), header[0] == READY_FOR_QUERY)
-            };
-            place += length;
-            answered += usize::from(ends_answer);
-        }
-        None
     }
 }
 
@@ -361,10 +324,6 @@ async fn on_client(ends: &mut Ends, talk: &mut Talk, state: &State, mut bytes: V
         talk.clients_turn = false;
         ends.client.write_all(&reply).await?;
         let fatal = !reply.ends_with(b"E");
-        // To an error that leaves the session alive, each of the client's further requests gets the same answer.
-        for _ in 1..if fatal { 1 } else { state.answers() } {
-            ends.client.write_all(&reply).await?;
-        }
         if fatal {
             ends.client.shutdown().await?;
         }
@@ -379,24 +338,19 @@ async fn on_server(ends: &mut Ends, talk: &mut Talk, state: &State, mut bytes: V
     talk.clients_turn = false;
     let fault = match state.moment() {
         Some(moment @ Moment::Login) if talk.said == talk.login() => {
-            ends.hear_out(&mut bytes, |_| false).await?;
+            ends.hear_out(&mut bytes).await?;
             state.fault(moment)
         }
         Some(moment @ Moment::BeforeAnswer) if talk.in_session() => {
-            ends.hear_out(&mut bytes, |heard| talk.commits_answer(heard, state.answers()).is_some()).await?;
+            ends.hear_out(&mut bytes).await?;
             state.fault(moment)
         }
-        Some(moment @ Moment::CommitAnswer) if talk.in_session() => {
-            ends.hear_out(&mut bytes, |heard| talk.commits_answer(heard, state.answers()).is_some()).await?;
-            match talk.commits_answer(&bytes, state.answers()) {
-                Some(place) => {
-                    let answer = bytes.split_off(place);
-                    ends.client.write_all(&bytes).await?;
-                    bytes = answer;
-                    state.fault(moment)
-                }
-                None => None,
-            }
+        Some(moment @ Moment::MidAnswer) if talk.in_session() => {
+            ends.hear_out(&mut bytes).await?;
+            let end = bytes.split_off(bytes.len().saturating_sub(8));
+            ends.client.write_all(&bytes).await?;
+            bytes = end;
+            state.fault(moment)
         }
         _ => None,
     };
@@ -411,32 +365,32 @@ async fn on_server(ends: &mut Ends, talk: &mut Talk, state: &State, mut bytes: V
 
 impl Ends {
     /// Has a fault happen to bytes on their way. Gives whether the connection goes on, then with what is left of them.
-    async fn suffer(&mut self, fault: Fault, bytes: &mut Vec<u8>) -> io::Result<bool> {
+    async fn suffer(&mut self, fault: NetworkFault, bytes: &mut Vec<u8>) -> io::Result<bool> {
         match fault {
-            Fault::Reset => {
+            NetworkFault::Reset => {
                 self.client.set_zero_linger()?;
                 self.server.set_zero_linger()?;
                 Ok(false)
             }
-            Fault::Close => {
+            NetworkFault::Close => {
                 self.client.shutdown().await?;
                 self.server.shutdown().await?;
                 // Closing a socket with something unread in it would reset it.
                 timeout(STALLED, drain(&mut self.client)).await.ok();
                 Ok(false)
             }
-            Fault::Stall => {
+            NetworkFault::Stall => {
                 // The server's end first: what the server says meanwhile is not to fill its buffers.
                 timeout(STALLED, drain(&mut self.server)).await.ok();
                 self.server.shutdown().await.ok();
                 drain(&mut self.client).await;
                 Ok(false)
             }
-            Fault::Drop => {
+            NetworkFault::Drop => {
                 bytes.clear();
                 Ok(true)
             }
-            Fault::Corrupt => {
+            NetworkFault::Corrupt => {
                 // Behind the header of a record of TLS, so that it is the content that is wrong.
                 let place = bytes.len() / 2;
                 if let Some(byte) = bytes.get_mut(place) {
@@ -444,7 +398,7 @@ impl Ends {
                 }
                 Ok(true)
             }
-            Fault::Delay => {
+            NetworkFault::Delay => {
                 sleep(DELAY).await;
                 Ok(true)
             }
@@ -452,11 +406,9 @@ impl Ends {
     }
 
     /// Reads on until the server has said all.
-    async fn hear_out(&mut self, bytes: &mut Vec<u8>, all: impl Fn(&[u8]) -> bool) -> io::Result<()> {
+    async fn hear_out(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
         let mut more = vec![0; 64 * 1024];
-        while !all(bytes)
-            && let Ok(read) = timeout(SILENCE, self.server.read(&mut more)).await
-        {
+        while let Ok(read) = timeout(SILENCE, self.server.read(&mut more)).await {
             match read? {
                 0 => break,
                 count => bytes.extend_from_slice(&more[..count]),

@@ -52,7 +52,7 @@ async fn serve(database: &'static DatabaseConfig) -> Result<(), lambda_runtime::
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let database: &'static DatabaseConfig = match secrets::load(DatabaseConfig::read_unpooled).await {
-        Ok((database, _)) => Box::leak(Box::new(database)),
+        Ok(loaded) => Box::leak(Box::new(loaded.config)),
         Err(mistakes) => {
             eprintln!("cannot migrate: {mistakes}");
             return ExitCode::FAILURE;

@@ -20,6 +20,7 @@ use tracing::{info, warn};
 use crate::{
     error::{Error, TokenError},
     http_client::HttpClient,
+    variables::is_this_machine,
 };
 
 /// How long fetched keys are used before they are fetched again, in seconds.
@@ -195,12 +196,7 @@ impl FromStr for KeySetUrl {
 
     fn from_str(url: &str) -> Result<Self, Self::Err> {
         let uri = Uri::from_str(url).map_err(|_| "is no URL")?;
-        let host = uri.host().unwrap_or_default();
-        let is_here = host == "localhost"
-            || host
-                .trim_matches(['[', ']'])
-                .parse::<std::net::IpAddr>()
-                .is_ok_and(|address| address.is_loopback());
+        let is_here = is_this_machine(uri.host().unwrap_or_default());
         match uri.scheme() {
             Some(scheme) if *scheme == Scheme::HTTPS || (*scheme == Scheme::HTTP && is_here) => Ok(Self(uri)),
             _ => Err("must start with https:// (http:// only to this machine)"),

@@ -12,9 +12,10 @@ pub use bounds::{ENVELOPE_LIMIT, ENVELOPE_LIMIT_DEFAULT, OFFSET, PLAIN_PAGE, TAS
 pub use read::Input;
 
 /// The specification that a front end was written against. The route decides: `/plain/…` or not.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub enum Contract {
     /// Responses are `{"data": …, "error": …}`; tasks are identified by UUID.
+    #[default]
     Envelope,
     /// Responses are the object itself, or `{"detail": …}`; tasks are identified by number.
     Plain,

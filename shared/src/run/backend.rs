@@ -119,8 +119,9 @@ impl Renewal {
             }
         };
         match secret.read(Config::read) {
-            Ok(config) => {
+            Ok((config, warnings)) => {
                 info!("the secret has changed");
+                warnings.iter().for_each(|warning| warn!("{warning}"));
                 self.secret = secret;
                 Some(Backend::new(config))
             }
@@ -143,19 +144,13 @@ mod tests {
     #[test]
     fn all_mistakes_are_told_at_once_by_name_and_never_by_value() {
         let mistakes = read_for_test(
-            &[
-                ("JWT_SECRET", "tell-nobody"),
-                ("JWT_ALGORITHM", "RS256"),
-                ("DATABASE_POOL_SIZE", "0"),
-                ("DATABASE_PREPARED_STATEMENTS", "perhaps"),
-            ],
+            &[("JWT_SECRET", "tell-nobody"), ("JWT_ALGORITHM", "RS256"), ("DATABASE_POOL_SIZE", "0")],
             Config::read,
         )
-        .expect_err("five mistakes");
+        .expect_err("four mistakes");
         assert_eq!(
             mistakes,
             "DATABASE_POOL_SIZE must be a whole number from 1 to 100; \
-             DATABASE_PREPARED_STATEMENTS must be true or false; \
              DATABASE_URL is not set (nor is NEON_DATABASE_URL); \
              JWT_SECRET has 11 bytes, it needs at least 32; \
              JWT_ALGORITHM must be HS256, HS384 or HS512"

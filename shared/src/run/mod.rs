@@ -1,6 +1,7 @@
 //! Runs an endpoint: starts it, hands it the requests and sends back its responses.
 
 mod backend;
+mod event;
 mod panics;
 mod requests;
 mod route;
@@ -56,12 +57,12 @@ where
     F: Fn(Request<I>) -> Fut + Copy + Send + 'static,
     Fut: Future<Output = Result<Response, Error>> + Send,
 {
-    let (config, secret) = match start(Config::read).await {
-        Ok(started) => started,
+    let loaded = match start(Config::read).await {
+        Ok(loaded) => loaded,
         Err(exit_code) => return exit_code,
     };
     // It lives as long as the process.
-    let backend: &'static LiveBackend = Box::leak(Box::new(LiveBackend::new(config, secret)));
+    let backend: &'static LiveBackend = Box::leak(Box::new(LiveBackend::new(loaded.config, loaded.secret)));
     backend.connect().await;
     handle_requests(move |event, contract| async move {
         let request = check(backend, &event, contract).await?;
@@ -99,7 +100,7 @@ where
     Fut: Future<Output = Result<Response, Error>> + Send,
 {
     let config: &'static C = match start(read).await {
-        Ok((config, _)) => Box::leak(Box::new(config)),
+        Ok(loaded) => Box::leak(Box::new(loaded.config)),
         Err(exit_code) => return exit_code,
     };
     handle_requests(move |event, _| {

@@ -16,12 +16,14 @@ use lambda_http::{
 };
 use tracing::{Instrument, error_span, field::Empty, warn};
 
-use super::{panics::catch_panic, route::Route};
+use super::{event::Payload, panics::catch_panic, route::Route};
 use crate::{contract::Contract, error::Error, logs::milliseconds, response::Response};
 
 pub(super) use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest as Event;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+const NOT_AN_EVENT: &str = "invoked with something else than an event of API Gateway in payload format 2.0";
 
 /// Whether this process has not yet had a request.
 static IS_COLD: AtomicBool = AtomicBool::new(true);
@@ -44,7 +46,7 @@ where
 }
 
 async fn respond<F, Fut>(
-    LambdaEvent { payload: event, context }: LambdaEvent<Event>,
+    LambdaEvent { payload: Payload(event), context }: LambdaEvent<Payload>,
     handle: F,
 ) -> Result<ApiGatewayV2httpResponse, lambda_http::Error>
 where
@@ -52,15 +54,20 @@ where
     Fut: Future<Output = Result<Response, Error>>,
 {
     let started = Instant::now();
-    let request_id = match event.request_context.request_id.as_deref() {
-        Some(id) if HeaderValue::from_str(id).is_ok() => id.to_owned(),
+    let request_id = match event.as_ref().and_then(|event| event.request_context.request_id.as_deref()) {
+        Some(id) if !id.is_empty() && HeaderValue::from_str(id).is_ok() => id.to_owned(),
         _ => context.request_id,
     };
-    let route = Route::of(&event);
+    let route = event.as_deref().map(Route::of).unwrap_or_default();
     let contract = route.contract;
     // Of the highest level, so that lines of every LOG_LEVEL contain its fields.
     let span = error_span!("request", request_id, user_id = Empty);
-    let outcome = catch_panic(async move { handle(event, contract).await }).instrument(span.clone()).await;
+    let outcome = catch_panic(async move {
+        let event = event.ok_or_else(|| Error::Internal(NOT_AN_EVENT.into()))?;
+        handle(*event, contract).await
+    })
+    .instrument(span.clone())
+    .await;
     let (response, error) = match outcome {
         Ok(response) => (response, None),
         Err(error) => (contract.error(&error, &request_id), Some(error)),

@@ -4,8 +4,8 @@ use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 
 use crate::contract::Contract;
 
-/// A route of template.yaml.
-#[derive(Debug)]
+/// A route of template.yaml. The default is that of an event without one.
+#[derive(Debug, Default)]
 pub(super) struct Route {
     /// Method and path, such as `GET /health`.
     pub(super) key: String,

@@ -2,23 +2,23 @@
 
 use std::process::ExitCode;
 
-use tracing::error;
+use tracing::{error, warn};
 
 use super::panics::log_panics;
 use crate::{
     error::Recorded,
     logs::{self, LogConfig},
-    secrets::{self, Secret, SecretSource},
+    secrets::{self, Loaded},
     variables::Variables,
 };
 
-/// Reads the configuration and starts logging. Returns the secret as well, so that it can be refreshed.
+/// Reads the configuration and starts logging.
 ///
 /// # Errors
 /// The configuration is invalid. All its errors have been logged, in one line.
 pub(super) async fn start<C>(
     read: impl FnOnce(&mut Variables) -> Result<C, Recorded>,
-) -> Result<(C, Option<(SecretSource, Secret)>), ExitCode> {
+) -> Result<Loaded<C>, ExitCode> {
     let loaded = secrets::load(|variables| {
         if variables.get("AWS_LAMBDA_RUNTIME_API").is_none() {
             variables
@@ -31,13 +31,17 @@ pub(super) async fn start<C>(
     })
     .await;
     let (log, outcome) = match loaded {
-        Ok(((log, config), secret)) => (log, Ok((config, secret))),
+        Ok(Loaded { config: (log, config), warnings, secret }) => {
+            (log, Ok(Loaded { config, warnings, secret }))
+        }
         Err(errors) => (LogConfig::default(), Err(errors)),
     };
     logs::init(&log);
     log_panics();
-    outcome.map_err(|errors| {
+    let loaded = outcome.map_err(|errors| {
         error!("cannot start: {errors}");
         ExitCode::FAILURE
-    })
+    })?;
+    loaded.warnings.iter().for_each(|warning| warn!("{warning}"));
+    Ok(loaded)
 }

@@ -1,24 +1,34 @@
 //! Where the database is and how to connect to it, read from the URL that Neon (or a Python ancestor's `.env`) shows.
 
-use std::{borrow::Cow, fmt, path::Path, str::FromStr, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, net::IpAddr, str::FromStr, sync::Arc, time::Duration};
 
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::ring,
     pki_types::{CertificateDer, pem::PemObject},
 };
-use tokio_postgres::{Client, Config, config::SslNegotiation};
+use tokio_postgres::{
+    Client, Config,
+    config::{Host, SslMode, SslNegotiation},
+};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::{
     error::{Recorded, in_one_line},
-    variables::Variables,
+    variables::{Variables, is_this_machine},
 };
 
 /// Bound on reaching one address of the database's host, where the URL sets none (`connect_timeout`). A host of several
 /// addresses, such as Neon's, is then reached by the second where the first is dead. Packets that start a connection
 /// are sent again after a second.
 const ADDRESS_LIMIT: Duration = Duration::from_millis(1500);
+
+/// Limit on waiting for the server's kernel to acknowledge data. After it, the kernel drops a connection, closed or not,
+/// and what it has not sent.
+const UNACKNOWLEDGED_LIMIT: Duration = Duration::from_secs(4);
+
+/// The role that endpoints need: it may call the SQL functions and nothing else.
+const ENDPOINTS_ROLE: &str = "task_api_endpoints";
 
 /// The variables that may hold the URL; the first that is set is used.
 const DATABASE_URL: &[&str] = &["DATABASE_URL", "NEON_DATABASE_URL"];
@@ -30,44 +40,29 @@ pub struct DatabaseConfig {
     pub(super) tls: MakeRustlsConnect,
     /// The most connections to hold at a time.
     pub(super) pool_size: usize,
-    /// Whether statements are prepared once for each connection. Their names must then be that connection's own.
-    pub(super) prepared_statements: bool,
-}
-
-/// Why there is no connecting with a URL. Never quotes it.
-#[derive(Debug, PartialEq)]
-pub enum DatabaseConfigError {
-    /// The URL can't be read.
-    Url(String),
-    /// `DATABASE_CA_CERT` holds no certificate.
-    CaCertificate(&'static str),
 }
 
 impl DatabaseConfig {
-    /// From a URL, and certificates (PEM, or a file with them) whose word is trusted besides the public authorities'.
-    /// With one connection at a time, on which nothing is prepared.
-    ///
-    /// # Errors
-    /// The URL or the certificates can't be read.
-    pub fn new(url: &str, ca_certificates: Option<&str>) -> Result<Self, DatabaseConfigError> {
-        let postgres = parse_url(url).map_err(DatabaseConfigError::Url)?;
-        let tls = tls(ca_certificates, postgres.get_ssl_negotiation() == SslNegotiation::Direct)
-            .map_err(DatabaseConfigError::CaCertificate)?;
-        Ok(Self { postgres, tls, pool_size: 1, prepared_statements: false })
-    }
-
     /// Whether a database is configured.
     pub fn is_set(variables: &Variables) -> bool {
         variables.first(DATABASE_URL).is_some()
     }
 
-    /// Reads `DATABASE_URL` (or `NEON_DATABASE_URL`), `DATABASE_POOL_SIZE`, `DATABASE_PREPARED_STATEMENTS` and
-    /// `DATABASE_CA_CERT`.
+    /// Reads `DATABASE_URL` (or `NEON_DATABASE_URL`), `DATABASE_POOL_SIZE` and `DATABASE_CA_CERT`.
     ///
     /// # Errors
     /// No URL is set, or a variable is invalid.
     pub fn read(variables: &mut Variables) -> Result<Self, Recorded> {
-        Self::read_url(variables, DATABASE_URL)
+        let config = Self::read_url(variables, DATABASE_URL)?;
+        if config.postgres.get_user() != Some(ENDPOINTS_ROLE) {
+            variables.warn(format!(
+                "DATABASE_URL logs in as another role than {ENDPOINTS_ROLE}, which is all that endpoints need"
+            ));
+        }
+        if variables.get("DATABASE_PREPARED_STATEMENTS").is_some() {
+            variables.warn("DATABASE_PREPARED_STATEMENTS has no effect any more: remove it");
+        }
+        Ok(config)
     }
 
     /// The same for migrations, which bypass a connection pooler if `DATABASE_URL_UNPOOLED` is set.
@@ -84,17 +79,15 @@ impl DatabaseConfig {
             Some(Ok(size @ 1..=100)) => Ok(size),
             Some(_) => variables.error("DATABASE_POOL_SIZE must be a whole number from 1 to 100"),
         };
-        let prepared_statements = variables.flag("DATABASE_PREPARED_STATEMENTS");
-        let ca_certificates = variables.get("DATABASE_CA_CERT");
         let Some((name, url)) = variables.first(names) else {
             return variables.error("DATABASE_URL is not set (nor is NEON_DATABASE_URL)");
         };
-        match Self::new(&url, ca_certificates.as_deref()) {
-            Ok(config) => {
-                Ok(Self { pool_size: pool_size?, prepared_statements: prepared_statements?, ..config })
-            }
-            Err(error) => variables.error(error.describe(name)),
-        }
+        let postgres = parse_url(&url).or_else(|reason| variables.error(format!("{name} {reason}")));
+        let roots = read_roots(variables.get("DATABASE_CA_CERT"))
+            .or_else(|reason| variables.error(format!("DATABASE_CA_CERT {reason}")));
+        let (postgres, roots) = (postgres?, roots?);
+        let is_direct = postgres.get_ssl_negotiation() == SslNegotiation::Direct;
+        Ok(Self { postgres, tls: tls(roots, is_direct), pool_size: pool_size? })
     }
 
     /// A connection of its own, outside any pool, for work that is no request's.
@@ -106,16 +99,6 @@ impl DatabaseConfig {
         // Its end shows in the client's next call.
         tokio::spawn(connection);
         Ok(client)
-    }
-}
-
-impl DatabaseConfigError {
-    /// In one line that names the variable.
-    pub fn describe(&self, url_variable: &str) -> String {
-        match self {
-            Self::Url(mistake) => format!("{url_variable} {mistake}"),
-            Self::CaCertificate(mistake) => format!("DATABASE_CA_CERT {mistake}"),
-        }
     }
 }
 
@@ -144,10 +127,27 @@ fn parse_url(url: &str) -> Result<Config, String> {
     if config.get_hosts().is_empty() {
         return Err("names no host".into());
     }
+    if !leads_to_this_machine(&config) {
+        if config.get_ssl_mode() == SslMode::Disable {
+            return Err("turns TLS off, which is allowed for databases on this machine only".into());
+        }
+        config.ssl_mode(SslMode::Require);
+    }
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(ADDRESS_LIMIT);
     }
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(UNACKNOWLEDGED_LIMIT);
+    }
     Ok(config)
+}
+
+fn leads_to_this_machine(config: &Config) -> bool {
+    config.get_hostaddrs().iter().all(IpAddr::is_loopback)
+        && config.get_hosts().iter().all(|host| match host {
+            Host::Tcp(host) => is_this_machine(host),
+            Host::Unix(_) => true,
+        })
 }
 
 /// A parameter of the URL in words that tokio-postgres knows; `None` for one that says what is done anyway.
@@ -164,40 +164,40 @@ fn translate(pair: &str) -> Option<Cow<'_, str>> {
     Some(Cow::Owned(format!("sslmode={mode}")))
 }
 
-/// TLS that always verifies the server's certificate and its host name.
-fn tls(ca_certificates: Option<&str>, direct: bool) -> Result<MakeRustlsConnect, &'static str> {
+/// The authorities that may vouch for the server: the public ones, and those of `DATABASE_CA_CERT`, which holds PEM or
+/// the path of a file with PEM.
+fn read_roots(certificates: Option<String>) -> Result<RootCertStore, &'static str> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    if let Some(certificates) = ca_certificates {
-        let pem = match certificates.contains("-----BEGIN") {
-            true => certificates.as_bytes().to_vec(),
-            false => {
-                std::fs::read(Path::new(certificates)).map_err(|_| "is neither PEM nor a file to read")?
-            }
-        };
-        let before = roots.len();
-        for certificate in CertificateDer::pem_slice_iter(&pem) {
-            let certificate = certificate.map_err(|_| "holds broken PEM")?;
-            roots.add(certificate).map_err(|_| "holds a certificate that can't be read")?;
-        }
-        if roots.len() == before {
-            return Err("holds no certificate");
-        }
+    let Some(certificates) = certificates else { return Ok(roots) };
+    let pem = match certificates.contains("-----BEGIN") {
+        true => certificates.into_bytes(),
+        false => std::fs::read(certificates).map_err(|_| "is neither PEM nor a file to read")?,
+    };
+    let before = roots.len();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|_| "holds broken PEM")?;
+        roots.add(certificate).map_err(|_| "holds a certificate that can't be read")?;
     }
+    if roots.len() == before { Err("holds no certificate") } else { Ok(roots) }
+}
+
+/// TLS that always verifies the server's certificate and its host name.
+fn tls(roots: RootCertStore, is_direct: bool) -> MakeRustlsConnect {
     let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("the provider knows TLS 1.2 and 1.3")
         .with_root_certificates(roots)
         .with_no_client_auth();
-    if direct {
-        // Without the usual negotiation the server knows only by this that PostgreSQL is meant.
+    if is_direct {
+        // Without the usual negotiation the server needs this to know that the protocol is PostgreSQL's.
         config.alpn_protocols = vec![b"postgresql".to_vec()];
     }
-    Ok(MakeRustlsConnect::new(config))
+    MakeRustlsConnect::new(config)
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio_postgres::config::{ChannelBinding, Host, SslMode};
+    use tokio_postgres::config::ChannelBinding;
 
     use super::*;
     use crate::variables::read_for_test;
@@ -233,10 +233,31 @@ mod tests {
             ("?ssl=true", SslMode::Require),
             ("?ssl=false", SslMode::Disable),
         ] {
-            assert_eq!(parse(&format!("postgres://u:p@h/db{query}")).get_ssl_mode(), mode, "{query}");
+            assert_eq!(parse(&format!("postgres://u:p@localhost/db{query}")).get_ssl_mode(), mode, "{query}");
         }
         let direct = parse("postgres://u:p@h/db?sslmode=require&sslnegotiation=direct");
         assert_eq!(direct.get_ssl_negotiation(), SslNegotiation::Direct);
+    }
+
+    #[test]
+    fn every_host_but_this_machine_requires_tls() {
+        let elsewhere = ["h", "10.0.0.1", "localhost.example", "127.0.0.1.example", "localhost,h"];
+        for host in elsewhere {
+            for query in ["", "?sslmode=allow", "?sslmode=prefer", "?sslmode=require"] {
+                let config = parse(&format!("postgres://u:p@{host}/db{query}"));
+                assert_eq!(config.get_ssl_mode(), SslMode::Require, "{host}{query}");
+            }
+            for query in ["?sslmode=disable", "?ssl=false"] {
+                let error = parse_url(&format!("postgres://u:p@{host}/db{query}")).expect_err(host);
+                assert!(error.contains("TLS"), "{error}");
+            }
+        }
+        let disguised = parse("postgres://u:p@localhost/db?hostaddr=10.0.0.1");
+        assert_eq!(disguised.get_ssl_mode(), SslMode::Require);
+        for here in ["localhost", "LOCALHOST", "127.0.0.1", "127.8.0.1", "[::1]", "%2Frun%2Fpostgresql"] {
+            let config = parse(&format!("postgres://u:p@{here}/db"));
+            assert_eq!(config.get_ssl_mode(), SslMode::Prefer, "{here}");
+        }
     }
 
     #[test]
@@ -263,8 +284,8 @@ mod tests {
     #[test]
     fn a_broken_ca_certificate_is_told() {
         let error = |certificates| {
-            let error = DatabaseConfig::new("postgres://h/db", Some(certificates)).expect_err("broken");
-            error.describe("DATABASE_URL")
+            let variables = [("DATABASE_URL", "postgres://h/db"), ("DATABASE_CA_CERT", certificates)];
+            read_for_test(&variables, DatabaseConfig::read).expect_err("broken")
         };
         assert_eq!(error("/no/such/file"), "DATABASE_CA_CERT is neither PEM nor a file to read");
         let key = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n";

@@ -1,4 +1,9 @@
-//! The database: pooled connections, the scope of one user, and what to do when it fails.
+//! The tasks in PostgreSQL. Each operation is one call of an SQL function, which takes one round trip.
+//!
+//! A write whose connection breaks is sent once more, under the same attempt id: the function that is called knows then
+//! whether the first attempt was carried out, and voids it if not. Each attempt also has a deadline after which the
+//! database does not carry it out any more. So a write that is answered with 503 has been carried out by then or never
+//! will be, as long as the clocks of function and database differ by no more than [`CLOCK_TOLERANCE`].
 
 mod config;
 mod idempotency;
@@ -6,64 +11,68 @@ mod pool;
 mod query_error;
 pub mod sql;
 mod tasks;
-mod transaction;
 
 use std::time::{Duration, Instant};
 
+use chrono::Utc;
 use deadpool::managed::{Object, Pool};
-use tokio::time::timeout;
-use tokio_postgres::Row;
+use tokio::time::{sleep_until, timeout};
+use tokio_postgres::{Row, types::Type};
 use tracing::{info, warn};
+use uuid::Uuid;
 
 use crate::{error::Error, logs::milliseconds};
 pub use config::DatabaseConfig;
-use pool::{Manager, Params, Statement};
-use query_error::{QueryError, Repeat};
-use transaction::in_scope;
+use pool::{Arguments, Connection, Manager};
+use query_error::{Kind, QueryError};
 
-/// Bound on all database work of one request. The functions' own time limit must lie above it.
+/// Limit on all database work of a request. The functions' timeout must be greater.
 const REQUEST_LIMIT: Duration = Duration::from_secs(8);
 
-/// Bound on getting a connection: checking one that is there, or reaching the server, TLS and login.
+/// Limit on getting a connection: checking one from the pool, or reaching the server, TLS and login.
 const CONNECT_LIMIT: Duration = Duration::from_secs(4);
 
-/// Bound on waiting for a statement's answer.
-const STATEMENT_LIMIT: Duration = Duration::from_secs(4);
+/// Limit on waiting for the answer to a call.
+const CALL_LIMIT: Duration = Duration::from_secs(4);
 
-/// Bound on finding out whether the database answers at all.
+/// Limit on finding out whether the database answers.
 const PING_LIMIT: Duration = Duration::from_secs(2);
 
-/// The task store. Every statement is bound to one user twice over: by its own filter, and by row-level security.
-#[derive(Debug)]
+/// How much the clocks of function and database may differ. The deadline of a write is this long before its caller is
+/// told that it failed.
+const CLOCK_TOLERANCE: Duration = Duration::from_secs(1);
+
+/// The task store. Every call is bound to one user twice over: by a filter in each statement of the SQL functions, and
+/// by row-level security, which applies to their owner.
 pub struct Store {
     pool: Pool<Manager>,
 }
 
 impl Store {
-    /// A store without connections as yet.
+    /// A store without connections.
     pub fn new(config: DatabaseConfig) -> Self {
         let size = config.pool_size;
         let pool = Pool::builder(Manager::new(config)).max_size(size).build();
         Self { pool: pool.expect("a pool without timers of its own needs no runtime") }
     }
 
-    /// Connects ahead of the first request. QueryError is logged and no more: the database may be back by then.
+    /// Connects before the first request. A failure is only logged: the database may be back by then.
     pub async fn connect(&self) {
         let started = Instant::now();
         match self.connection(started + CONNECT_LIMIT).await {
             Ok(_) => info!(ms = milliseconds(started.elapsed()), "database connected"),
-            Err(failure) => warn!(reason = %failure.into_error(), "database out of reach at start"),
+            Err(error) => warn!(reason = %error.into_error(), "database out of reach at start"),
         }
     }
 
-    /// Whether the database answers within two seconds.
+    /// Finds out whether the database answers within two seconds.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where it doesn't.
+    /// [`Error::Unavailable`] if it doesn't.
     pub async fn ping(&self) -> Result<(), Error> {
         let deadline = Instant::now() + PING_LIMIT;
         let mut outcome = self.attempt_ping(deadline).await;
-        if outcome.as_ref().is_err_and(|failure| failure.allows(Repeat::Harmless)) {
+        if outcome.as_ref().is_err_and(QueryError::allows_retry) {
             outcome = self.attempt_ping(deadline).await;
         }
         outcome.map_err(QueryError::into_error)
@@ -75,62 +84,90 @@ impl Store {
             return Ok(());
         }
         discard(connection);
-        Err(QueryError::Disconnected("no answer to a ping".into()))
+        Err(Kind::Disconnected.because("no answer to a ping"))
     }
 
-    /// Runs one statement for one user, in one round trip.
-    async fn run(
+    /// Calls an SQL function. If its connection breaks, it is called once more on another one.
+    async fn call(
         &self,
-        user_id: &str,
-        repeat: Repeat,
-        statement: &str,
-        params: Params<'_>,
+        function: &str,
+        arguments: Arguments<'_>,
+        mut write: Option<Write>,
     ) -> Result<Vec<Row>, Error> {
-        let answers = self.run_all(user_id, repeat, &[(statement, params)]).await?;
-        Ok(answers.into_iter().flatten().collect())
-    }
-
-    /// Runs statements for one user, in one transaction and one round trip.
-    async fn run_all(
-        &self,
-        user_id: &str,
-        repeat: Repeat,
-        statements: &[Statement<'_>],
-    ) -> Result<Vec<Vec<Row>>, Error> {
         let deadline = Instant::now() + REQUEST_LIMIT;
-        let answers = match self.attempt(user_id, statements, deadline).await {
-            Err(failure) if failure.allows(repeat) => {
-                warn!(reason = %failure.into_error(), "connection of no further use, trying once more");
-                self.attempt(user_id, statements, deadline).await
-            }
-            answers => answers,
-        };
-        answers.map_err(QueryError::into_error)
+        let mut outcome = self.attempt(function, arguments, write.as_mut(), deadline).await;
+        if let Err(error) = &outcome
+            && error.allows_retry()
+        {
+            warn!(reason = %error, "connection lost, retrying on a new one");
+            outcome = self.attempt(function, arguments, write.as_mut(), deadline).await;
+        }
+        if outcome.is_err()
+            && let Some(pending_until) = write.and_then(|write| write.pending_until)
+        {
+            sleep_until(pending_until.into()).await;
+        }
+        outcome.map_err(QueryError::into_error)
     }
 
     async fn attempt(
         &self,
-        user_id: &str,
-        statements: &[Statement<'_>],
+        function: &str,
+        arguments: Arguments<'_>,
+        write: Option<&mut Write>,
         deadline: Instant,
-    ) -> Result<Vec<Vec<Row>>, QueryError> {
+    ) -> Result<Vec<Row>, QueryError> {
         let mut connection = self.connection(deadline).await?;
-        let limit = STATEMENT_LIMIT.min(remaining(deadline));
-        let answers = timeout(limit, in_scope(&mut connection, user_id, statements)).await;
-        let answers =
-            answers.unwrap_or_else(|_| Err(QueryError::NoAnswer(format!("no answer within {limit:?}"))));
-        match &answers {
-            Err(failure) if failure.ends_connection() => discard(connection),
+        let limit = CALL_LIMIT.min(remaining(deadline));
+        let outcome = match write {
+            None => connection.call(function, arguments, limit).await,
+            Some(write) => write.attempt(&connection, function, arguments, limit).await,
+        };
+        match &outcome {
+            Err(error) if error.ends_connection() => discard(connection),
             _ => connection.heard(),
         }
-        answers
+        outcome
     }
 
-    /// A connection that works, as far as can be told.
+    /// A connection that works, as far as can be known.
     async fn connection(&self, deadline: Instant) -> Result<Object<Manager>, QueryError> {
         let limit = CONNECT_LIMIT.min(remaining(deadline));
         let connection = timeout(limit, self.pool.get()).await;
-        Ok(connection.map_err(|_| QueryError::Unavailable(format!("no connection within {limit:?}")))??)
+        Ok(connection.map_err(|_| Kind::Unavailable.because(format!("no connection within {limit:?}")))??)
+    }
+}
+
+/// A write, which may take two attempts.
+struct Write {
+    /// Identifies its attempts.
+    id: Uuid,
+    /// Until when an attempt that got no answer may be carried out. Before that, nobody may be told that it failed.
+    pending_until: Option<Instant>,
+}
+
+impl Write {
+    fn new(id: Uuid) -> Self {
+        Self { id, pending_until: None }
+    }
+
+    async fn attempt(
+        &mut self,
+        connection: &Connection,
+        function: &str,
+        arguments: Arguments<'_>,
+        limit: Duration,
+    ) -> Result<Vec<Row>, QueryError> {
+        let is_retry = self.pending_until.is_some();
+        let void_after = Utc::now() + limit.saturating_sub(CLOCK_TOLERANCE);
+        let pending_until = Instant::now() + limit;
+        let attempt: Arguments =
+            &[(&self.id, Type::UUID), (&is_retry, Type::BOOL), (&void_after, Type::TIMESTAMPTZ)];
+        let outcome = connection.call(function, &[arguments, attempt].concat(), limit).await;
+        if outcome.as_ref().is_err_and(QueryError::is_unknown) {
+            self.pending_until = self.pending_until.max(Some(pending_until));
+        }
+        outcome
     }
 }
 
@@ -138,7 +175,7 @@ fn remaining(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
 }
 
-/// Takes a connection out of the pool, and thereby closes it.
+/// Takes a connection out of the pool, which closes it.
 fn discard(connection: Object<Manager>) {
     drop(Object::take(connection));
 }

@@ -1,8 +1,7 @@
 //! Pooled connections, each of which knows when the database was last heard on it.
 
 use std::{
-    collections::HashMap,
-    ops::Deref,
+    pin::pin,
     sync::atomic::{AtomicI64, Ordering},
     time::Duration,
 };
@@ -10,56 +9,58 @@ use std::{
 use chrono::Utc;
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
 use deadpool_postgres::{ClientWrapper, ManagerConfig, RecyclingMethod};
-use futures_util::future::try_join_all;
 use tokio::time::timeout;
 use tokio_postgres::{
-    Client, Error, Row, Statement as Prepared,
+    Row,
     types::{ToSql, Type},
 };
-use tracing::{info, warn};
+use tokio_postgres_rustls::MakeRustlsConnect;
+use tracing::info;
 
-use super::{config::DatabaseConfig, query_error::QueryError};
+use super::{
+    config::DatabaseConfig,
+    query_error::{Kind, QueryError},
+    sql,
+};
 
-/// Bound on finding out whether a connection still works.
+/// Limit on finding out whether a connection still works.
 const CHECK_LIMIT: Duration = Duration::from_secs(1);
 
-/// A connection is checked before use when it has been silent for so long (in seconds). Between requests the process
-/// is frozen: the server, or something on the way, may have hung up unseen.
+/// A connection is checked before it is used if the database was not heard on it for longer than this, in seconds. The
+/// process is frozen between requests, and the server or a router may have dropped the connection unnoticed.
 const CHECK_AFTER_SECONDS: i64 = 30;
 
-/// A statement's parameters, each with its type: with them the server is told all in one packet, without a statement
-/// prepared beforehand, which not every pooler in transaction mode keeps.
-pub(super) type Params<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
+/// How much of the limit on a call is left for cancelling it.
+const CANCEL_LIMIT: Duration = Duration::from_millis(500);
 
-/// A statement and its parameters.
-pub(super) type Statement<'a> = (&'a str, Params<'a>);
+/// Arguments of an SQL function, each with its type. With types a statement needs no preparation, which not every pooler
+/// supports.
+pub(super) type Arguments<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
 
-/// Makes connections, and looks at each before it is used again.
-#[derive(Debug)]
+/// Creates connections, and checks them before they are used again.
 pub(super) struct Manager {
     postgres: deadpool_postgres::Manager,
-    prepared_statements: bool,
-    /// Connections last heard before this second are not worth a check each: one of their like was found dead.
+    tls: MakeRustlsConnect,
+    /// Connections last heard before this second are not worth a check each, because one of them was found dead.
     silent_are_dead: AtomicI64,
 }
 
-/// A connection. When it is dropped, its socket is closed at once, whether or not the other side is there to be told.
-#[derive(Debug)]
+/// A connection. Dropping it closes its socket at once, whether or not the server can be reached.
 pub(super) struct Connection {
     client: ClientWrapper,
-    /// When the database was last heard, in seconds since the epoch. The wall clock: a frozen process's timers stand
-    /// still.
+    /// For the connection that carries a cancel request.
+    tls: MakeRustlsConnect,
+    /// When the database was last heard, in seconds since the epoch. By the wall clock, because the timers of a frozen
+    /// process stand still.
     last_heard: i64,
-    /// What the server has prepared for this connection, by the statement's text; `None` where it is to prepare nothing.
-    prepared: Option<HashMap<String, Prepared>>,
 }
 
 impl Manager {
     pub(super) fn new(config: DatabaseConfig) -> Self {
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let tls = config.tls.clone();
         let postgres = deadpool_postgres::Manager::from_config(config.postgres, config.tls, recycling);
-        let prepared_statements = config.prepared_statements;
-        Self { postgres, prepared_statements, silent_are_dead: AtomicI64::new(0) }
+        Self { postgres, tls, silent_are_dead: AtomicI64::new(0) }
     }
 }
 
@@ -68,15 +69,11 @@ impl managed::Manager for Manager {
     type Error = tokio_postgres::Error;
 
     async fn create(&self) -> Result<Connection, Self::Error> {
-        Ok(Connection {
-            client: self.postgres.create().await?,
-            last_heard: now(),
-            prepared: self.prepared_statements.then(HashMap::new),
-        })
+        Ok(Connection { client: self.postgres.create().await?, tls: self.tls.clone(), last_heard: now() })
     }
 
     async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<Self::Error> {
-        // A farewell that came while the process was frozen has been read by now: it was there before the request.
+        // A close received while the process was frozen has been processed by now: it came before the request.
         if connection.client.is_closed() {
             info!("connection was closed, taking another");
             return Err(RecycleError::message("closed"));
@@ -92,10 +89,15 @@ impl managed::Manager for Manager {
         info!(silence, "connection no longer works, taking another");
         Err(RecycleError::message("dead"))
     }
+
+    /// Lets the manager below forget the connection as well, which keeps a record of each that it created.
+    fn detach(&self, connection: &mut Connection) {
+        self.postgres.detach(&mut connection.client);
+    }
 }
 
 impl Connection {
-    /// Whether the database answers by this connection, within a second.
+    /// Whether the database answers on this connection, within a second.
     pub(super) async fn check(&mut self) -> bool {
         let answers = matches!(timeout(CHECK_LIMIT, self.client.check_connection()).await, Ok(Ok(())));
         if answers {
@@ -104,42 +106,27 @@ impl Connection {
         answers
     }
 
-    /// Sends a statement: by the name that the server has prepared it under, or else with all that there is to it.
-    pub(super) async fn query(&self, &(text, params): &Statement<'_>) -> Result<Vec<Row>, Error> {
-        match self.prepared.as_ref().and_then(|prepared| prepared.get(text)) {
-            Some(prepared) => {
-                let values: Vec<_> = params.iter().map(|(value, _)| *value).collect();
-                self.client.query(prepared, &values).await
-            }
-            None => self.client.query_typed(text, params).await,
-        }
-    }
-
-    /// Has the server prepare those of these statements that it hasn't yet.
-    pub(super) async fn prepare(
+    /// Calls an SQL function of the schema that belongs to this code: one statement, which is a transaction of its own.
+    ///
+    /// Without an answer in time the call is cancelled. The answer to that says whether it was carried out.
+    pub(super) async fn call(
         &self,
-        statements: &[Statement<'_>],
-    ) -> Result<Vec<(String, Prepared)>, Error> {
-        let Some(prepared) = &self.prepared else { return Ok(Vec::new()) };
-        let new = statements.iter().filter(|(text, _)| !prepared.contains_key(*text));
-        try_join_all(new.map(async |(text, params)| {
-            let types: Vec<Type> = params.iter().map(|(_, of)| of.clone()).collect();
-            Ok(((*text).to_owned(), self.client.prepare_typed(text, &types).await?))
-        }))
-        .await
-    }
-
-    /// Keeps what was prepared. A connection on which that failed does without.
-    pub(super) fn keep(&mut self, outcome: Result<Vec<(String, Prepared)>, Error>) {
-        match (outcome, &mut self.prepared) {
-            (Ok(statements), Some(prepared)) => prepared.extend(statements),
-            (Ok(_), None) => {}
-            (Err(error), prepared) => {
-                let reason = QueryError::from(error).into_error();
-                warn!(%reason, "statements can't be prepared, check DATABASE_PREPARED_STATEMENTS");
-                *prepared = None;
+        function: &str,
+        arguments: Arguments<'_>,
+        limit: Duration,
+    ) -> Result<Vec<Row>, QueryError> {
+        let statement = statement(function, arguments.len());
+        let mut answer = pin!(self.client.query_typed(&statement, arguments));
+        let outcome = match timeout(limit.saturating_sub(CANCEL_LIMIT), &mut answer).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                let cancelled = self.client.cancel_token();
+                let cancelled = timeout(CANCEL_LIMIT, cancelled.cancel_query(self.tls.clone()));
+                let (_, outcome) = tokio::join!(cancelled, timeout(CANCEL_LIMIT, answer));
+                outcome.map_err(|_| Kind::NoAnswer.because(format!("no answer within {limit:?}")))?
             }
-        }
+        };
+        Ok(outcome?)
     }
 
     /// Notes that the database has just been heard.
@@ -148,12 +135,10 @@ impl Connection {
     }
 }
 
-impl Deref for Connection {
-    type Target = Client;
-
-    fn deref(&self) -> &Client {
-        &self.client
-    }
+/// The statement that calls a function.
+fn statement(function: &str, arguments: usize) -> String {
+    let placeholders: Vec<_> = (1..=arguments).map(|number| format!("${number}")).collect();
+    format!("select * from {}.{function}({})", *sql::SCHEMA, placeholders.join(", "))
 }
 
 fn now() -> i64 {

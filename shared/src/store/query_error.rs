@@ -1,7 +1,8 @@
-//! What a failed query means for the request, and for the connection that it was sent on.
+//! What a failed call means for the request, and for the connection that it was sent on.
 
 use std::{
     error::Error as _,
+    fmt,
     io::{self, ErrorKind},
 };
 
@@ -10,122 +11,113 @@ use tokio_postgres::error::{DbError, Severity, SqlState};
 
 use crate::error::{Error, in_one_line};
 
-/// What the server says of a prepared statement that it doesn't have, or whose columns are no longer the same.
-const PREPARED_IN_VAIN: [SqlState; 2] =
-    [SqlState::INVALID_SQL_STATEMENT_NAME, SqlState::FEATURE_NOT_SUPPORTED];
-
-/// Whether a statement whose outcome is unknown may be sent again.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Repeat {
-    /// Carried out twice, it leaves the same database and gives the same answer as carried out once.
-    Harmless,
-    /// Carried out twice, it would change something twice or give another answer.
-    Never,
+/// A failed call: what that means, and its cause for the log.
+#[derive(Debug)]
+pub(super) struct QueryError {
+    kind: Kind,
+    cause: String,
 }
 
-/// Why there is no answer from the database.
-#[derive(Debug)]
-pub(super) enum QueryError {
-    /// The connection is of no further use, and the statement was not carried out.
-    NotDone(String),
-    /// The connection is no more; whether the statement was carried out is unknown.
-    Disconnected(String),
-    /// There is no word from the connection in time; whether the statement was carried out is unknown.
-    NoAnswer(String),
-    /// The database can't serve now.
-    Unavailable(String),
-    /// The database, which takes no writes, may have been replaced by another that this connection doesn't lead to.
-    ReadOnly(String),
-    /// The database refused what it should not have been asked.
-    Unexpected(String),
+/// What a failure means.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Kind {
+    /// There was no connection to send the call on.
+    NotConnected,
+    /// The connection broke; whether the call was carried out is unknown.
+    Disconnected,
+    /// There was no answer in time; whether the call was carried out is unknown.
+    NoAnswer,
+    /// The database can't serve now; the call was not carried out.
+    Unavailable,
+    /// The database accepts no writes. This connection may lead to one that has been replaced by another.
+    ReadOnly,
+    /// The database rejected a call that it should not have got.
+    Unexpected,
+}
+
+impl Kind {
+    pub(super) fn because(self, cause: impl Into<String>) -> QueryError {
+        QueryError { kind: self, cause: cause.into() }
+    }
 }
 
 impl QueryError {
-    /// The failure of what goes ahead of a statement. The server answers in order: where it refuses the beginning
-    /// with its last word on this connection, it has done nothing that came after.
-    pub(super) fn before_statement(error: tokio_postgres::Error) -> Self {
-        let server_hung_up = error.as_db_error().is_some_and(|error| {
-            is_fatal(error)
-                // Through a pooler these alone are sure to be the database's own.
-                && error.code().code().starts_with("57P")
-        });
-        match QueryError::from(error) {
-            QueryError::Disconnected(cause) if server_hung_up => QueryError::NotDone(cause),
-            failure => failure,
-        }
+    /// Whether another attempt, on another connection, makes sense.
+    pub(super) fn allows_retry(&self) -> bool {
+        matches!(self.kind, Kind::NotConnected | Kind::Disconnected)
     }
 
-    /// Whether the statement may be sent once more, on another connection.
-    pub(super) fn allows(&self, repeat: Repeat) -> bool {
-        match self {
-            QueryError::NotDone(_) => true,
-            QueryError::Disconnected(_) => repeat == Repeat::Harmless,
-            // Trying longer would take the caller's time, or can't help.
-            QueryError::NoAnswer(_)
-            | QueryError::Unavailable(_)
-            | QueryError::ReadOnly(_)
-            | QueryError::Unexpected(_) => false,
-        }
+    /// Whether the call may have been carried out, or may still be.
+    pub(super) fn is_unknown(&self) -> bool {
+        matches!(self.kind, Kind::Disconnected | Kind::NoAnswer)
     }
 
-    /// Whether the connection is of no further use.
+    /// Whether the connection must not be used any more.
     pub(super) fn ends_connection(&self) -> bool {
-        !matches!(self, QueryError::Unavailable(_) | QueryError::Unexpected(_))
+        !matches!(self.kind, Kind::Unavailable | Kind::Unexpected)
     }
 
     pub(super) fn into_error(self) -> Error {
-        match self {
-            QueryError::Unexpected(cause) => Error::Internal(cause),
-            QueryError::NotDone(cause)
-            | QueryError::Disconnected(cause)
-            | QueryError::NoAnswer(cause)
-            | QueryError::Unavailable(cause)
-            | QueryError::ReadOnly(cause) => Error::Unavailable(cause),
+        match self.kind {
+            Kind::Unexpected => Error::Internal(self.cause),
+            _ => Error::Unavailable(self.cause),
         }
+    }
+}
+
+impl fmt::Display for QueryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.cause)
     }
 }
 
 impl From<tokio_postgres::Error> for QueryError {
+    /// The failure of a call.
     fn from(error: tokio_postgres::Error) -> Self {
-        let Some(database) = error.as_db_error() else {
-            // Without word from the database it is the connection that failed, or what came by it made no sense;
-            // unless it is a value of ours that could not be sent.
-            let ours = error.source().is_some() && io_error(&error).is_none();
-            return match ours {
-                true => QueryError::Unexpected(in_one_line(&error)),
-                false => QueryError::Disconnected(in_one_line(&error)),
+        let Some(answer) = error.as_db_error() else {
+            // If the database gave no error, the connection failed; unless an argument of ours could not be encoded.
+            let is_ours = error.source().is_some() && io_error(&error).is_none();
+            return match is_ours {
+                true => Kind::Unexpected.because(in_one_line(&error)),
+                false => Kind::Disconnected.because(in_one_line(&error)),
             };
         };
-        let code = database.code();
-        let cause = describe(database);
+        let code = answer.code();
+        let cause = describe(answer);
         match &code.code()[..2] {
-            // Connection exceptions, and whatever ends a session: a restart, a time limit, an administrator.
-            "08" => QueryError::Disconnected(cause),
-            _ if is_fatal(database) => QueryError::Disconnected(cause),
-            // A prepared statement is gone, or has become another with a migration. The transaction comes to nothing.
-            _ if PREPARED_IN_VAIN.contains(code) => QueryError::NotDone(cause),
-            _ if *code == SqlState::READ_ONLY_SQL_TRANSACTION => QueryError::ReadOnly(cause),
-            // Rollback, insufficient resources, lock not available, intervention of an operator (time limits), system
-            // error.
-            "40" | "53" | "55" | "57" | "58" => QueryError::Unavailable(cause),
-            _ => QueryError::Unexpected(cause),
+            // Connection exceptions, and everything that ends a session: a restart, a time limit, an administrator.
+            "08" => Kind::Disconnected.because(cause),
+            _ if matches!(answer.parsed_severity(), Some(Severity::Fatal | Severity::Panic)) => {
+                Kind::Disconnected.because(cause)
+            }
+            _ if *code == SqlState::READ_ONLY_SQL_TRANSACTION => Kind::ReadOnly.because(cause),
+            _ if [SqlState::INVALID_SCHEMA_NAME, SqlState::UNDEFINED_FUNCTION].contains(code) => {
+                let advice = "the SQL functions of this version are not installed: run `migrate`";
+                Kind::Unavailable.because(format!("{advice} ({cause})"))
+            }
+            // Rollback, insufficient resources, lock not available, operator intervention (time limits, cancellation),
+            // system error.
+            "40" | "53" | "55" | "57" | "58" => Kind::Unavailable.because(cause),
+            _ => Kind::Unexpected.because(cause),
         }
     }
 }
 
 impl From<PoolError<tokio_postgres::Error>> for QueryError {
-    /// Whatever keeps us from a connection, a refused password included, is for the caller a service out of reach.
+    /// The failure to connect. Whatever its reason, a wrong password included, the service is unavailable to the caller.
     fn from(error: PoolError<tokio_postgres::Error>) -> Self {
         match error {
             PoolError::Backend(error) => match (error.as_db_error(), io_error(&error)) {
-                // It was said why, and would be again.
-                (Some(refusal), _) => QueryError::Unavailable(describe(refusal)),
-                (_, Some(io)) if io.kind() == ErrorKind::ConnectionRefused => {
-                    QueryError::Unavailable(in_one_line(&error))
+                // The server would give the same reason again. Its message is about the login and quotes no data.
+                (Some(answer), _) => {
+                    Kind::Unavailable.because(format!("{} ({})", answer.message(), describe(answer)))
                 }
-                _ => QueryError::NotDone(in_one_line(&error)),
+                (_, Some(io)) if io.kind() == ErrorKind::ConnectionRefused => {
+                    Kind::Unavailable.because(in_one_line(&error))
+                }
+                _ => Kind::NotConnected.because(in_one_line(&error)),
             },
-            error => QueryError::Unavailable(error.to_string()),
+            error => Kind::Unavailable.because(error.to_string()),
         }
     }
 }
@@ -134,11 +126,9 @@ fn io_error(error: &tokio_postgres::Error) -> Option<&io::Error> {
     error.source()?.downcast_ref()
 }
 
-fn is_fatal(error: &DbError) -> bool {
-    matches!(error.parsed_severity(), Some(Severity::Fatal | Severity::Panic))
-}
-
-/// Not with the detail: it quotes values.
+/// An error of the database by its code, and what it is about. Message and detail may quote values, such as a title.
 fn describe(error: &DbError) -> String {
-    format!("{} (SQLSTATE {})", error.message(), error.code().code())
+    let about = [error.schema(), error.table(), error.column(), error.constraint(), error.routine()];
+    let about: Vec<_> = about.into_iter().flatten().collect();
+    format!("SQLSTATE {} {}", error.code().code(), about.join(" ")).trim_end().to_owned()
 }

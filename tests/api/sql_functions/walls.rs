@@ -8,13 +8,14 @@ use super::{Attempt, Database, Key, id, title};
 /// The filters by user in the functions, with the number of each.
 const FILTERS: [&str; 3] = ["t.user_id = p_user_id", "n.user_id = p_user_id", "u.id = p_user_id"];
 
-const TAKE_ROW_LEVEL_SECURITY_DOWN: &str =
+pub const TAKE_ROW_LEVEL_SECURITY_DOWN: &str =
     "alter table tasks disable row level security; alter table users disable row level security";
 
 /// Bob's, and more than the offset from which a list skips in the index.
 const TASKS: i64 = 1002;
 
-async fn take_filters_down(database: &Database) {
+/// Statements that replace the functions by the same ones without their filters.
+pub fn take_filters_down() -> String {
     let schema = sql::SCHEMA.as_str();
     let mut functions = sql::functions_in(schema).replace("create function", "create or replace function");
     let filters: usize = FILTERS.iter().map(|filter| functions.matches(filter).count()).sum();
@@ -22,7 +23,7 @@ async fn take_filters_down(database: &Database) {
     for filter in FILTERS {
         functions = functions.replace(filter, "true");
     }
-    database.run_as_owner(&format!("set role task_api; {functions} reset role")).await;
+    format!("set role task_api; {functions} reset role")
 }
 
 /// The calls by which Alice sees or changes something of Bob's.
@@ -90,7 +91,7 @@ async fn with_both_walls_no_call_reaches_another_users_rows() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_filters_row_level_security_holds() {
     let database = Database::new().await;
-    take_filters_down(&database).await;
+    database.run_as_owner(&take_filters_down()).await;
     assert_eq!(reach(&database).await, [""; 0]);
 }
 
@@ -105,7 +106,7 @@ async fn without_row_level_security_the_filters_hold() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_either_wall_every_call_reaches_another_users_rows() {
     let database = Database::new().await;
-    take_filters_down(&database).await;
+    database.run_as_owner(&take_filters_down()).await;
     database.run_as_owner(TAKE_ROW_LEVEL_SECURITY_DOWN).await;
     let calls = [
         "get by id",
