@@ -7,8 +7,11 @@
 mod answer;
 mod app;
 mod issuer;
+#[cfg(target_os = "linux")]
+mod network;
 mod pooler;
 mod proxy;
+mod relay;
 mod tls;
 mod user;
 
@@ -18,6 +21,9 @@ pub use app::{
     empty_database, migrated_cluster, migrated_database,
 };
 pub use issuer::{Issuer, SigningKey};
+#[cfg(target_os = "linux")]
+pub use network::Network;
 pub use proxy::{DELAY, Moment, NetworkFault, Proxy};
+pub use relay::{Cut, Relay};
 pub use tls::{Authority, Certificate, TlsFront, serve_tls};
 pub use user::{Contract, Front, User, changes};
