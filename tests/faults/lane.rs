@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     cases::{Case, Endpoint, Kind, Times},
+    changes::note_changes,
     requests::{Task, check_success, send, tasks},
 };
 
@@ -21,17 +22,6 @@ pub const REQUEST_LIMIT: Duration = Duration::from_secs(8);
 
 /// What the README says that the first request to a new process may take on top of it.
 pub const START_LIMIT: Duration = Duration::from_secs(4);
-
-/// Notes every change that is committed, done twice or not.
-const CHANGES: &str = "
-    create table changes (user_id text, title text);
-    create function note_change() returns trigger language plpgsql security definer as $$
-    begin
-        insert into changes values (coalesce(new.user_id, old.user_id), coalesce(new.title, old.title));
-        return null;
-    end
-    $$;
-    create trigger note_change after insert or update or delete on tasks for each row execute function note_change()";
 
 /// What became of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,7 +55,7 @@ impl Lane {
         };
         let app = App::local_with(options).await?;
         let database = connect(&cluster.url(&name)).await;
-        database.batch_execute(CHANGES).await.expect("a fresh database");
+        note_changes(&database).await;
         Some(Self { app, proxy, database, number: 0 })
     }
 
@@ -189,7 +179,7 @@ impl Lane {
             Endpoint::Create | Endpoint::CreateOnce | Endpoint::Update | Endpoint::Patch => "asked for",
             _ => "task",
         };
-        let select = "select count(*) from changes where user_id = $1 and title = $2";
+        let select = "select count(*) from public.changes where user_id = $1 and title = $2";
         let changes: i64 = self.database.query_one(select, &[&user_id, &titles]).await.expect("up").get(0);
         let changes = changes - i64::from(titles == "task");
         let most = i64::from(case.endpoint.kind() == Kind::Write);

@@ -2,7 +2,9 @@
 //! request hangs, and the next one succeeds.
 
 mod cases;
+mod changes;
 mod lane;
+mod late_writes;
 mod load;
 mod matrix;
 mod panics;

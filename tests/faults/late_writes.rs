@@ -1,0 +1,395 @@
+//! A write that the network delays, or that is sent twice, never undoes a write that was acknowledged meanwhile.
+//!
+//! Two writers of one user share a task. The first one's connection is cut in some way; the second one's is sound.
+//! Whatever the first is answered, a success must have been carried out exactly once, and a 503 at most once and soon
+//! or never; and from the moment at which the second writer has its answer, nothing of the first may follow.
+
+#[cfg(target_os = "linux")]
+mod partition;
+
+use std::{
+    fmt,
+    time::{Duration, Instant, SystemTime},
+};
+
+use futures_util::future::join_all;
+use local::postgres::Cluster;
+use serde_json::{Value, json};
+use tests::{Answer, App, Contract, Cut, Front, MIGRATED, Options, Relay, User, connect, migrated_cluster};
+use tokio::{
+    sync::{OnceCell, oneshot},
+    time::{sleep, timeout},
+};
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use crate::{
+    cases::Endpoint,
+    changes::{Change, changes, note_changes},
+    lane::REQUEST_LIMIT,
+    requests::{Task, check_success, send, tasks},
+};
+
+/// Writes that have no idempotency key.
+const WRITES: [Endpoint; 5] =
+    [Endpoint::Flip, Endpoint::Update, Endpoint::Patch, Endpoint::Delete, Endpoint::Create];
+
+/// How often each test repeats each write, at the same time.
+const REPETITIONS: usize = 3;
+
+/// After this time a write that was answered 503 is void, counted from its request.
+const BOUND: Duration = Duration::from_secs(4);
+
+/// Allowance for a busy machine: from a test's request to the function's clock, and from a statement to its commit.
+const MARGIN: Duration = Duration::from_millis(700);
+
+/// How long a test looks for late changes once the server has received everything.
+const WATCH: Duration = Duration::from_millis(700);
+
+/// Other writes of the user that come between an attempt and its retry. Nobody can remember every attempt.
+const OTHER_WRITES: usize = 12;
+
+/// A database, and the second writer's way to it.
+struct Stage {
+    name: String,
+    superuser: Client,
+    second: App,
+}
+
+impl Stage {
+    async fn new() -> Option<Self> {
+        let cluster = cluster().await;
+        let name = format!("late_{}", Uuid::new_v4().simple());
+        cluster.create_database_from(&name, MIGRATED).await.expect("a new name");
+        let superuser = connect(&cluster.url(&name)).await;
+        note_changes(&superuser).await;
+        let url = cluster.url(&name) + "?sslmode=disable&application_name=second";
+        let second = App::local_with(Options::default().with("DATABASE_URL", url)).await?;
+        Some(Self { name, superuser, second })
+    }
+
+    /// The first writer's way to the database: one process of each function.
+    async fn first(&self, port: u16) -> App {
+        let url = cluster().await.url_through(port, &self.name) + "?sslmode=disable&application_name=first";
+        self.first_with(Options::default().with("DATABASE_URL", url)).await
+    }
+
+    async fn first_with(&self, options: Options) -> App {
+        let options = Options { max_instances: Some(1), ..options };
+        App::local_with(options).await.expect("the stage is on this machine, too")
+    }
+}
+
+/// The server that these tests share.
+async fn cluster() -> &'static Cluster {
+    static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
+    CLUSTER.get_or_init(migrated_cluster).await
+}
+
+/// One user's two writers, and the task that they write to.
+struct Writers<'a> {
+    stage: &'a Stage,
+    endpoint: Endpoint,
+    app: &'a App,
+    first: User<'a>,
+    second: User<'a>,
+    task: Task,
+    bystander: Task,
+    /// The last change before the first writer's request.
+    last: i64,
+}
+
+/// The first writer's request, and what became of it.
+struct Attempt {
+    sent: SystemTime,
+    elapsed: Duration,
+    answer: Answer,
+}
+
+impl<'a> Writers<'a> {
+    /// A new user, for whom the first writer's function has served already.
+    async fn new(stage: &'a Stage, app: &'a App, endpoint: Endpoint) -> Self {
+        let second = stage.second.user("shared");
+        let first = app.user_with_id(&second.id);
+        let [warm_up, task, bystander] = tasks(&stage.superuser, &first.id).await;
+        let mut writers = Self { stage, endpoint, app, first, second, task, bystander, last: 0 };
+        let answer = writers.send(&warm_up, "warm-up").await;
+        check_success(endpoint, &writers.at_first(), &answer, &warm_up, "warm-up").expect("a sound network");
+        writers.last = writers.changes().await.last().expect("tasks were made").number;
+        writers
+    }
+
+    fn contract(&self) -> Contract {
+        if self.endpoint == Endpoint::Flip { Contract::Plain } else { Contract::Envelope }
+    }
+
+    fn at_first(&self) -> Front<'_> {
+        self.first.at(self.contract())
+    }
+
+    fn at_second(&self) -> Front<'_> {
+        self.second.at(self.contract())
+    }
+
+    async fn send(&self, task: &Task, tag: &str) -> Answer {
+        send(self.app, &self.at_first(), self.endpoint, task, tag).await
+    }
+
+    async fn changes(&self) -> Vec<Change> {
+        changes(&self.stage.superuser, &self.first.id).await
+    }
+
+    /// The first writer's request.
+    async fn attempt(&self) -> Attempt {
+        let (sent, started) = (SystemTime::now(), Instant::now());
+        let answer = self.send(&self.task, "first").await;
+        Attempt { sent, elapsed: started.elapsed(), answer }
+    }
+
+    /// What the first writer's request has changed so far.
+    async fn carried_out(&self) -> Vec<Change> {
+        let changes = self.changes().await.into_iter();
+        changes.filter(|change| change.number > self.last && change.application == "first").collect()
+    }
+
+    /// Waits until the first writer's request has been carried out, or won't be.
+    async fn wait_until_carried_out(&self) {
+        let started = Instant::now();
+        while self.carried_out().await.is_empty() && started.elapsed() < Duration::from_secs(1) {
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// The second writer's answer to what it sees. Gives the task as it was then acknowledged, if there is one.
+    async fn acknowledged_write(&self) -> Result<Option<Value>, String> {
+        let (front, id) = (self.at_second(), self.task.id(self.contract()));
+        let answer = match self.endpoint {
+            Endpoint::Flip => front.complete(id, true).await,
+            Endpoint::Patch => front.patch(id, json!({ "title": "second" })).await,
+            Endpoint::Update | Endpoint::Delete => front.put(id, json!({ "title": "second" })).await,
+            _ => {
+                let tasks = front.tasks(&front.list("?limit=100").await.expect_status(200));
+                for task in tasks.iter().filter(|task| task["title"] == "first") {
+                    front.delete(&front.id(task)).await.expect_status(204);
+                }
+                return Ok(None);
+            }
+        };
+        match answer.status {
+            200 => Ok(Some(front.task(&answer))),
+            // The first writer has deleted it.
+            404 if self.endpoint == Endpoint::Delete => Ok(None),
+            status => Err(format!("the second writer was answered {status} {}", answer.text)),
+        }
+    }
+
+    /// Other writes of the same user.
+    async fn write_others(&self, count: usize) {
+        for _ in 0..count {
+            self.second.envelope().new_task("other").await;
+        }
+    }
+
+    /// Holds what has become of the first writer's request against what it was answered, and against the task as it
+    /// was when the second writer was acknowledged, after which the first must have changed nothing.
+    async fn check(
+        &self,
+        attempt: &Attempt,
+        then: &[Change],
+        acknowledged: Option<&Value>,
+    ) -> Result<(), String> {
+        let Attempt { sent, answer, elapsed } = attempt;
+        let carried_out = self.carried_out().await;
+        let told = format!(
+            "answered {} after {elapsed:.1?}; carried out {:.1?}",
+            answer.status,
+            carried_out
+                .iter()
+                .map(|change| change.at.duration_since(*sent).unwrap_or_default())
+                .collect::<Vec<_>>()
+        );
+        match (answer.status, carried_out.len()) {
+            (200..=299, 1) | (503, 0 | 1) => {}
+            (200..=299 | 503, count) => return Err(format!("{count} times: {told}")),
+            _ => return Err(format!("{} {}", answer.status, answer.text)),
+        }
+        if let Some(late) = carried_out.iter().find(|change| !then.contains(change)) {
+            return Err(format!("{} after an acknowledged write: {told}", late.operation));
+        }
+        if answer.status == 503 && carried_out.iter().any(|change| change.at > *sent + BOUND + MARGIN) {
+            return Err(format!("too late: {told}"));
+        }
+        if let Some(acknowledged) = acknowledged {
+            let front = self.at_second();
+            let now = front.get(self.task.id(self.contract())).await;
+            if now.status != 200 || front.task(&now) != *acknowledged {
+                return Err(format!("{acknowledged} has become {} {}: {told}", now.status, now.text));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One trial's name and outcome.
+type Outcome = (String, Result<(), String>);
+
+/// Fails if a trial has.
+#[track_caller]
+fn assert_all(outcomes: &[Outcome]) {
+    let failed: Vec<_> = outcomes
+        .iter()
+        .filter_map(|(name, outcome)| Some(format!("{name}: {}", outcome.as_ref().err()?)))
+        .collect();
+    assert!(failed.is_empty(), "{} of {}:\n{}", failed.len(), outcomes.len(), failed.join("\n"));
+}
+
+/// Runs a trial of every write by an API and a relay of its own, [`REPETITIONS`] times and all at once. A trial of one
+/// API's writes runs after another.
+async fn assert_trials<T: fmt::Debug>(
+    trials: &[T],
+    run: impl AsyncFn(&Relay, Writers<'_>, &T) -> Result<(), String>,
+) {
+    let Some(stage) = Stage::new().await else { return };
+    let mut lanes = Vec::new();
+    for endpoint in WRITES.repeat(REPETITIONS) {
+        let relay = Relay::start(cluster().await.port()).await;
+        let app = stage.first(relay.address.port()).await;
+        lanes.push((endpoint, relay, app));
+    }
+    let lanes = lanes.iter().map(async |(endpoint, relay, app)| {
+        let mut outcomes = Vec::new();
+        for trial in trials {
+            let writers = Writers::new(&stage, app, *endpoint).await;
+            let outcome = run(relay, writers, trial).await;
+            outcomes.push((format!("{endpoint:?} {trial:?}"), outcome));
+        }
+        outcomes
+    });
+    assert_all(&join_all(lanes).await.concat());
+}
+
+/// A request that reaches the server this long after its client was reset.
+#[derive(Debug)]
+struct Held {
+    seconds: f64,
+    other_writes: usize,
+    /// Whether the function can connect again, and with that make sure of the outcome.
+    reconnects: bool,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_the_network_held_back_undoes_no_acknowledged_write() {
+    let trials = [
+        (0.2, 0, true),
+        (1.0, 0, true),
+        (2.5, 0, true),
+        (4.0, 0, true),
+        (2.5, OTHER_WRITES, true),
+        (5.0, 0, false),
+    ]
+    .map(|(seconds, other_writes, reconnects)| Held { seconds, other_writes, reconnects });
+    assert_trials(&trials, async |relay, writers, held| {
+        if !held.reconnects {
+            relay.close();
+        }
+        let delivered = relay.arm(Cut::Request(Duration::from_secs_f64(held.seconds)));
+        let attempt = writers.attempt().await;
+        relay.open();
+        writers.write_others(held.other_writes).await;
+        let acknowledged = writers.acknowledged_write().await?;
+        let then = writers.changes().await;
+        happens(delivered).await?;
+        sleep(WATCH).await;
+        writers.check(&attempt, &then, acknowledged.as_ref()).await
+    })
+    .await;
+}
+
+/// What cuts a connection after the write by it was carried out, or shortly before.
+#[derive(Debug)]
+struct Reconnect {
+    cut: Cut,
+    other_writes: usize,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_of_what_was_carried_out_undoes_no_write_acknowledged_while_reconnecting() {
+    let held = Cut::Request(Duration::from_millis(200));
+    let trials = [(Cut::Answer, 0), (Cut::Answer, OTHER_WRITES), (held, 0), (held, OTHER_WRITES)]
+        .map(|(cut, other_writes)| Reconnect { cut, other_writes });
+    assert_trials(&trials, async |relay, writers, reconnect| {
+        relay.close();
+        let delivered = relay.arm(reconnect.cut);
+        let meanwhile = async {
+            happens(delivered).await?;
+            writers.wait_until_carried_out().await;
+            writers.write_others(reconnect.other_writes).await;
+            let acknowledged = writers.acknowledged_write().await;
+            let then = writers.changes().await;
+            relay.open();
+            Ok::<_, String>((acknowledged?, then))
+        };
+        let (attempt, meanwhile) = tokio::join!(writers.attempt(), meanwhile);
+        let (acknowledged, then) = meanwhile?;
+        sleep(WATCH).await;
+        writers.check(&attempt, &then, acknowledged.as_ref()).await
+    })
+    .await;
+}
+
+/// Waits for a relay to have delivered a request.
+async fn happens(delivered: oneshot::Receiver<()>) -> Result<(), String> {
+    match timeout(REQUEST_LIMIT, delivered).await {
+        Ok(Ok(())) => Ok(()),
+        _ => Err("the request did not reach the server".into()),
+    }
+}
+
+/// Has every commit that changes a task take six seconds while there is a row in `hangs`.
+const HANGING_COMMITS: &str = "
+    create table public.hangs ();
+    create function public.hang() returns trigger language plpgsql security definer as $$
+    begin
+        if exists (select from public.hangs) then
+            perform pg_sleep(6);
+        end if;
+        return null;
+    end
+    $$;
+    create constraint trigger hang after insert or update or delete on public.tasks
+        deferrable initially deferred for each row execute function public.hang()";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_whose_commit_hangs_is_503_within_5_seconds_and_never_carried_out() {
+    let Some(stage) = Stage::new().await else { return };
+    let mut firsts = Vec::new();
+    for _ in 0..REPETITIONS {
+        firsts.push(stage.first(cluster().await.port()).await);
+    }
+    let mut all = Vec::new();
+    for (app, endpoint) in firsts.iter().flat_map(|app| WRITES.map(|endpoint| (app, endpoint))) {
+        all.push(Writers::new(&stage, app, endpoint).await);
+    }
+    stage.superuser.batch_execute(HANGING_COMMITS).await.expect("a superuser may");
+    stage.superuser.batch_execute("insert into public.hangs default values").await.expect("a superuser may");
+    let sound_again = async {
+        // All commits have begun by then, and none has been given up.
+        sleep(Duration::from_secs(3)).await;
+        stage.superuser.batch_execute("delete from public.hangs").await.expect("a superuser may");
+    };
+    let trials = join_all(all.iter().map(async |writers| {
+        let attempt = writers.attempt().await;
+        // What was cancelled has ended by then.
+        sleep(Duration::from_millis(300)).await;
+        let then = writers.changes().await;
+        let acknowledged = writers.acknowledged_write().await?;
+        sleep(Duration::from_secs(4)).await;
+        if attempt.answer.status != 503 || attempt.elapsed > Duration::from_secs(5) {
+            return Err(format!("{} after {:?}", attempt.answer.status, attempt.elapsed));
+        }
+        writers.check(&attempt, &then, acknowledged.as_ref()).await
+    }));
+    let (outcomes, ()) = tokio::join!(trials, sound_again);
+    let names = all.iter().map(|writers| format!("{:?}", writers.endpoint));
+    assert_all(&names.zip(outcomes).collect::<Vec<_>>());
+}
