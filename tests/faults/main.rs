@@ -7,6 +7,8 @@ mod lane;
 mod late_writes;
 mod load;
 mod matrix;
+#[cfg(target_os = "linux")]
+mod memory;
 mod panics;
 mod requests;
 mod server;

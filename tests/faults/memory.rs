@@ -1,0 +1,76 @@
+//! What a process that serves for days must not lose.
+
+use std::{fs, io};
+
+use tests::{App, Options, User};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+/// Requests between two looks at a process's memory.
+const REQUESTS: usize = 500;
+
+/// Connections that a request makes and abandons when each breaks: the second is the retry's.
+const CONNECTIONS: usize = 2;
+
+/// Bytes for each connection that are noise: a process asks for memory by the page.
+const NOISE: usize = 40;
+
+/// A server that lets everybody in and hangs up at the first statement. Gives its port.
+async fn server_that_hangs_up() -> u16 {
+    const AUTHENTICATION_OK: &[u8] = b"R\0\0\0\x08\0\0\0\0";
+    const READY_FOR_QUERY: &[u8] = b"Z\0\0\0\x05I";
+    async fn serve(mut client: TcpStream) -> io::Result<()> {
+        let mut bytes = [0; 4096];
+        while client.read(&mut bytes).await? > 0 {
+            // A login begins with a length, everything else with a letter.
+            if bytes[0] != 0 {
+                break;
+            }
+            client.write_all(&[AUTHENTICATION_OK, READY_FOR_QUERY].concat()).await?;
+        }
+        client.shutdown().await
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let port = listener.local_addr().expect("bound").port();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            tokio::spawn(serve(client));
+        }
+    });
+    port
+}
+
+/// The memory of a function's one process that no file backs, in bytes.
+fn memory(app: &App, function: &str) -> usize {
+    let [pid] = app.hands_on().gateway().function(function).expect("a function").pids()[..] else {
+        panic!("there is one process");
+    };
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("Linux says");
+    line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1024
+}
+
+/// Requests as such leave something behind: Lambda's runtime sets an environment variable for each, and the C library
+/// never frees what was set. So requests that make connections are compared with others.
+#[tokio::test(flavor = "multi_thread")]
+async fn abandoned_connections_leave_no_memory_behind() {
+    let url = format!("postgres://nobody@127.0.0.1:{}/none?sslmode=disable", server_that_hangs_up().await);
+    let options = Options { max_instances: Some(1), ..Options::default().with("DATABASE_URL", url) };
+    let Some(app) = App::local_with(options).await else { return };
+    let (alice, stranger) = (app.user("alice"), app.user_with_token("alice", "no token"));
+    let growth = async |user: &User<'_>, status: u16| {
+        let before = memory(&app, "list-tasks");
+        for _ in 0..REQUESTS {
+            user.envelope().list("").await.expect_status(status);
+        }
+        memory(&app, "list-tasks").saturating_sub(before)
+    };
+    // The first requests also fill buffers that stay.
+    alice.envelope().list("").await.expect_status(503);
+    growth(&alice, 503).await;
+    let (without, with) = (growth(&stranger, 401).await, growth(&alice, 503).await);
+    let left = with.saturating_sub(without) / (REQUESTS * CONNECTIONS);
+    assert!(left < NOISE, "{left} bytes for each abandoned connection");
+}
