@@ -10,7 +10,7 @@ use local::{
 };
 use serde_json::{Value, json};
 use shared::sql;
-use tests::{App, Contract, binary, connect, empty_database, refusals};
+use tests::{Answer, App, Contract, binary, connect, empty_database, refusals};
 use tokio::{net::TcpListener, sync::mpsc};
 
 /// The user that the samples are about, and that user's one task.
@@ -202,6 +202,7 @@ async fn events_that_the_local_gateway_would_not_send_are_answered_in_the_contra
             (with(&list, "/headers/x-odd", json!("café 💥")), true),
             (titled, true),
             (with(&list, "/requestContext/requestId", Value::Null), false),
+            (with(&list, "/requestContext/requestId", json!("")), false),
             (with(&list, "/requestContext/requestId", json!("a\r\nb: c")), false),
         ] {
             let answer = app.hands_on().invoke("list-tasks", &event).await.expect_status(200);
@@ -239,22 +240,91 @@ async fn events_that_the_local_gateway_would_not_send_are_answered_in_the_contra
     }
 }
 
+/// Events of other services, and none that any service sends. A private text is in each that can hold one.
+fn foreign_events() -> Vec<Value> {
+    vec![
+        json!({}),
+        json!([]),
+        json!(null),
+        json!(true),
+        json!(12345.5),
+        json!("a private text"),
+        json!(["a private text"]),
+        json!({ "a private text": "a private text" }),
+        // The gateway's events, but in other formats and with wrong types.
+        json!({
+            "version": "1.0", "path": "/api/private/tasks", "httpMethod": "GET",
+            "headers": { "x": "a private text" },
+        }),
+        json!({ "version": "2.0", "headers": "a private text", "requestContext": {} }),
+        json!({ "version": "2.0", "headers": {}, "requestContext": "a private text" }),
+        json!({ "version": "2.0", "headers": {}, "requestContext": { "http": { "method": "A PRIVATE TEXT" } } }),
+        json!({ "version": "2.0", "headers": { "a private text": "x" }, "requestContext": {} }),
+        json!({ "version": "2.0", "headers": { "x": "a private\ntext" }, "requestContext": {} }),
+        json!({ "version": "2.0", "headers": {}, "requestContext": {}, "isBase64Encoded": "a private text" }),
+        // SQS, an Application Load Balancer, a schedule.
+        json!({ "Records": [{
+            "messageId": "059f36b4-87a3-44ab-83d2-661975830a7d", "body": "a private text",
+            "eventSource": "aws:sqs", "attributes": { "ApproximateReceiveCount": "1" },
+        }] }),
+        json!({
+            "requestContext": { "elb": { "targetGroupArn": "a private text" } }, "httpMethod": "GET",
+            "path": "/api/private/tasks", "queryStringParameters": { "search": "a private text" },
+            "headers": { "authorization": "Bearer a.private.text" }, "body": "", "isBase64Encoded": false,
+        }),
+        json!({ "source": "aws.events", "detail-type": "Scheduled Event", "detail": { "x": "a private text" } }),
+    ]
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_is_no_request_is_an_error_and_the_process_goes_on() {
+async fn a_foreign_event_is_logged_with_a_request_id_and_without_its_values() {
     let Some(app) = App::local().await else { return };
     let token = app.user_with_id(USER).token;
     reset(&app).await;
     let function = app.hands_on().gateway().function("list-tasks").expect("a function");
-    for event in [
-        "{}",
-        "[]",
-        "null",
-        r#"{"Records":[]}"#,
-        r#"{"version":"1.0","path":"/api/demo/tasks","httpMethod":"GET","headers":{}}"#,
-    ] {
-        let outcome = function.invoke(event.into()).await;
-        assert!(matches!(outcome, Err(InvokeError::Function(_))), "{event} {outcome:?}");
+    let foreign = foreign_events();
+    for event in &foreign {
+        match function.invoke(event.to_string().into()).await {
+            Ok(payload) => {
+                let answer = Answer::from_payload(&payload);
+                assert!((400..600).contains(&answer.status), "{event} {answer:?}");
+                assert!(!answer.text.to_lowercase().contains("private"), "{event} {answer:?}");
+            }
+            Err(InvokeError::Function(payload)) => {
+                let error = String::from_utf8_lossy(&payload).to_lowercase();
+                assert!(!error.contains("private"), "{event} {error}");
+            }
+            Err(error) => panic!("{event} {error}"),
+        }
     }
     app.hands_on().invoke("list-tasks", &sample(&token, "list-tasks")).await.expect_status(200);
-    assert_eq!(function.starts(), 1);
+    assert_eq!(function.starts(), 1, "the process goes on");
+
+    let text = app.hands_on().log_text();
+    assert!(!text.to_lowercase().contains("private"), "{text}");
+    let lines = app.hands_on().log_lines();
+    let failures = lines.iter().filter(|line| line["level"] == "WARN" || line["level"] == "ERROR");
+    let ids: BTreeSet<_> = failures.filter_map(|line| line["request_id"].as_str()).collect();
+    assert!(!ids.contains(""), "{text}");
+    assert_eq!(ids.len(), foreign.len(), "one request id for each event: {text}");
+}
+
+/// No gateway sends so many, but a map of headers has room for no more than these.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_with_more_headers_than_a_map_holds_is_answered_and_the_process_goes_on() {
+    let Some(app) = App::local().await else { return };
+    let token = app.user_with_id(USER).token;
+    reset(&app).await;
+    let function = app.hands_on().gateway().function("list-tasks").expect("a function");
+    for count in [24_560, 24_574, 24_576, 40_000] {
+        let mut event = sample(&token, "list-tasks");
+        let headers = event["headers"].as_object_mut().expect("headers");
+        headers.extend((0..count).map(|number| (format!("x-{number}"), json!("x"))));
+        let outcome = function.invoke(event.to_string().into()).await;
+        let answer =
+            Answer::from_payload(&outcome.unwrap_or_else(|error| panic!("{count} headers: {error}")));
+        assert!(!answer.header("x-request-id").is_empty(), "{answer:?}");
+    }
+    app.hands_on().invoke("list-tasks", &sample(&token, "list-tasks")).await.expect_status(200);
+    assert_eq!(function.starts(), 1, "the process goes on");
 }
