@@ -102,6 +102,43 @@ async fn no_token_secret_url_title_or_description_is_ever_logged() {
     }
 }
 
+/// A database's messages quote values: of casts, of triggers, of PostgreSQL's own functions.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_databases_message_is_logged_by_its_code_and_without_its_text() {
+    let Some(app) = App::local_with(Options::default().with("LOG_LEVEL", "trace")).await else { return };
+    let alice = app.user("alice");
+    let database = app.hands_on().database().await;
+    let front = alice.envelope();
+    let id = front.id(&front.new_task("open").await);
+    for (code, status) in [("P0001", 500), ("22P02", 500), ("23514", 500), ("53100", 503), ("40001", 503)] {
+        let trigger = format!(
+            "create or replace function public.quote_title() returns trigger language plpgsql as $$
+             begin
+                 raise warning 'title: %', new.title;
+                 raise exception 'title: %', new.title
+                     using errcode = '{code}', detail = new.title, hint = new.title;
+             end
+             $$;
+             create or replace trigger quote_title before insert or update on public.tasks
+                 for each row execute function public.quote_title()"
+        );
+        database.batch_execute(&trigger).await.expect("a superuser may");
+        for answer in [
+            front.create(json!({ "title": "a private title" })).await,
+            front.put(&id, json!({ "title": "a private title" })).await,
+            alice.plain().create(json!({ "title": "a private title" })).await,
+        ] {
+            assert_eq!(answer.status, status, "{code} {}", answer.text);
+            assert!(!answer.text.contains("private"), "{}", answer.text);
+            let lines = app.hands_on().log_lines();
+            let request = *about(&lines, &answer).last().expect("every request is logged");
+            assert!(request["reason"].as_str().is_some_and(|reason| reason.contains(code)), "{request}");
+        }
+    }
+    let text = app.hands_on().log_text();
+    assert!(!text.contains("private"), "a title is in the log:\n{text}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn text_from_outside_breaks_no_line() {
     let Some(app) = App::local().await else { return };
