@@ -1,5 +1,6 @@
 //! `PUT …/tasks/{task_id}`: replaces a task in the envelope contract, changes what is there in the plain one.
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tests::{App, Contract, FieldError, User, changes};
 
@@ -212,4 +213,44 @@ async fn completed_at_is_set_on_completion_kept_while_completed_and_null_when_op
         let second = completed_at(json!({ "title": "Buy milk", "completed": true })).await;
         assert!(second.is_string() && second != first, "{second} {first}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn updated_at_never_runs_backwards_under_parallel_writes() {
+    let Some(app) = App::local().await else { return };
+    let alice = app.user("alice");
+    let database = app.hands_on().database().await;
+    // Transactions overtake one another between their beginning and their write.
+    let note = "create function public.dawdle() returns trigger language plpgsql as
+                $$ begin perform pg_sleep(random() * 0.005); return null; end $$;
+                create trigger dawdle before update on public.tasks
+                    for each statement execute function public.dawdle();
+                create table public.steps_back (step interval);
+                create function public.note_step_back() returns trigger language plpgsql security definer as $$
+                begin
+                    insert into public.steps_back values (old.updated_at - new.updated_at);
+                    return null;
+                end
+                $$;
+                create trigger note_step_back after update on public.tasks for each row
+                    when (new.updated_at < old.updated_at or new.updated_at < new.created_at)
+                    execute function public.note_step_back()";
+    database.batch_execute(note).await.expect("a superuser may");
+    let front = alice.envelope();
+    let id = front.id(&front.new_task("contended").await);
+    join_all((0..12).map(async |number| {
+        for count in 0..20 {
+            let answer = match number % 3 {
+                0 => front.put(&id, json!({ "title": format!("{number} {count}") })).await,
+                1 => front.patch(&id, json!({ "title": format!("{number} {count}") })).await,
+                _ => front.complete(&id, count % 2 == 0).await,
+            };
+            answer.expect_status(200);
+        }
+    }))
+    .await;
+    let steps = database.query_one("select count(*), max(step)::text from public.steps_back", &[]).await;
+    let steps = steps.expect("a count");
+    let (count, most): (i64, Option<String>) = (steps.get(0), steps.get(1));
+    assert_eq!(count, 0, "of 240 writes set the time back, by up to {most:?}");
 }
