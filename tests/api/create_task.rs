@@ -1,5 +1,6 @@
 //! `POST …/tasks`.
 
+use futures_util::future::join_all;
 use jsonwebtoken::{EncodingKey, Header, encode, get_current_timestamp};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -351,4 +352,61 @@ async fn the_users_row_is_made_with_the_first_task_from_what_the_token_tells() {
     let bare =
         json!({ "id": nobody.id, "email": null, "name": null, "image": null, "email_verified": false });
     assert_eq!(row(&nobody.id).await, Some(bare));
+}
+
+/// An index entry has room for about 2.7 kB.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_email_that_can_not_be_stored_is_dropped_and_the_task_is_created() {
+    let Some(app) = App::local().await else { return };
+    let database = app.hands_on().database().await;
+    let mut random = fastrand::Rng::with_seed(1);
+    // Letters at random, which can't be compressed to fit.
+    let mut name = |length| (0..length).map(|_| random.alphanumeric()).collect::<String>();
+    for email in ["a\0b@example.com".into(), name(3000), name(6000), format!("{}@example.com", name(4000))] {
+        for contract in Contract::BOTH {
+            let mut user = app.user("long");
+            let claims = json!({
+                "sub": user.id, "email": email, "name": "Ann", "emailVerified": true,
+                "exp": get_current_timestamp() + 600,
+            });
+            let key = EncodingKey::from_secret(SECRET.as_bytes());
+            user.token = encode(&Header::default(), &claims, &key).expect("HS256 signs");
+            for title in ["first", "second"] {
+                let answer = user.at(contract).create(json!({ "title": title })).await;
+                assert_eq!(answer.status, 201, "an e-mail of {} bytes: {}", email.len(), answer.text);
+            }
+            let select = "select email, name, email_verified from users where id = $1";
+            let row = database.query_one(select, &[&user.id]).await.expect("a row");
+            assert_eq!(row.get::<_, Option<String>>("email"), None);
+            assert_eq!(row.get::<_, Option<String>>("name").as_deref(), Some("Ann"));
+            assert!(!row.get::<_, bool>("email_verified"), "there is none to be verified");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_follow_created_at_when_tasks_are_created_in_parallel() {
+    let Some(app) = App::local().await else { return };
+    let alice = app.user("alice");
+    let database = app.hands_on().database().await;
+    // Transactions overtake one another between their beginning and their write.
+    let dawdle = "create function public.dawdle() returns trigger language plpgsql as
+                  $$ begin perform pg_sleep(random() * 0.005); return null; end $$;
+                  create trigger dawdle before insert on public.tasks
+                      for each statement execute function public.dawdle()";
+    database.batch_execute(dawdle).await.expect("a superuser may");
+    join_all((0..8).map(async |number| {
+        let front = alice.at(Contract::BOTH[number % 2]);
+        for _ in 0..25 {
+            front.new_task("a").await;
+        }
+    }))
+    .await;
+    let disorder = "select count(*), max(before - created_at)::text
+                    from (select created_at, lag(created_at) over (order by number) as before
+                          from tasks where user_id = $1) as tasks
+                    where created_at < before";
+    let row = database.query_one(disorder, &[&alice.id]).await.expect("a count");
+    let (count, most): (i64, Option<String>) = (row.get(0), row.get(1));
+    assert_eq!(count, 0, "of 200 tasks are older than the one before, by up to {most:?}");
 }
