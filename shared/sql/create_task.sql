@@ -27,6 +27,8 @@ set lock_timeout = '3s'
 as $$
 declare
     v_scope text := set_config('app.user_id', p_user_id, true);
+    -- A longer one doesn't fit its index.
+    v_email text := case when octet_length(p_email) <= 2600 then p_email end;
     v_known boolean;
     v_updated_at timestamptz;
     v_now timestamptz;
@@ -44,9 +46,9 @@ begin
             outcome := 'void';
             return;
         end if;
-        -- On conflict the row is there by now, or the e-mail is another user's. One this long doesn't fit its index.
+        -- On conflict the row is there by now, or the e-mail is another user's.
         insert into public.users (id, email, name, image, email_verified)
-        values (p_user_id, case when octet_length(p_email) <= 2600 then p_email end, p_name, p_image, p_email_verified)
+        values (p_user_id, v_email, p_name, p_image, p_email_verified and v_email is not null)
         on conflict do nothing;
         if not found then
             insert into public.users (id, name, image)

@@ -362,7 +362,7 @@ async fn an_email_that_can_not_be_stored_is_dropped_and_the_task_is_created() {
     let mut random = fastrand::Rng::with_seed(1);
     // Letters at random, which can't be compressed to fit.
     let mut name = |length| (0..length).map(|_| random.alphanumeric()).collect::<String>();
-    for email in ["a\0b@example.com".into(), name(3000), name(6000), format!("{}@example.com", name(4000))] {
+    for email in ["a\0b@example.com".into(), name(3000), name(5500), format!("{}@example.com", name(4000))] {
         for contract in Contract::BOTH {
             let mut user = app.user("long");
             let claims = json!({

@@ -46,7 +46,7 @@ impl Lane {
         let name = format!("lane_{}", Uuid::new_v4().simple());
         cluster.create_database_from(&name, MIGRATED).await.expect("a new name");
         let proxy = Proxy::start(cluster.port()).await;
-        let by_proxy = cluster.url_through(proxy.port, &name);
+        let by_proxy = cluster.endpoints_url_through(proxy.port, &name);
         let options = match tls {
             None => Options::default().with("DATABASE_URL", by_proxy + "?sslmode=disable"),
             Some(authority) => Options::default()

@@ -269,7 +269,7 @@ async fn under_random_faults_nothing_is_lost_doubled_or_foreign() {
     let superuser = connect(&cluster.url("postgres")).await;
     serve_tls(&superuser, &authority.issue("127.0.0.1", false)).await;
     let proxy = Proxy::start(cluster.port()).await;
-    let url = cluster.url_through(proxy.port, MIGRATED);
+    let url = cluster.endpoints_url_through(proxy.port, MIGRATED);
     let options = Options { max_instances: Some(USERS), ..Options::default() }
         .with("DATABASE_URL", url + "?sslmode=require")
         .with("DATABASE_CA_CERT", authority.certificate());

@@ -249,14 +249,17 @@ async fn what_the_server_can_not_do_now_is_503_and_what_it_should_not_have_been_
         ("ERROR", "42P01", 500), // no such table
     ] {
         proxy.answer_transactions(Some((severity, code)));
-        for (contract, endpoint) in everything().filter(|(_, endpoint)| *endpoint != Endpoint::Ready) {
+        // At once: a write whose outcome is unknown is answered when it can't be carried out any more.
+        let requests = everything().filter(|(_, endpoint)| *endpoint != Endpoint::Ready);
+        join_all(requests.map(async |(contract, endpoint)| {
             let user = app.user("told");
             let front = user.at(contract);
             let [task, ..] = tasks(&database, &user.id).await;
             let answer = send(&app, &front, endpoint, &task, "asked for").await;
             assert_eq!(answer.status, status, "{severity} {code} {contract:?} {endpoint:?}");
             assert!(!answer.text.contains("on purpose"), "{}", answer.text);
-        }
+        }))
+        .await;
         proxy.answer_transactions(None);
         all_succeed(&app, &database, "after").await;
     }

@@ -31,7 +31,7 @@ impl Server {
 
     /// Its URL, by another port perhaps.
     fn url(&self, port: Option<u16>, parameters: &str) -> String {
-        let url = self.cluster.url_through(port.unwrap_or(self.cluster.port()), MIGRATED);
+        let url = self.cluster.endpoints_url_through(port.unwrap_or(self.cluster.port()), MIGRATED);
         format!("{url}?{parameters}")
     }
 

@@ -26,7 +26,7 @@ async fn a_write_that_a_partition_made_503_is_never_carried_out() {
     serve_tls(&superuser, &authority.issue(&network.server.to_string(), false)).await;
     let listener = TcpListener::from_std(listener).expect("it does not block");
     let relay = Relay::on(listener, cluster().await.port());
-    let url = cluster().await.url_through(relay.address.port(), &stage.name);
+    let url = cluster().await.endpoints_url_through(relay.address.port(), &stage.name);
     let url =
         url.replacen("127.0.0.1", &network.server.to_string(), 1) + "?sslmode=require&application_name=first";
 

@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # The black-box suite over PgBouncer in transaction mode, as Neon's pooler is, with four server connections for each
 # database and more processes of functions than that; and half a minute of load. Twice: with the distribution's
-# PgBouncer and statements that are sent whole, and with one that keeps prepared statements (from 1.21 on, as Neon's
-# does) and statements that are prepared.
+# PgBouncer, and with one that keeps track of prepared statements (from 1.21 on, as Neon's does).
 cd "$(dirname "$0")" && . ../suite.sh
 
 PATH=$PATH:/usr/sbin
@@ -50,6 +49,5 @@ if ! keeps_prepared_statements "$pgbouncer"; then
     pgbouncer=$work/pgbouncer
     [ -x "$pgbouncer" ] || check "PgBouncer 1.21 or later can be built" build_newer
 fi
-export DATABASE_PREPARED_STATEMENTS=true
 check "over a PgBouncer that keeps prepared statements" api_over "$pgbouncer"
 close
