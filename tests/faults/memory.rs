@@ -15,7 +15,7 @@ const REQUESTS: usize = 500;
 const CONNECTIONS: usize = 2;
 
 /// Bytes for each connection that are noise: a process asks for memory by the page.
-const NOISE: usize = 40;
+const NOISE: usize = 60;
 
 /// A server that lets everybody in and hangs up at the first statement. Gives its port.
 async fn server_that_hangs_up() -> u16 {
