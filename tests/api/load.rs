@@ -7,9 +7,15 @@ use std::{
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use shared::sql;
 use tests::{App, Contract, Front};
+use tokio::time::sleep;
 
-const USERS: usize = 64;
+/// The number of users: `LOAD_USERS`, or 64.
+fn users() -> usize {
+    let users = std::env::var("LOAD_USERS").ok().and_then(|users| users.parse().ok());
+    users.unwrap_or(64)
+}
 
 /// What a user did, as answered: the state of each of the user's tasks, by its title, which is unique.
 type Journal = BTreeMap<String, Entry>;
@@ -28,8 +34,36 @@ fn duration() -> Duration {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sixty_four_users_at_once_lose_and_double_nothing() {
-    let app = App::start().await;
-    let users: Vec<_> = (0..USERS).map(|number| app.user(&format!("user{number}"))).collect();
+    work_and_check(&App::start().await).await;
+}
+
+/// During a deployment old functions go on while `migrate` installs newer ones.
+#[tokio::test(flavor = "multi_thread")]
+async fn installing_newer_functions_under_load_fails_no_request() {
+    let Some(app) = App::local().await else { return };
+    let mut owner = app.hands_on().database().await;
+    let migrate = async {
+        for version in 1..=5 {
+            sleep(duration() / 6).await;
+            let schema = format!("task_api_newer{version}");
+            let functions = sql::functions_in(&schema);
+            let install = format!(
+                "create schema {schema} authorization task_api; set local role task_api; {functions} reset role;
+                 insert into function_schemas (name) values ('{schema}');
+                 drop schema if exists task_api_newer{} cascade",
+                version - 1
+            );
+            let transaction = owner.transaction().await.expect("a connection");
+            transaction.batch_execute(&install).await.expect("a new schema");
+            transaction.commit().await.expect("nothing in the way");
+        }
+    };
+    tokio::join!(work_and_check(&app), migrate);
+}
+
+/// Has users work, each alone, and then compares the database with what they were answered.
+async fn work_and_check(app: &App) {
+    let users: Vec<_> = (0..users()).map(|number| app.user(&format!("user{number}"))).collect();
     let end = Instant::now() + duration();
     let journals = join_all(users.iter().map(async |user| {
         let mut random = fastrand::Rng::with_seed(user.id.bytes().map(u64::from).sum());
@@ -53,8 +87,10 @@ async fn sixty_four_users_at_once_lose_and_double_nothing() {
         in_all = (in_all.0 + operations, in_all.1 + journal.len());
     }
     println!(
-        "{USERS} users, {} operations, {} tasks left, each listed once by its owner",
-        in_all.0, in_all.1
+        "{} users, {} operations, {} tasks left, each listed once by its owner",
+        users.len(),
+        in_all.0,
+        in_all.1
     );
 }
 

@@ -13,8 +13,12 @@ use local::postgres::Cluster;
 use tokio::{net::TcpStream, time::sleep};
 use uuid::Uuid;
 
-/// Connections to the server for each database: fewer than there are processes of functions in most tests.
-const SERVER_CONNECTIONS: u16 = 4;
+/// Connections to the server for each database: `TEST_PGBOUNCER_CONNECTIONS`, or 4, which is fewer than there are
+/// processes of functions in most tests.
+fn server_connections() -> u16 {
+    let connections = std::env::var("TEST_PGBOUNCER_CONNECTIONS").ok();
+    connections.and_then(|connections| connections.parse().ok()).unwrap_or(4)
+}
 
 /// Runs PgBouncer until our end of its standard input is closed, in whatever way this process ends. It refuses to run
 /// as root.
@@ -50,6 +54,7 @@ impl Pooler {
             users += &format!("\"{user}\" \"{password}\"\n");
         }
         fs::write(directory.join("users.txt"), users)?;
+        let connections = server_connections();
         let configuration = format!(
             "[databases]\n\
              * = host=127.0.0.1 port={}\n\
@@ -60,8 +65,8 @@ impl Pooler {
              auth_type = scram-sha-256\n\
              auth_file = {}\n\
              pool_mode = transaction\n\
-             default_pool_size = {SERVER_CONNECTIONS}\n\
-             max_db_connections = {SERVER_CONNECTIONS}\n\
+             default_pool_size = {connections}\n\
+             max_db_connections = {connections}\n\
              max_client_conn = 2000\n\
              server_login_retry = 1\n",
             cluster.port(),

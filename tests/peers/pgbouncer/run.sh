@@ -44,6 +44,8 @@ END
 need pgbouncer pgbouncer
 pgbouncer=$(command -v pgbouncer)
 check "over the distribution's PgBouncer" api_over "$pgbouncer"
+one_connection() { TEST_PGBOUNCER=$pgbouncer TEST_PGBOUNCER_CONNECTIONS=1 LOAD_USERS=30 cargo_tests --test api -- load::; }
+check "thirty users over one server connection" one_connection
 
 if ! keeps_prepared_statements "$pgbouncer"; then
     pgbouncer=$work/pgbouncer
