@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tests::{App, Contract, refusals};
+use shared::sql;
+use tests::{App, Contract, Options, refusals};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unforeseen_failure_is_500_with_its_request_id() {
@@ -74,4 +75,42 @@ async fn a_database_that_does_not_answer_in_time_is_503_within_8_seconds() {
     database.batch_execute("rollback").await.expect("unlocked");
     let task = front.task(&front.get(&id).await.expect_status(200));
     assert_eq!(task["title"], "locked", "what was refused was not done");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_that_are_not_installed_are_503_and_the_log_says_what_to_run() {
+    let Some(app) = App::local().await else { return };
+    let alice = app.user("alice");
+    alice.envelope().new_task("Buy milk").await;
+    let drop_schema = format!("drop schema {} cascade", *sql::SCHEMA);
+    app.hands_on().database().await.batch_execute(&drop_schema).await.expect("superusers may");
+    for contract in Contract::BOTH {
+        alice.at(contract).list("").await.assert_refused(contract, &refusals::UNAVAILABLE);
+        alice
+            .at(contract)
+            .create(json!({ "title": "a" }))
+            .await
+            .assert_refused(contract, &refusals::UNAVAILABLE);
+    }
+    let log = app.hands_on().log_text();
+    assert!(log.contains("run `migrate`"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owners_url_and_a_setting_without_effect_are_one_warning_each() {
+    let Some(database) = App::local().await else { return };
+    let options = Options::default()
+        .with("DATABASE_URL", &database.hands_on().database_url)
+        .with("DATABASE_PREPARED_STATEMENTS", "true");
+    let Some(app) = App::local_with(options).await else { return };
+    let alice = app.user("alice");
+    for _ in 0..2 {
+        alice.envelope().list("").await.expect_status(200);
+    }
+    let lines = app.hands_on().log_lines();
+    let warnings = lines.iter().filter(|line| line["level"] == "WARN");
+    let warnings: Vec<_> = warnings.filter_map(|line| line["message"].as_str()).collect();
+    let [owner, setting] = warnings[..] else { panic!("two warnings: {warnings:?}") };
+    assert!(owner.starts_with("DATABASE_URL ") && owner.contains("task_api_endpoints"), "{owner}");
+    assert!(setting.starts_with("DATABASE_PREPARED_STATEMENTS "), "{setting}");
 }

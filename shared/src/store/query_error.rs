@@ -29,8 +29,9 @@ pub(super) enum Kind {
     NoAnswer,
     /// The database can't serve now; the call was not carried out.
     Unavailable,
-    /// The database accepts no writes. This connection may lead to one that has been replaced by another.
-    ReadOnly,
+    /// The call was not carried out, and the connection is of no use any more: the database behind it accepts no writes
+    /// and may have been replaced by another, or a cancel request is still on its way to the session.
+    Abandoned,
     /// The database rejected a call that it should not have got.
     Unexpected,
 }
@@ -90,13 +91,14 @@ impl From<tokio_postgres::Error> for QueryError {
             _ if matches!(answer.parsed_severity(), Some(Severity::Fatal | Severity::Panic)) => {
                 Kind::Disconnected.because(cause)
             }
-            _ if *code == SqlState::READ_ONLY_SQL_TRANSACTION => Kind::ReadOnly.because(cause),
+            _ if [SqlState::READ_ONLY_SQL_TRANSACTION, SqlState::QUERY_CANCELED].contains(code) => {
+                Kind::Abandoned.because(cause)
+            }
             _ if [SqlState::INVALID_SCHEMA_NAME, SqlState::UNDEFINED_FUNCTION].contains(code) => {
                 let advice = "the SQL functions of this version are not installed: run `migrate`";
                 Kind::Unavailable.because(format!("{advice} ({cause})"))
             }
-            // Rollback, insufficient resources, lock not available, operator intervention (time limits, cancellation),
-            // system error.
+            // Rollback, insufficient resources, lock not available, operator intervention, system error.
             "40" | "53" | "55" | "57" | "58" => Kind::Unavailable.because(cause),
             _ => Kind::Unexpected.because(cause),
         }
