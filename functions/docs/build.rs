@@ -22,11 +22,16 @@ fn main() -> Result<()> {
     for file in ["page.html", "start.js", DESCRIPTION] {
         println!("cargo::rerun-if-changed={file}");
     }
-    let style = swagger_ui("swagger-ui.css")?;
-    let bundle = swagger_ui("swagger-ui-bundle.js")?;
+    let style = swagger_ui("dist/swagger-ui.css")?;
+    let bundle = swagger_ui("dist/swagger-ui-bundle.js")?;
+    // The licence demands both with every copy.
+    let notice = swagger_ui("NOTICE")?;
+    let licence = swagger_ui("LICENSE")?;
     let start = fs::read_to_string("start.js")?;
     let page = fs::read_to_string("page.html")?
         .replace("{style}", &style)
+        .replace("{notice}", &notice)
+        .replace("{licence}", &licence)
         .replace("{start}", &start)
         .replace("{swagger_ui}", &bundle);
 
@@ -44,18 +49,20 @@ fn main() -> Result<()> {
     write(&out, "description", &fs::read(DESCRIPTION)?)
 }
 
-/// A file of Swagger UI that can stand within an HTML element.
+/// A file of Swagger UI that can be put into an HTML element or a comment.
 fn swagger_ui(name: &str) -> Result<String> {
     let mut archive = ZipArchive::new(Cursor::new(SWAGGER_UI_VENDORED))?;
-    let suffix = format!("/dist/{name}");
+    // Below a folder that is named after the version.
+    let is_named = |path: &str| path.split_once('/').is_some_and(|(_, path)| path == name);
     let mut paths = archive.file_names().filter_map(|path| path.ok());
-    let path = paths.find(|path| path.ends_with(&suffix)).ok_or("Swagger UI has that file")?.into_owned();
+    let path =
+        paths.find(|path| is_named(path)).ok_or_else(|| format!("Swagger UI has no {name}"))?.into_owned();
     drop(paths);
     let mut text = String::new();
     archive.by_name(&path)?.read_to_string(&mut text)?;
     // HTML would end the element there, or change what is hashed.
     match ["</script", "</style", "\r", "\0"].iter().any(|breaks| text.contains(breaks)) {
-        true => Err(format!("{name} can't stand within a page").into()),
+        true => Err(format!("{name} can't be put into a page").into()),
         false => Ok(text),
     }
 }

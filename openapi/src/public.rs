@@ -29,7 +29,14 @@ pub fn operations() -> Vec<(HttpMethod, String, Operation)> {
             answers::rendered("It, where the caller has another one or none.", &fresh, Some(schema.into()));
         let same = kept(Response::empty(StatusCode::NOT_MODIFIED));
         let same = answers::rendered("The caller has it already.", &same, None);
-        let operation = operation(id, summary, Envelope, vec![("200", fresh), ("304", same)], &[500]);
+        let mut answers = vec![("200", fresh), ("304", same)];
+        if path == "/docs" {
+            let refused = Response::new(StatusCode::NOT_ACCEPTABLE, String::new());
+            let refused = refused.with(CONTENT_TYPE, "text/plain; charset=utf-8");
+            answers
+                .push(("406", answers::rendered("The caller does not accept gzip.", &refused, Some(text()))));
+        }
+        let operation = operation(id, summary, Envelope, answers, &[500]);
         (HttpMethod::Get, path.to_owned(), operation.parameter(if_none_match()).build())
     };
     vec![

@@ -1,9 +1,10 @@
 //! `GET /docs` and `GET /openapi.json`.
 
-use std::fs;
+use std::{fs, io::Read};
 
+use flate2::read::GzDecoder;
 use local::binaries::workspace_root;
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tests::{Answer, App};
 
@@ -20,7 +21,7 @@ async fn the_description_is_the_committed_one_and_the_page_holds_all_it_needs() 
     assert_eq!(description.header("content-type"), "application/json");
     assert!(description.text == committed());
 
-    let page = Answer::to(app.request(Method::GET, "/docs")).await.expect_status(200);
+    let page = gunzipped(app.request(Method::GET, "/docs")).await;
     assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
     assert!(page.text.starts_with("<!doctype html>") && page.text.trim_end().ends_with("</html>"));
     for reference in ["<script src", "<link rel=\"stylesheet", "@import"] {
@@ -39,49 +40,109 @@ async fn the_description_is_the_committed_one_and_the_page_holds_all_it_needs() 
 async fn who_has_the_current_one_is_told_so() {
     let app = App::start().await;
     for path in PATHS {
-        let whole = Answer::to(app.request(Method::GET, path)).await.expect_status(200);
+        let whole = gunzipped(app.request(Method::GET, path)).await;
         assert_eq!(whole.header("cache-control"), "public, no-cache");
         let tag = whole.header("etag");
         let strong = tag.trim_start_matches("W/");
         for known in [tag, strong, "*", &format!("\"another\", {tag}")] {
-            let request = app.request(Method::GET, path).header("if-none-match", known);
+            let request = request(&app, path, "gzip").header("if-none-match", known);
             let same = Answer::to(request).await.expect_status(304);
             assert_eq!(same.text, "");
             assert_eq!(same.header("etag"), tag);
             assert_eq!(same.header("cache-control"), "public, no-cache");
         }
         for unknown in ["\"another\"", "", strong.trim_matches('"')] {
-            let request = app.request(Method::GET, path).header("if-none-match", unknown);
-            Answer::to(request).await.expect_status(200);
+            gunzipped(app.request(Method::GET, path).header("if-none-match", unknown)).await;
+        }
+    }
+}
+
+const ENCODINGS: [(&str, bool); 8] = [
+    ("gzip", true),
+    ("gzip, deflate, br", true),
+    ("br;q=1.0, GZIP;q=0.5", true),
+    ("*", true),
+    ("gzip;q=0", false),
+    ("identity", false),
+    ("x-gzipped", false),
+    ("", false),
+];
+
+fn request(app: &App, path: &str, accepted: &str) -> RequestBuilder {
+    app.request(Method::GET, path).header("accept-encoding", accepted)
+}
+
+/// A response that must come compressed, with its text.
+async fn gunzipped(request: RequestBuilder) -> Answer {
+    let response = request.header("accept-encoding", "gzip").send().await.expect("a response");
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["content-encoding"]),
+        (200, &"gzip".parse().expect("a value"))
+    );
+    let headers = response.headers().clone();
+    let mut text = String::new();
+    let body = response.bytes().await.expect("a body");
+    GzDecoder::new(&*body).read_to_string(&mut text).expect("gzip of UTF-8");
+    Answer { status: 200, headers, text }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_is_only_sent_compressed() {
+    let app = App::start().await;
+    for (accepted, compressed) in ENCODINGS {
+        let request = request(&app, "/docs", accepted);
+        match compressed {
+            true => assert!(gunzipped(app.request(Method::GET, "/docs")).await.text.len() > 1_000_000),
+            false => {
+                let refused = Answer::to(request).await.expect_status(406);
+                assert_eq!(refused.header("content-type"), "text/plain; charset=utf-8");
+                assert_eq!(refused.header("vary"), "accept-encoding");
+                assert_eq!(refused.header("cache-control"), "no-store");
+                assert!(refused.text.contains("curl --compressed") && refused.text.len() < 200);
+            }
+        }
+    }
+    Answer::to(app.request(Method::GET, "/docs")).await.expect_status(406);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_is_not_larger_than_its_documented_bill_assumes() {
+    let documented = fs::read_to_string(workspace_root().join("docs/deployment.md")).expect("UTF-8");
+    let (_, size) = documented.split_once("`/docs`, of ").expect("a size");
+    let megabytes: f64 = size.split(' ').next().expect("a number").parse().expect("a number");
+    let app = App::start().await;
+    let page =
+        request(&app, "/docs", "gzip").send().await.expect("a response").bytes().await.expect("a body");
+    assert!(page.len() as f64 / 1e6 <= megabytes, "{} bytes", page.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_description_is_compressed_for_callers_who_accept_it() {
+    let app = App::start().await;
+    let plain = Answer::to(app.request(Method::GET, "/openapi.json")).await.expect_status(200);
+    for (accepted, compressed) in ENCODINGS {
+        let response = request(&app, "/openapi.json", accepted).send().await.expect("a response");
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["vary"], "accept-encoding");
+        let coding = response.headers().get("content-encoding").cloned();
+        assert_eq!(coding.is_some_and(|coding| coding == "gzip"), compressed, "{accepted}");
+        let body = response.bytes().await.expect("a body");
+        match compressed {
+            true => assert!(body.starts_with(&[0x1f, 0x8b]) && body.len() < plain.text.len() / 3),
+            false => assert!(body == plain.text),
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn are_compressed_for_who_takes_it_alone() {
+async fn the_page_has_the_licence_of_swagger_ui_in_it() {
     let app = App::start().await;
-    for path in PATHS {
-        let plain = Answer::to(app.request(Method::GET, path)).await.expect_status(200);
-        for (accepted, compressed) in [
-            ("gzip", true),
-            ("gzip, deflate, br", true),
-            ("br;q=1.0, GZIP;q=0.5", true),
-            ("gzip;q=0", false),
-            ("identity", false),
-            ("x-gzipped", false),
-        ] {
-            let request = app.request(Method::GET, path).header("accept-encoding", accepted);
-            let response = request.send().await.expect("an answer");
-            assert_eq!(response.status(), 200);
-            assert_eq!(response.headers()["vary"], "accept-encoding");
-            let coding = response.headers().get("content-encoding").cloned();
-            assert_eq!(coding.is_some_and(|coding| coding == "gzip"), compressed, "{accepted}");
-            let body = response.bytes().await.expect("a body");
-            match compressed {
-                true => assert!(body.starts_with(&[0x1f, 0x8b]) && body.len() < plain.text.len() / 3),
-                false => assert!(body == plain.text),
-            }
-        }
+    let page = gunzipped(app.request(Method::GET, "/docs")).await.text;
+    let head = &page[..page.find("<style>").expect("a style")];
+    for part in
+        ["Copyright 2020-2021 SmartBear Software Inc.", "Apache License", "END OF TERMS AND CONDITIONS"]
+    {
+        assert!(head.contains(part), "{part}");
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeSet, fs, sync::Arc};
 
-use axum::{Router, http::Method};
 use local::{
     binaries::workspace_root,
     lambda::{Function, FunctionSpec, InvokeError},
@@ -11,7 +10,6 @@ use local::{
 use serde_json::{Value, json};
 use shared::sql;
 use tests::{Answer, App, Contract, binary, connect, empty_database, refusals};
-use tokio::{net::TcpListener, sync::mpsc};
 
 /// The user that the samples are about, and that user's one task.
 const USER: &str = "demo";
@@ -113,47 +111,6 @@ async fn migrate_runs_as_a_function_and_tells_what_it_applied() {
     let tasks = connect(&database_url).await.query_one("select count(*) from tasks", &[]).await;
     assert_eq!(tasks.expect("a table").get::<_, i64>(0), 0);
     function.shutdown().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn migrate_tells_cloudformation_how_it_went() {
-    let Some(app) = App::local().await else { return };
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let response_url = format!("http://{}/signed?for=this", listener.local_addr().expect("bound"));
-    let (told, mut answers) = mpsc::unbounded_channel();
-    let cloudformation = Router::new().fallback(async move |method: Method, body: String| {
-        told.send((method, body)).expect("the test listens");
-    });
-    let cloudformation = tokio::spawn(async move { axum::serve(listener, cloudformation).await });
-
-    let database_url = empty_database().await;
-    let unreachable = "postgres://user:hidden@127.0.0.1:1/none".to_owned();
-    let migrations = fs::read_dir(workspace_root().join("migrations")).expect("a folder of migrations");
-    // Each migration, and the functions.
-    let changes = migrations.count() + 1;
-    for (database_url, request_type, status, reason) in [
-        (&database_url, "Create", "SUCCESS", format!("{changes} changes applied")),
-        (&database_url, "Update", "SUCCESS", "0 changes applied".into()),
-        (&unreachable, "Update", "FAILED", "".into()),
-        // Deleting a stack asks nothing of a database, which may be gone.
-        (&unreachable, "Delete", "SUCCESS", "0 changes applied".into()),
-    ] {
-        let function = migrate(&app, database_url).await;
-        let event = json!({
-            "RequestType": request_type, "ResponseURL": response_url, "StackId": "stack", "RequestId": "request",
-            "ResourceType": "Custom::Migration", "LogicalResourceId": "Migration", "ResourceProperties": {},
-        });
-        let outcome = function.invoke(event.to_string().into()).await;
-        assert_eq!(outcome.is_ok(), status == "SUCCESS", "{outcome:?}");
-        let (method, answer) = answers.recv().await.expect("an answer");
-        assert_eq!(method, Method::PUT);
-        assert!(!answer.contains("hidden"), "{answer}");
-        let answer: Value = serde_json::from_str(&answer).expect("JSON");
-        assert_eq!((&answer["Status"], &answer["RequestId"]), (&json!(status), &json!("request")));
-        assert!(answer["Reason"].as_str().expect("text").contains(&reason), "{answer}");
-        function.shutdown().await;
-    }
-    cloudformation.abort();
 }
 
 #[tokio::test(flavor = "multi_thread")]

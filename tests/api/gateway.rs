@@ -94,7 +94,7 @@ fn carried(origin: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_preflights_itself() {
-    let Some(app) = App::local().await else { return };
+    let Some(app) = App::local_with(allowing("http://localhost:3000")).await else { return };
     for path in ["/api/alice/tasks", "/plain/api/alice/tasks/1/complete", "/health", "/nowhere", "/"] {
         let answer = preflight(&app, path, "http://localhost:3000").await.expect_status(204);
         assert_eq!(cors(&answer.headers), granted("http://localhost:3000"), "{path}");
@@ -107,6 +107,15 @@ async fn answers_preflights_itself() {
         }
     }
     assert_eq!(starts(&app), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn allows_no_origin_by_default() {
+    let Some(app) = App::local().await else { return };
+    let answer = preflight(&app, "/health", "http://localhost:3000").await;
+    assert_eq!((answer.status, cors(&answer.headers)), (404, Vec::new()));
+    let request = app.request(Method::GET, "/health").header("origin", "http://localhost:3000");
+    assert_eq!(cors(&Answer::to(request).await.expect_status(200).headers), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 
 mod complete_task;
 mod create_task;
+mod custom_resource;
 mod delete_task;
 mod docs;
 mod documents;

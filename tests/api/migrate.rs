@@ -62,6 +62,16 @@ async fn refuses_a_migration_that_was_changed_after_it_had_been_applied() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn gives_up_waiting_for_a_lock_rather_than_have_everybody_wait() {
+    let url = empty_database().await;
+    told(&url).await;
+    let database = connect(&url).await;
+    database.batch_execute("begin; lock table refinery_schema_history").await.expect("a history");
+    let (success, text) = told(&url).await;
+    assert!(!success && text.contains("lock timeout"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn leaves_a_newer_schema_as_it_is_so_that_code_can_be_rolled_back() {
     let url = empty_database().await;
     told(&url).await;

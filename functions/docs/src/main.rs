@@ -11,7 +11,7 @@ use shared::{
     },
 };
 
-/// What the build script has made.
+/// What the build script made.
 struct Document {
     content_type: &'static str,
     policy: &'static str,
@@ -33,15 +33,29 @@ const DESCRIPTION: Document = Document {
     gzip: include_bytes!(concat!(env!("OUT_DIR"), "/description.gz")),
 };
 
+/// For a caller who doesn't accept gzip. A browser does.
+const COMPRESSED_ONLY: &str =
+    "This page is only sent compressed. Open it in a browser, or use `curl --compressed`.\n";
+
 async fn docs(request: PublicRequest<()>) -> Result<Response, Error> {
-    let headers = &request.headers;
-    let document = if request.path == "/docs" { PAGE } else { DESCRIPTION };
-    let known = lists(headers, IF_NONE_MATCH, |tag| {
+    let is_page = request.path == "/docs";
+    let document = if is_page { PAGE } else { DESCRIPTION };
+    let known = lists(&request.headers, IF_NONE_MATCH, |tag| {
         tag == "*" || tag.trim_start_matches("W/") == document.etag.trim_start_matches("W/")
     });
+    let as_gzip = lists(&request.headers, ACCEPT_ENCODING, accepts_gzip);
+    // Anyone may ask, and every byte is paid for: uncompressed, the page would be four times as large.
+    if is_page && !as_gzip {
+        let response = Response::empty(StatusCode::NOT_ACCEPTABLE)
+            .with(CONTENT_TYPE, "text/plain; charset=utf-8")
+            .with(X_CONTENT_TYPE_OPTIONS, "nosniff")
+            .with(CACHE_CONTROL, "no-store")
+            .with(VARY, ACCEPT_ENCODING.as_str());
+        return Ok(Response { body: Body::Text(COMPRESSED_ONLY.into()), ..response });
+    }
     let response = match known {
         true => Response::empty(StatusCode::NOT_MODIFIED),
-        false => document.whole(lists(headers, ACCEPT_ENCODING, accepts_gzip))?,
+        false => document.whole(as_gzip)?,
     };
     // Kept, but never shown without asking whether it is still the same: a front end must not go by an old contract.
     Ok(response
@@ -74,11 +88,13 @@ fn lists(headers: &HeaderMap, name: HeaderName, wanted: impl Fn(&str) -> bool) -
     lists.flat_map(|list| list.split(',')).any(|element| wanted(element.trim()))
 }
 
-/// Whether an element of `Accept-Encoding` (RFC 9110 §12.5.3) allows gzip.
+/// Whether an element of `Accept-Encoding` (RFC 9110 §12.5.3) allows gzip. A caller without the header may be sent
+/// anything, but hardly understands it: whoever can decompress says so.
 fn accepts_gzip(element: &str) -> bool {
     let (coding, weight) = element.split_once(';').unwrap_or((element, "q=1"));
     let weight = weight.trim().strip_prefix("q=").and_then(|weight| weight.parse::<f32>().ok());
-    coding.trim().eq_ignore_ascii_case("gzip") && weight.is_some_and(|weight| weight > 0.0)
+    let coding = coding.trim();
+    (coding == "*" || coding.eq_ignore_ascii_case("gzip")) && weight.is_some_and(|weight| weight > 0.0)
 }
 
 #[tokio::main(flavor = "current_thread")]

@@ -25,6 +25,8 @@ async fn migrate(database: &DatabaseConfig) -> Result<Vec<String>, Box<dyn Error
     let lock = database.connect().await?;
     lock.batch_execute(&format!("begin; select pg_advisory_xact_lock({LOCK})")).await?;
     let mut client = database.connect().await?;
+    // A statement that waits for a lock makes every later request for that table wait behind it.
+    client.batch_execute("set lock_timeout = '5s'").await?;
     // A schema newer than this code is fine: it is what a roll-back finds.
     let report = migrations::runner().set_abort_missing(false).run_async(&mut client).await?;
     let functions = functions::install(&mut client).await?;
@@ -33,35 +35,26 @@ async fn migrate(database: &DatabaseConfig) -> Result<Vec<String>, Box<dyn Error
     Ok(migrations.chain(functions.map(|schema| format!("functions {schema}"))).collect())
 }
 
-async fn serve(database: &'static DatabaseConfig) -> Result<(), lambda_runtime::Error> {
-    let handler = async |event: LambdaEvent<Value>| {
-        let custom_resource = CustomResource::of(&event.payload);
-        let outcome = match &custom_resource {
-            // What is in the database stays there.
-            Some(resource) if resource.is_deleted() => Ok(Vec::new()),
-            _ => migrate(database).await.map_err(|error| in_one_line(&*error)),
-        };
-        if let Some(resource) = custom_resource {
-            resource.answer(&outcome).await?;
-        }
-        Ok::<_, lambda_runtime::Error>(json!({ "applied": outcome? }))
+/// Reads the configuration and migrates. Within the handler, so that mistakes in it are a response, too.
+async fn migrate_configured() -> Result<Vec<String>, String> {
+    let loaded = secrets::load(DatabaseConfig::read_unpooled).await.map_err(|errors| errors.to_string())?;
+    migrate(&loaded.config).await.map_err(|error| in_one_line(&*error))
+}
+
+async fn serve() -> Result<(), lambda_runtime::Error> {
+    let handler = async |event: LambdaEvent<Value>| match CustomResource::of(&event.payload) {
+        Some(resource) => resource.handle(event.context.deadline(), migrate_configured()).await,
+        None => Ok(json!({ "applied": migrate_configured().await? })),
     };
     lambda_runtime::run(service_fn(handler)).await
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let database: &'static DatabaseConfig = match secrets::load(DatabaseConfig::read_unpooled).await {
-        Ok(loaded) => Box::leak(Box::new(loaded.config)),
-        Err(mistakes) => {
-            eprintln!("cannot migrate: {mistakes}");
-            return ExitCode::FAILURE;
-        }
-    };
     let outcome = if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some() {
-        serve(database).await
+        serve().await.map_err(|error| in_one_line(&*error))
     } else {
-        migrate(database).await.map(|applied| match applied.as_slice() {
+        migrate_configured().await.map(|applied| match applied.as_slice() {
             [] => println!("The schema is up to date."),
             applied => println!("Applied {}.", applied.join(", ")),
         })
@@ -69,7 +62,7 @@ async fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("cannot migrate: {}", in_one_line(&*error));
+            eprintln!("cannot migrate: {error}");
             ExitCode::FAILURE
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, bail};
 use serde_yaml_ng::Value;
 
-/// Evaluates `!Ref` of a parameter, `!If`, `!Equals`, `!Select` and `!Split`.
+/// Evaluates `!Ref` of a parameter or of `AWS::NoValue`, `!If`, `!Equals`, `!Select` and `!Split`.
 pub(super) struct Intrinsics<'a> {
     declarations: &'a Value,
     conditions: &'a Value,
@@ -25,6 +25,7 @@ impl<'a> Intrinsics<'a> {
         let tag = tagged.tag.to_string();
         let argument = &tagged.value;
         match (tag.as_str(), argument.as_str(), argument.as_sequence().map(Vec::as_slice)) {
+            ("!Ref", Some("AWS::NoValue"), _) => Ok(Value::Null),
             ("!Ref", Some(name), _) => self.parameter(name, place),
             ("!If", _, Some([Value::String(name), yes, no])) => {
                 let condition = self.resolve(&self.conditions[name], &format!("Conditions.{name}"))?;
@@ -95,6 +96,7 @@ mod tests {
             ("!Ref Origins", "[a, b]"),
             ("!Select [1, !Ref Origins]", "b"),
             ("!If [IsDev, 1, 2]", "1"),
+            ("!If [IsDev, !Ref AWS::NoValue, 2]", "null"),
             ("!Split [',', 'a,b']", "[a, b]"),
             ("!Split [e, !Ref Stage]", "[d, v]"),
         ] {

@@ -1,6 +1,6 @@
-"""What can be said of a deployment without making one. Run by run.sh with the tools' Python; unittest's counts are its own.
+"""What can be said of a deployment without making one.
 
-The expansion is held against docs/contracts.md, and each check is shown to bite on a copy of the template with a mistake.
+The expansion is compared with docs/contracts.md, and each check fails on a copy of the template with a mistake.
 """
 
 import json
@@ -10,6 +10,8 @@ import sys
 import unittest
 from pathlib import Path
 
+from cloudformation import Stack
+from counted import run
 from expand import PARAMETERS, expand
 from samtranslator.yaml_helper import yaml_parse
 
@@ -38,16 +40,26 @@ def by_type(expansion, kind):
     return {name: it["Properties"] for name, it in expansion["Resources"].items() if it["Type"] == kind}
 
 
-def routes(expansion):
-    """Route -> package, as API Gateway is told: through the alias of a function to its code."""
-    found = {}
+def if_true(value):
+    """What stands there if its condition holds."""
+    return value["Fn::If"][1] if "Fn::If" in value else value
+
+
+def aliases(expansion):
+    """(route, alias of a function), as API Gateway is told."""
     (api,) = by_type(expansion, "AWS::ApiGatewayV2::Api").values()
     for path, methods in api["Body"]["paths"].items():
-        for method, operation in methods.items():
-            uri = operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
-            alias = re.search(r"functions/\$\{(\w+)\}/invocations", uri).group(1)
-            function = expansion["Resources"][alias]["Properties"]["FunctionName"]["Ref"]
-            found[f"{method.upper()} {path}"] = expansion["Resources"][function]["Properties"]["Code"]["S3Key"]
+        for method, operation in if_true(methods).items():
+            uri = if_true(if_true(operation)["x-amazon-apigateway-integration"]["uri"])["Fn::Sub"]
+            yield f"{method.upper()} {path}", re.search(r"functions/\$\{(\w+)\}/invocations", uri).group(1)
+
+
+def routes(expansion):
+    """Route -> package, through the alias of a function to its code."""
+    found = {}
+    for route, alias in aliases(expansion):
+        function = expansion["Resources"][alias]["Properties"]["FunctionName"]["Ref"]
+        found[route] = expansion["Resources"][function]["Properties"]["Code"]["S3Key"]
     return found
 
 
@@ -63,13 +75,7 @@ def permitted(expansion):
 
 
 def needed(expansion):
-    found = set()
-    (api,) = by_type(expansion, "AWS::ApiGatewayV2::Api").values()
-    for path, methods in api["Body"]["paths"].items():
-        for method, operation in methods.items():
-            alias = re.search(r"\{(\w+Aliaslive)\}", operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"])
-            found.add((alias.group(1), f"{method.upper()} {re.sub(r'{[^}]*}', '*', path)}"))
-    return found
+    return {(alias, re.sub(r"{[^}]*}", "*", route)) for route, alias in aliases(expansion)}
 
 
 def statements(expansion):
@@ -80,8 +86,7 @@ def statements(expansion):
             documents += [properties["PolicyDocument"]] if "PolicyDocument" in properties else []
             for document in documents:
                 for statement in document["Statement"]:
-                    condition = statement.get("Fn::If")
-                    yield name, condition[1] if condition else statement
+                    yield name, if_true(statement)
 
 
 def listed(value):
@@ -89,16 +94,21 @@ def listed(value):
 
 
 def secrets_read(expansion):
-    """Packages whose function may read a secret, and whether it is the one of the parameter."""
+    """Package -> the parameter with the secret that its function may read."""
     found = {}
     for function in by_type(expansion, "AWS::Lambda::Function").values():
         role = function["Role"]["Fn::GetAtt"][0]
         for name, statement in statements(expansion):
             if name == role:
                 assert listed(statement["Action"]) == ["secretsmanager:GetSecretValue"], statement
-                assert statement["Resource"]["Fn::Sub"][1] == {"secretArn": {"Ref": "SecretArn"}}, statement
-                found[function["FunctionName"]["Fn::Sub"].split("}-")[1]] = True
-    return set(found)
+                package = function["FunctionName"]["Fn::Sub"].split("}-")[1]
+                found[package] = statement["Resource"]["Fn::Sub"][1]["secretArn"]["Ref"]
+    return found
+
+
+def secrets_needed(expansion):
+    secret = dict.fromkeys(names(expansion) - {"health", "docs"}, "SecretArn")
+    return secret | {"migrate": "MigrationSecretArn"}
 
 
 def names(expansion):
@@ -141,13 +151,13 @@ def refused(expansion):
         faults.append("routes")
     if permitted(expansion) != needed(expansion):
         faults.append("permissions to invoke")
-    if secrets_read(expansion) != names(expansion) - {"health", "docs"}:
+    if secrets_read(expansion) != secrets_needed(expansion):
         faults.append("permissions to read the secret")
     return faults
 
 
-# AWS offers nothing narrower: these two know no resources.
-WITHOUT_RESOURCE = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+# AWS offers nothing narrower: these know no resources.
+WITHOUT_RESOURCE = {"cloudwatch:DescribeAlarms", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 
 
 class Expansion(unittest.TestCase):
@@ -204,8 +214,8 @@ class Expansion(unittest.TestCase):
             self.assertFalse([action for action in actions if "*" in action], name)
             if not actions <= WITHOUT_RESOURCE:
                 for resource in listed(statement["Resource"]):
-                    # Streams come and go within their group.
-                    self.assertNotIn("*", json.dumps(resource).replace(":log-stream:*", ""), name)
+                    # CodeDeploy's: the functions of this stack.
+                    self.assertNotIn("*", json.dumps(resource).replace(":function:${AWS::StackName}-*", ""), name)
         self.assertGreater(seen, 8)
 
     def test_every_function_has_a_role_of_its_own_within_the_boundary(self):
@@ -213,18 +223,17 @@ class Expansion(unittest.TestCase):
         self.assertEqual(len(roles), len(set(roles)))
         for role in roles:
             properties = self.expansion["Resources"][role]["Properties"]
-            self.assertEqual(properties["PermissionsBoundary"], {"Ref": "FunctionBoundary"})
-        boundary = [statement for name, statement in statements(self.expansion) if name == "FunctionBoundary"]
-        allowed = {action for statement in boundary for action in listed(statement["Action"])}
-        self.assertEqual(
-            allowed - WITHOUT_RESOURCE,
-            {"logs:CreateLogStream", "logs:PutLogEvents", "secretsmanager:GetSecretValue"},
-        )
+            own, given = {"Ref": "FunctionBoundary"}, {"Ref": "PermissionsBoundaryArn"}
+            self.assertEqual(properties["PermissionsBoundary"], {"Fn::If": ["MakesBoundary", own, given]})
 
     def test_no_secret_stands_in_a_functions_environment(self):
         for name, function in self.functions().items():
             variables = function["Environment"]["Variables"]
-            self.assertEqual((variables["DATABASE_URL"], variables["JWT_SECRET"]), ("", ""), name)
+            settings = {key: value for key, value in variables.items() if not isinstance(value, dict)}
+            # `sam local` passes on these alone.
+            self.assertLessEqual({"DATABASE_URL", "JWT_SECRET", "JWT_JWKS_URL", "JWT_ISSUER", "JWT_AUDIENCE"},
+                                 set(settings), name)
+            self.assertEqual(set(settings.values()), {""}, name)
 
     def test_functions_log_to_a_group_with_retention_and_end_before_the_gateway_gives_up(self):
         for name, function in self.functions().items():
@@ -244,13 +253,15 @@ class Expansion(unittest.TestCase):
         groups = by_type(self.expansion, "AWS::CodeDeploy::DeploymentGroup")
         for group in groups.values():
             alarms = [alarm["Name"]["Ref"] for alarm in group["AlarmConfiguration"]["Alarms"]]
-            self.assertEqual(alarms, ["ErrorAlarm", "LatencyAlarm"])
+            self.assertEqual(alarms, ["ErrorAlarm", "LatencyAlarm", "CrashAlarm"])
         off = expand(TEMPLATE, PARAMETERS | {"CanaryDeployments": "false"})
         self.assertEqual(by_type(off, "AWS::CodeDeploy::DeploymentGroup"), {})
 
     def test_cors_reaches_the_gateway_as_it_is_meant(self):
         (api,) = by_type(self.expansion, "AWS::ApiGatewayV2::Api").values()
-        condition, any_origin, named = api["Body"]["x-amazon-apigateway-cors"]["Fn::If"]
+        condition, any_origin, other = api["Body"]["x-amazon-apigateway-cors"]["Fn::If"]
+        no_origin, nothing, named = other["Fn::If"]
+        self.assertEqual((no_origin, nothing), ("NoOrigin", {"Ref": "AWS::NoValue"}))
         self.assertEqual(condition, "AnyOrigin")
         self.assertEqual((any_origin["allowOrigins"], any_origin["allowCredentials"]), (["*"], False))
         self.assertEqual(named["allowOrigins"]["Fn::Split"][0], ",")
@@ -265,11 +276,12 @@ class Expansion(unittest.TestCase):
         parameters = self.expansion["Parameters"]
         for name, good, bad in [
             ("SecretArn", [PARAMETERS["SecretArn"]], ["task-api/dev", PARAMETERS["SecretArn"][:-7], "*", ""]),
-            ("CorsAllowedOrigins", ["*", "http://localhost:3000", "https://a.example,https://b.example"],
-             ["", "a.example", "https://a.example/", "https://a.example, https://b.example", "*,https://a.example"]),
-            ("JwtJwksUrl", ["", "https://app.example.com/api/auth/jwks"], ["http://app.example.com", "https://a b"]),
+            ("CorsAllowedOrigins", ["", "*", "http://localhost:3000", "https://a.example,https://b.example"],
+             ["a.example", "https://a.example/", "https://a.example, https://b.example", "*,https://a.example"]),
             ("AlarmTopicArn", ["", "arn:aws:sns:eu-central-1:123456789012:alarms"], ["alarms", "arn:aws:sqs:x"]),
-            ("EnvironmentName", ["dev", "prod-2"], ["", "Prod", "2", "a" * 33]),
+            ("EnvironmentName", ["dev", "prod-2"], ["", "Prod", "2", "a" * 17]),
+            ("Release", ["", "0123456789ab", "v1.2-rc_1"], ["a b", "a" * 17]),
+            ("PermissionsBoundaryArn", ["", "arn:aws:iam::123456789012:policy/task-api-ci/Boundary-1A"], ["Boundary"]),
         ]:
             # CloudFormation matches the whole value.
             pattern = re.compile(parameters[name]["AllowedPattern"])
@@ -287,8 +299,75 @@ class Expansion(unittest.TestCase):
         line = re.sub(r'(?<!")\$context\.\w+', "200", stage["AccessLogSettings"]["Format"])
         line = json.loads(line)
         self.assertEqual((line["status"], line["latency"]), (200, 200))
-        for metric in by_type(self.expansion, "AWS::Logs::MetricFilter").values():
-            self.assertIn(re.search(r"\$\.(\w+)", metric["FilterPattern"]).group(1), line)
+        filters = Stack(self.expansion, "task-api", PARAMETERS).of_type("AWS::Logs::MetricFilter").values()
+        access = [it["FilterPattern"] for it in filters if it["LogGroupName"] == "/task-api/task-api/access"]
+        self.assertEqual(len(access), 4)
+        for pattern in access:
+            for field in re.findall(r"\$\.(\w+)", pattern):
+                self.assertIn(field, line)
+
+    def test_docs_are_limited_by_themselves_and_can_be_left_out(self):
+        docs = {route for route, package in documented().items() if package == "docs"}
+        stack = Stack(self.expansion, "task-api", PARAMETERS)
+        (stage,) = stack.of_type("AWS::ApiGatewayV2::Stage").values()
+        self.assertEqual(set(stage["RouteSettings"]), docs)
+        for settings in stage["RouteSettings"].values():
+            self.assertLessEqual(settings["ThrottlingRateLimit"], 2)
+
+        parameters = PARAMETERS | {"ServeDocs": "false"}
+        stack = Stack(expand(TEMPLATE, parameters), "task-api", parameters)
+        self.assertEqual([key for key in stack.resources if key.startswith("Docs")], [])
+        (stage,) = stack.of_type("AWS::ApiGatewayV2::Stage").values()
+        # API Gateway rejects settings of a route that does not exist.
+        self.assertNotIn("RouteSettings", stage)
+        (api,) = stack.of_type("AWS::ApiGatewayV2::Api").values()
+        self.assertEqual({path for path in api["Body"]["paths"] if path in ("/docs", "/openapi.json")}, set())
+
+    def test_log_groups_outlive_the_stack_on_request_alone(self):
+        for policy, parameters in [("Delete", {}), ("Retain", {"LogDeletionPolicy": "Retain"})]:
+            stack = Stack(self.expansion, "task-api", PARAMETERS | parameters)
+            groups = [it for it in stack.resources.values() if it["Type"] == "AWS::Logs::LogGroup"]
+            self.assertEqual([it["DeletionPolicy"] for it in groups], [policy, policy])
+
+    def test_alarms_need_many_failures_and_a_large_share_of_them(self):
+        stack = Stack(self.expansion, "task-api", PARAMETERS)
+        alarms = {it["AlarmName"]: it for it in stack.of_type("AWS::CloudWatch::Alarm").values()}
+        kinds = ("errors", "latency", "crashes", "unavailable", "throttles")
+        self.assertEqual(set(alarms), {f"task-api-{kind}" for kind in kinds})
+        for kind in ("errors", "latency"):
+            alarm = alarms[f"task-api-{kind}"]
+            (returned,) = (it for it in alarm["Metrics"] if it.get("ReturnData", True))
+            _, failed, requests = (it["Id"] for it in alarm["Metrics"])
+
+            def on(many, of):
+                expression = returned["Expression"].replace("IF(", "if_(").replace("FILL(", "fill(")
+                value = eval(expression, {"if_": lambda test, yes, no: yes if test else no,
+                                          "fill": lambda value, _: value, failed: many, requests: of})
+                return value > float(alarm["Threshold"])
+
+            # One user's slow list at night, a few failures among many requests, and a real problem.
+            self.assertEqual([on(1, 1), on(4, 4), on(5, 1000), on(5, 50), on(60, 1000)],
+                             [False, False, False, True, True])
+        metrics = {it["MetricTransformations"][0]["MetricName"]
+                   for it in stack.of_type("AWS::Logs::MetricFilter").values()}
+        watched = {it["MetricName"] for it in alarms.values() if "MetricName" in it}
+        watched |= {it["MetricStat"]["Metric"]["MetricName"] for alarm in alarms.values()
+                    for it in alarm.get("Metrics", []) if "MetricStat" in it}
+        self.assertEqual(watched, metrics)
+
+    def test_time_limits_add_up_to_less_than_the_functions(self):
+        limits = {}
+        for name, files, pattern in [("secret", "secrets*", "FETCH_LIMIT"), ("keys", "auth/jwks*", "FETCH_LIMIT"),
+                                     ("database", "store/*", "REQUEST_LIMIT")]:
+            sources = "".join(path.read_text() for path in (ROOT / "shared/src").glob(files) if path.is_file())
+            declaration = rf"const {pattern}: Duration = Duration::from_secs\((\d+)\)"
+            (limits[name],) = map(int, re.findall(declaration, sources))
+        self.assertEqual(limits, {"secret": 4, "keys": 5, "database": 8}, "template.yaml names them at Timeout")
+        for name, function in self.functions().items():
+            # Starting, the answer and what else takes time have a second.
+            self.assertGreater(function["Timeout"], sum(limits.values()) + 1, name)
+        # Lambda initialises a function for ten seconds, which waits for keys and database at the same time.
+        self.assertLess(limits["secret"] + limits["keys"], 10)
 
 
 class Changed(unittest.TestCase):
@@ -335,8 +414,4 @@ class Changed(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    runner = unittest.TextTestRunner(stream=sys.stdout, verbosity=2)
-    result = runner.run(unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"]))
-    failed = len(result.failures) + len(result.errors)
-    print(f"{result.testsRun - failed} passed, {failed} failed, {len(result.skipped)} skipped")
-    sys.exit(failed > 0)
+    run(sys.modules["__main__"])

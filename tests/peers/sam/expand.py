@@ -14,7 +14,8 @@ from samtranslator.yaml_helper import yaml_parse
 logging.disable(logging.WARNING)
 
 # What a deployment must say; every other parameter has a default.
-PARAMETERS = {"SecretArn": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:task-api/dev-AbCdEf"}
+SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:task-api/dev"
+PARAMETERS = {"SecretArn": f"{SECRET}-AbCdEf", "MigrationSecretArn": f"{SECRET}-migrate-GhIjKl"}
 
 
 class Policies(ManagedPolicyLoader):
@@ -27,14 +28,14 @@ class Policies(ManagedPolicyLoader):
         return {}
 
 
-def expand(template, parameters=PARAMETERS):
-    """The expansion of a template's text."""
+def expand(template, parameters=PARAMETERS, codes={}):
+    """The expansion of a template's text. `codes` are keys of built code by binary, if they are not its name."""
     document = yaml_parse(template)
     for resource in document["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
             # As `sam package` leaves it: where the built code is.
             binary = resource["Metadata"]["BuildProperties"]["Binary"]
-            resource["Properties"]["CodeUri"] = {"Bucket": "artifacts", "Key": binary}
+            resource["Properties"]["CodeUri"] = {"Bucket": "artifacts", "Key": codes.get(binary, binary)}
     return transform(document, dict(parameters), Policies())
 
 
