@@ -191,7 +191,7 @@ where
             _ => event.context.request_id.clone(),
         };
         let route = Route::of(&event.payload);
-        let span = info_span!("request", request_id, user_id = Empty);
+        let span = info_span!("request", request_id, user_id = Empty, database_ms = Empty);
         // Boxed, for the runtime's layers hand the future that they get from one to the other.
         let answer = Box::pin(answer(request_id, route, move |route| handle(route, event.payload)))
             .instrument(span)

@@ -15,6 +15,7 @@ mod idempotency;
 mod list_tasks;
 mod load;
 mod logs;
+mod metrics;
 mod migrate;
 mod patch_task;
 mod prepared_statements;

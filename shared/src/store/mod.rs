@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use deadpool::managed::{Object, Pool};
 use tokio::time::timeout;
 use tokio_postgres::Row;
-use tracing::{info, warn};
+use tracing::{Span, info, warn};
 
 use crate::{Error, telemetry::milliseconds};
 use failure::Failure;
@@ -106,7 +106,8 @@ impl Store {
         repeat: Repeat,
         statements: &[Statement<'_>],
     ) -> Result<Vec<Vec<Row>>, Error> {
-        let deadline = Instant::now() + REQUEST_LIMIT;
+        let started = Instant::now();
+        let deadline = started + REQUEST_LIMIT;
         let answers = match self.attempt(user_id, statements, deadline).await {
             Err(failure) if failure.allows(repeat) => {
                 warn!(reason = %failure.into_error(), "connection of no further use, trying once more");
@@ -114,6 +115,7 @@ impl Store {
             }
             answers => answers,
         };
+        Span::current().record("database_ms", milliseconds(started.elapsed()));
         answers.map_err(Failure::into_error)
     }
 
