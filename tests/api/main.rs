@@ -16,6 +16,7 @@ mod layers;
 mod list_tasks;
 mod load;
 mod logs;
+mod metrics;
 mod migrate;
 mod patch_task;
 mod requests;

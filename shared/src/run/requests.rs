@@ -61,7 +61,7 @@ where
     let route = event.as_deref().map(Route::of).unwrap_or_default();
     let contract = route.contract;
     // Of the highest level, so that lines of every LOG_LEVEL contain its fields.
-    let span = error_span!("request", request_id, user_id = Empty);
+    let span = error_span!("request", request_id, user_id = Empty, database_ms = Empty);
     let outcome = catch_panic(async move {
         let event = event.ok_or_else(|| Error::Internal(NOT_AN_EVENT.into()))?;
         handle(*event, contract).await

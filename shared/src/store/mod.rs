@@ -18,7 +18,7 @@ use chrono::Utc;
 use deadpool::managed::{Object, Pool};
 use tokio::time::{sleep_until, timeout};
 use tokio_postgres::{Row, types::Type};
-use tracing::{info, warn};
+use tracing::{Span, info, warn};
 use uuid::Uuid;
 
 use crate::{error::Error, logs::milliseconds};
@@ -94,7 +94,8 @@ impl Store {
         arguments: Arguments<'_>,
         mut write: Option<Write>,
     ) -> Result<Vec<Row>, Error> {
-        let deadline = Instant::now() + REQUEST_LIMIT;
+        let started = Instant::now();
+        let deadline = started + REQUEST_LIMIT;
         let mut outcome = self.attempt(function, arguments, write.as_mut(), deadline).await;
         if let Err(error) = &outcome
             && error.allows_retry()
@@ -107,6 +108,7 @@ impl Store {
         {
             sleep_until(pending_until.into()).await;
         }
+        Span::current().record("database_ms", milliseconds(started.elapsed()));
         outcome.map_err(QueryError::into_error)
     }
 

@@ -355,6 +355,31 @@ class Expansion(unittest.TestCase):
                     for it in alarm.get("Metrics", []) if "MetricStat" in it}
         self.assertEqual(watched, metrics)
 
+    def test_the_dashboard_shows_metrics_that_there_are(self):
+        stack = Stack(self.expansion, "task-api", PARAMETERS)
+        (dashboard,) = stack.of_type("AWS::CloudWatch::Dashboard").values()
+        widgets = [it["properties"] for it in json.loads(dashboard["DashboardBody"])["widgets"]]
+        filtered = {it["MetricTransformations"][0]["MetricName"]
+                    for it in stack.of_type("AWS::Logs::MetricFilter").values()}
+        # Written by functions in the embedded metric format, into the namespace of the others.
+        declared = re.search(r"const METRICS: .* = \[(.*)\]", (ROOT / "shared/src/telemetry.rs").read_text()).group(1)
+        by_route = set(re.findall(r'"(\w+)"', declared))
+        for function in stack.of_type("AWS::Lambda::Function").values():
+            self.assertEqual(function["Environment"]["Variables"]["METRICS_NAMESPACE"], "task-api/task-api")
+        plotted, searched = set(), set()
+        for metric in (metric for it in widgets for metric in it.get("metrics", [])):
+            if len(metric) > 1:
+                self.assertEqual(metric[0], "task-api/task-api")
+                plotted.add(metric[1])
+            else:
+                search = re.search(r"SEARCH\('\{(.*?)\} MetricName=\"(\w+)\"", metric[0]["expression"])
+                searched.add(search.groups())
+        self.assertEqual(plotted, filtered)
+        self.assertEqual(searched, {("task-api/task-api,route", name) for name in by_route}
+                         | {("AWS/Lambda,ExecutedVersion,FunctionName,Resource", "Invocations")})
+        for query in (it["query"] for it in widgets if "query" in it):
+            self.assertIn("SOURCE '/task-api/task-api/functions'", query)
+
     def test_time_limits_add_up_to_less_than_the_functions(self):
         limits = {}
         for name, files, pattern in [("secret", "secrets*", "FETCH_LIMIT"), ("keys", "auth/jwks*", "FETCH_LIMIT"),

@@ -51,7 +51,7 @@ class Costs(unittest.TestCase):
                     seen += 1
                 else:
                     self.assertAlmostEqual(total, number(result), delta=0.005, msg=label)
-        self.assertEqual(seen, 13)
+        self.assertEqual(seen, 14)
 
     def test_connections_fit_the_pooler(self):
         for parameters, reserved in [({}, {None}), ({"EndpointConcurrency": "50"}, {"50"})]:
@@ -72,6 +72,9 @@ class Costs(unittest.TestCase):
         read = sum("MetricName" in alarm or sum("MetricStat" in it for it in alarm["Metrics"]) for alarm in alarms)
         self.assertEqual(factors(row("metrics of the alarms")[0])[0], len(metrics))
         self.assertEqual(factors(row("alarms, by")[0])[0], read)
+        (api,) = self.stack.of_type("AWS::ApiGatewayV2::Api").values()
+        routes = sum(len(methods) for methods in api["Body"]["paths"].values())
+        self.assertEqual(factors(row("metrics by route")[0])[:2], [routes, 2])
         secrets = {it["Environment"]["Variables"]["SECRET_ID"]
                    for it in self.stack.of_type("AWS::Lambda::Function").values()} - {""}
         self.assertEqual(factors(row("secrets")[0])[0], len(secrets))

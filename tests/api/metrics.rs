@@ -1,0 +1,77 @@
+//! Metrics of the request line, as CloudWatch reads them: the rules of "Specification: Embedded metric format".
+
+use std::collections::BTreeSet;
+
+use reqwest::Method;
+use serde_json::Value;
+use tests::{Answer, App, Options};
+
+const NAMESPACE: &str = "task-api/test";
+
+/// The metrics of a line, by the specification's rules; `None` if it has none.
+fn metrics(line: &Value) -> Option<BTreeSet<&str>> {
+    let metadata = line.get("_aws")?.as_object().expect("an object");
+    assert_eq!(metadata.keys().collect::<Vec<_>>(), ["CloudWatchMetrics", "Timestamp"]);
+    // Milliseconds since the epoch: of this century, and not seconds.
+    assert!(
+        (1_000_000_000_000..4_000_000_000_000)
+            .contains(&metadata["Timestamp"].as_u64().expect("a whole number"))
+    );
+    let [directive] = metadata["CloudWatchMetrics"].as_array().expect("an array").as_slice() else {
+        panic!("one directive: {line}")
+    };
+    let members: Vec<_> = directive.as_object().expect("an object").keys().collect();
+    assert_eq!(members, ["Dimensions", "Metrics", "Namespace"]);
+    assert_eq!(directive["Namespace"], NAMESPACE);
+    for set in directive["Dimensions"].as_array().expect("an array") {
+        let set = set.as_array().expect("an array");
+        assert!((1..=30).contains(&set.len()));
+        for dimension in set {
+            let value = line[dimension.as_str().expect("text")].as_str().expect("a member that is text");
+            assert!((1..=1024).contains(&value.len()) && value.is_ascii());
+        }
+    }
+    let definitions = directive["Metrics"].as_array().expect("an array");
+    assert!((1..=100).contains(&definitions.len()));
+    let names = definitions.iter().map(|definition| {
+        let name = definition["Name"].as_str().expect("text");
+        assert!(line[name].is_number(), "{name} is a member that is a number: {line}");
+        assert_eq!(definition["Unit"], "Milliseconds");
+        name
+    });
+    assert!(line.to_string().len() < 256 * 1024);
+    Some(names.collect())
+}
+
+fn request_lines(app: &App) -> Vec<Value> {
+    app.hands_on().log_lines().into_iter().filter(|line| line["message"] == "request").collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_request_line_has_the_time_of_the_request_and_of_the_database() {
+    let Some(app) = App::local_with(Options::default().with("METRICS_NAMESPACE", NAMESPACE)).await else {
+        return;
+    };
+    let alice = app.user("alice");
+    alice.envelope().new_task("\",\"database_ms\":").await;
+    Answer::to(app.request(Method::GET, "/health")).await.expect_status(200);
+    Answer::to(app.request(Method::GET, "/api/alice/tasks")).await.expect_status(401);
+    let lines = app.hands_on().log_lines();
+    for line in &lines {
+        let expected: &[&str] = match (line["message"].as_str(), line["status"].as_u64()) {
+            (Some("request"), Some(201)) => &["database_ms", "ms"],
+            (Some("request"), _) => &["ms"],
+            _ => &[],
+        };
+        assert_eq!(metrics(line).unwrap_or_default(), expected.iter().copied().collect(), "{line}");
+    }
+    assert_eq!(request_lines(&app).len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn there_are_none_without_a_namespace() {
+    let Some(app) = App::local().await else { return };
+    Answer::to(app.request(Method::GET, "/health")).await.expect_status(200);
+    let [line] = &request_lines(&app)[..] else { panic!("one request") };
+    assert_eq!(metrics(line), None);
+}
