@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""Prints what a change touches: the package of each function to deploy, and `template` where `sam deploy` is needed.
+"""Prints what a change affects: the package of each function to deploy, and `template` if `sam deploy` is needed.
 
-Usage: git diff --name-only BASE HEAD | deploy/changed.py
+Usage: git diff --name-only --no-renames BASE HEAD | deploy/changed.py
 
-A function is touched by what lies in its package's folder, in that of a package of the workspace that it is built from,
-or below a path of `package.metadata.deploy.inputs` in its Cargo.toml; and all are by what steers the build.
+Reads `git diff --name-status -M` as well, and takes both paths of a rename. A function is affected by whatever is in
+its package's folder, in that of a package of the workspace that it is built from, or below a path of
+`package.metadata.deploy.inputs` in its Cargo.toml; and all of them by what configures the build.
 """
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -58,4 +60,4 @@ def workspace():
 
 
 if __name__ == "__main__":
-    print("\n".join(changed(sys.stdin.read().split("\n"), workspace())))
+    print("\n".join(changed(re.split(r"[\t\n]", sys.stdin.read()), workspace())))

@@ -1,128 +1,262 @@
 #!/usr/bin/env bash
-# Puts built functions into service, one or many at a time, and takes them out again.
+# Puts built functions into service, and takes them out again.
 #
-#   deploy/functions.sh deploy STACK PACKAGE...              from target/lambda/PACKAGE/bootstrap, or that below BOOTSTRAPS
-#   deploy/functions.sh roll-back STACK PACKAGE [VERSION]    to VERSION, or the one before the one in service
+#   deploy/functions.sh deploy STACK PACKAGE...             code: target/lambda/PACKAGE/bootstrap, or below BOOTSTRAPS
+#   deploy/functions.sh roll-back STACK PACKAGE [VERSION]   to VERSION, or the one promoted before the one in service
+#   deploy/functions.sh stage STACK PACKAGE...              before `sam deploy`: see deploy/stack.sh
 #
-# A new version gets a tenth of the traffic for CANARY_SECONDS (300; 0 for none), and all of it if no alarm of the stack
-# went off. Code that is in service already is left alone, so a repeat is harmless. Needs the AWS CLI, python3 and openssl.
+# deploy publishes each function whose code or configuration differs from what its alias `live` serves, gives the new
+# version a tenth of the traffic for CANARY_SECONDS (300; 0 for no canary), and promotes it unless an alarm goes off.
+# Needs the AWS CLI, python3 and openssl.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-functions_of() { # PACKAGE: the names that the template gives its functions, without the stack's
-    awk -v package="$1" '$1 == "Binary:" { binary = $2 }
-        $1 == "FunctionName:" && binary == package { sub(/.*StackName}-/, ""); print }' template.yaml
+# The alarms that the template's DeploymentPreference names.
+watched_alarms() { # STACK
+    awk -v stack="$1" '
+        $1 == "Alarms:" { gsub(/[^A-Za-z0-9]|Ref/, " "); split($0, names, " "); for (i in names) watched[names[i]] }
+        /^  [A-Za-z0-9]+:/ { id = $1; sub(/:/, "", id) }
+        $1 == "AlarmName:" && id in watched { sub(/.*StackName}/, ""); print stack $0 }' template.yaml
 }
 
-in_service() { aws lambda get-alias --function-name "$1" --name live --query FunctionVersion --output text; }
-
-# FUNCTION VERSION [OTHER-VERSION SHARE]
-route() {
-    local weights="{}"
-    [ $# -eq 2 ] || weights="{\"$3\": $4}"
-    aws lambda update-alias --function-name "$1" --name live --function-version "$2" \
-        --routing-config "{\"AdditionalVersionWeights\": $weights}" >/dev/null
+functions_of() { # STACK PACKAGE
+    awk -v stack="$1" -v package="$2" '$1 == "Binary:" { binary = $2 }
+        $1 == "FunctionName:" && binary == package { sub(/.*StackName}/, ""); print stack $0 }' template.yaml
 }
 
-# Without a time or an owner in it, so that the same program makes the same file.
-zip_of() {
-    python3 - "$1" "$2" <<'PYTHON'
-import sys, zipfile
-with open(sys.argv[1], "rb") as program, zipfile.ZipFile(sys.argv[2], "w", zipfile.ZIP_DEFLATED) as archive:
-    entry = zipfile.ZipInfo("bootstrap")
-    entry.external_attr, entry.create_system, entry.compress_type = 0o100755 << 16, 3, zipfile.ZIP_DEFLATED
-    archive.writestr(entry, program.read())
-PYTHON
+require() { # PACKAGE
+    [ -n "$(functions_of - "$1")" ] || { echo "template.yaml has no function made from $1" >&2; exit 1; }
 }
 
-publish() { # FUNCTION ZIP SHA256: prints the new version
-    aws lambda update-function-code --function-name "$1" --zip-file "fileb://$2" >/dev/null
-    aws lambda wait function-updated-v2 --function-name "$1"
-    aws lambda publish-version --function-name "$1" --code-sha256 "$3" --query Version --output text
+# Whether there is such a function. The template has some under a condition.
+in_stack() { # FUNCTION
+    local response
+    response=$(aws lambda get-function-configuration --function-name "$1" --qualifier '$LATEST' 2>&1) && return
+    [[ $response == *ResourceNotFoundException* ]] || { echo "$response" >&2; exit 1; }
+    return 1
 }
 
-# FUNCTION VERSION EVENT: fails where the function does.
-invoke() {
-    local answer error
-    answer=$(mktemp)
-    aws lambda wait published-version-active --function-name "$1" --qualifier "$2"
-    error=$(aws lambda invoke --function-name "$1" --qualifier "$2" \
-        --payload "fileb://$3" --query FunctionError --output text "$answer")
-    [ "$error" = None ] || { echo "$1 version $2 fails: $(head -c 1000 "$answer")" >&2; return 1; }
+# The hash of the code, and everything else that a version is a copy of, on one line.
+configuration() { # FUNCTION QUALIFIER
+    aws lambda get-function-configuration --function-name "$1" --qualifier "$2" --output json | python3 -c '
+import json, sys
+found = json.load(sys.stdin)
+settings = """Architectures Description Environment EphemeralStorage Handler Layers LoggingConfig MemorySize Role
+    Runtime Timeout TracingConfig VpcConfig""".split()
+print(found["CodeSha256"], json.dumps({name: found.get(name) for name in settings}, sort_keys=True))'
 }
 
-alarms() {
-    aws cloudwatch describe-alarms --alarm-names "$1-errors" "$1-latency" \
-        --query "MetricAlarms[?StateValue=='ALARM'].AlarmName" --output text
+# Version, revision, weights and description of the alias, in a line.
+alias_of() { # FUNCTION
+    aws lambda get-alias --function-name "$1" --name live --output text --query 'join(`" "`, [
+        FunctionVersion,
+        RevisionId,
+        to_string(not_null(RoutingConfig.AdditionalVersionWeights, `{}`)),
+        not_null(Description, `""`)])'
 }
 
-deploy() {
-    local stack=$1 package name function zip hash version
-    local -A old=() new=()
-    shift
-    zip=$(mktemp -d)/function.zip
-    for package in "$@"; do
-        [ -n "$(functions_of "$package")" ] || { echo "template.yaml has no function made from $package" >&2; return 1; }
+# Promoted versions are recorded in the description of the alias, oldest first: this is the record after VERSION.
+record() { # DESCRIPTION VERSION
+    local version versions=()
+    [[ $1 =~ ^promoted(\ [0-9]+)+$ ]] || set -- "promoted" "$2"
+    for version in ${1#promoted}; do
+        [ "$version" != "$2" ] || break
+        versions+=("$version")
     done
+    versions+=("$2")
+    # A description has room for 256 characters.
+    [ ${#versions[@]} -le 20 ] || versions=("${versions[@]: -20}")
+    echo "promoted ${versions[*]}"
+}
+
+# Prints the alias's new revision.
+route() { # FUNCTION VERSION WEIGHTS [OPTION...]
+    aws lambda update-alias --function-name "$1" --name live --function-version "$2" \
+        --routing-config "{\"AdditionalVersionWeights\": $3}" --query RevisionId --output text "${@:4}"
+}
+
+# Prints the hash that Lambda has for the code.
+pack() { # PACKAGE ZIP
+    deploy/zip.py "${BOOTSTRAPS:-target/lambda}/$1/bootstrap" "$2"
+    openssl dgst -sha256 -binary "$2" | base64
+}
+
+# Makes it the code of $LATEST, unless it is.
+upload() { # FUNCTION ZIP SHA256 SHA256-OF-LATEST
+    [ "$3" = "$4" ] || aws lambda update-function-code --function-name "$1" --zip-file "fileb://$2" >/dev/null
+    aws lambda wait function-updated-v2 --function-name "$1"
+}
+
+# Fails if the function does. The CLI would stop reading after 60 s and invoke a long migration a second time.
+invoke() { # FUNCTION VERSION EVENT
+    local response error
+    response=$(mktemp)
+    aws lambda wait published-version-active --function-name "$1" --qualifier "$2"
+    error=$(AWS_MAX_ATTEMPTS=1 aws lambda invoke --cli-read-timeout 330 --function-name "$1" --qualifier "$2" \
+        --payload "fileb://$3" --query FunctionError --output text "$response")
+    [ "$error" = None ] || { echo "$1 version $2 fails: $(head -c 1000 "$response")" >&2; return 1; }
+    rm "$response"
+}
+
+# Prints the watched alarms that are on.
+alarms_on() { # ALARM...
+    local states
+    states=$(aws cloudwatch describe-alarms --alarm-names "$@" --alarm-types MetricAlarm CompositeAlarm --output text \
+        --query '[MetricAlarms, CompositeAlarms][][].[AlarmName, StateValue]')
+    [ "$(wc -l <<<"$states")" -eq $# ] || { echo "not all of these alarms exist: $*" >&2; return 1; }
+    awk '$2 == "ALARM" { print $1 }' <<<"$states"
+}
+
+# Prints those that were on at any time since.
+alarms_since() { # TIME ALARM...
+    local alarm
+    for alarm in "${@:2}"; do
+        aws cloudwatch describe-alarm-history --alarm-name "$alarm" --history-item-type StateUpdate --start-date "$1" \
+            --output text --query "AlarmHistoryItems[?contains(HistorySummary, 'to ALARM')].[AlarmName]" | sort -u
+    done
+}
+
+# By function, of the endpoints that are about to change: the version in service, the one to promote, the alias's
+# revision, and the record of what was promoted.
+declare -A old=() new=() revision=() promoted=()
+
+# Gives the versions in service all the traffic back, all at once: GitHub kills a cancelled job within ten seconds. An
+# alias that somebody else has changed meanwhile has another revision, and is left alone.
+take_back() {
+    local function
+    for function in "${!new[@]}"; do
+        route "$function" "${old[$function]}" "{}" ${revision[$function]:+--revision-id "${revision[$function]}"} \
+            >/dev/null && echo "$function stays at ${old[$function]}" >&2 &
+    done
+    wait
+}
+
+canary() { # STACK
+    local function expected start on alarms
+    mapfile -t alarms < <(watched_alarms "$1")
+    [ ${#alarms[@]} -gt 0 ] || { echo "template.yaml has no alarm to watch" >&2; return 1; }
+    start=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+    on=$(alarms_on "${alarms[@]}")
+    [ -z "$on" ] || { echo "no canary while an alarm is on: ${on//$'\n'/ }" >&2; return 1; }
+    for function in "${!new[@]}"; do
+        expected=${revision[$function]}
+        # Unknown until the response is here, whatever interrupts the wait for it.
+        revision[$function]=
+        revision[$function]=$(route "$function" "${old[$function]}" "{\"${new[$function]}\": 0.1}" \
+            --revision-id "$expected")
+    done
+    local end=$((SECONDS + CANARY_SECONDS))
+    while [ -z "$on" ] && [ "$SECONDS" -lt "$end" ]; do
+        # In the background, so that a signal is not kept waiting.
+        sleep "${POLL_SECONDS:-10}" >/dev/null 2>&1 &
+        wait $!
+        on=$(alarms_on "${alarms[@]}")
+    done
+    # One that went off and recovered between two looks counts as well.
+    [ -n "$on" ] || on=$(alarms_since "$start" "${alarms[@]}")
+    [ -z "$on" ] || { echo "went off: ${on//$'\n'/ }" >&2; return 1; }
+}
+
+deploy() { # STACK PACKAGE...
+    local stack=$1 package function zip hash live latest alias now at weights description version found=0
+    shift
+    for package in "$@"; do require "$package"; done
+    zip=$(mktemp -d)/function.zip
     # The schema before the code that needs it.
     for package in $(printf '%s\n' "$@" | grep -x migrate) $(printf '%s\n' "$@" | grep -vx migrate); do
-        zip_of "${BOOTSTRAPS:-target/lambda}/$package/bootstrap" "$zip"
-        hash=$(openssl dgst -sha256 -binary "$zip" | base64)
-        for name in $(functions_of "$package"); do
-            function=$stack-$name
-            if [ "$hash" = "$(aws lambda get-function-configuration --function-name "$function" --qualifier live \
-                --query CodeSha256 --output text)" ]; then
+        hash=$(pack "$package" "$zip")
+        for function in $(functions_of "$stack" "$package"); do
+            in_stack "$function" || { echo "$function is not in the stack"; continue; }
+            found=1
+            live=$(configuration "$function" live)
+            latest=$(configuration "$function" '$LATEST')
+            alias=$(alias_of "$function")
+            read -r now at weights description <<<"$alias"
+            if [ "$live" = "$hash ${latest#* }" ]; then
                 echo "$function is in service already"
+                # What an interrupted canary left behind, or a version that CloudFormation has put into service.
+                [ "$weights $description" = "{} $(record "$description" "$now")" ] ||
+                    route "$function" "$now" "{}" --description "$(record "$description" "$now")" >/dev/null
                 continue
             fi
-            version=$(publish "$function" "$zip" "$hash")
+            upload "$function" "$zip" "$hash" "${latest%% *}"
+            version=$(aws lambda publish-version --function-name "$function" --code-sha256 "$hash" --query Version \
+                --output text)
             # For an endpoint a request without a valid token: enough to show that it starts and answers.
             invoke "$function" "$version" "events/$package.json"
             if [ "$package" = migrate ]; then
-                route "$function" "$version"
+                route "$function" "$version" "{}" --description "$(record "$description" "$version")" >/dev/null
                 echo "$function $version has run"
             else
-                old[$function]=$(in_service "$function") new[$function]=$version
+                old[$function]=$now new[$function]=$version revision[$function]=$at
+                promoted[$function]=$(record "$description" "$now")
             fi
         done
     done
     rm -r "$(dirname "$zip")"
+    [ "$found" -eq 1 ] || return 1
     [ ${#new[@]} -gt 0 ] || return 0
 
-    if [ "${CANARY_SECONDS:=300}" -gt 0 ]; then
-        for function in "${!new[@]}"; do route "$function" "${old[$function]}" "${new[$function]}" 0.1; done
-        sleep "$CANARY_SECONDS"
-        if [ -n "$(alarms "$stack")" ]; then
-            for function in "${!new[@]}"; do
-                route "$function" "${old[$function]}"
-                echo "$function stays at ${old[$function]}: $(alarms "$stack")" >&2
-            done
-            return 1
-        fi
-    fi
+    trap take_back EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    [ "${CANARY_SECONDS:=300}" -eq 0 ] || canary "$stack"
     for function in "${!new[@]}"; do
-        route "$function" "${new[$function]}"
+        route "$function" "${new[$function]}" "{}" --revision-id "${revision[$function]}" \
+            --description "$(record "${promoted[$function]}" "${new[$function]}")" >/dev/null
         echo "$function ${old[$function]} -> ${new[$function]}"
+        unset "new[$function]"
     done
 }
 
-roll_back() {
-    local stack=$1 package=$2 function now to name
-    [ -n "$(functions_of "$package")" ] || { echo "template.yaml has no function made from $package" >&2; return 1; }
-    for name in $(functions_of "$package"); do
-        function=$stack-$name
-        now=$(in_service "$function")
-        to=${3:-$(aws lambda list-versions-by-function --function-name "$function" \
-            --query "Versions[?Version!='\$LATEST'].Version" --output text | tr '\t' '\n' | sort -n |
-            awk -v now="$now" '$1 < now + 0 { before = $1 } END { print before }')}
-        [ -n "$to" ] || { echo "$function has no version before $now" >&2; return 1; }
-        route "$function" "$to"
+# Makes $LATEST what was built, and ends what an interrupted canary has left: CodeDeploy accepts no alias with weights.
+stage() { # STACK PACKAGE...
+    local stack=$1 package function zip hash latest alias now at weights description
+    shift
+    zip=$(mktemp -d)/function.zip
+    for package in "$@"; do
+        hash=$(pack "$package" "$zip")
+        for function in $(functions_of "$stack" "$package"); do
+            in_stack "$function" || continue
+            latest=$(configuration "$function" '$LATEST')
+            upload "$function" "$zip" "$hash" "${latest%% *}"
+            alias=$(alias_of "$function")
+            read -r now at weights description <<<"$alias"
+            [ "$weights" = "{}" ] || route "$function" "$now" "{}" >/dev/null
+        done
+    done
+    rm -r "$(dirname "$zip")"
+}
+
+roll_back() { # STACK PACKAGE [VERSION]
+    local stack=$1 package=$2 function alias now at weights description to version
+    require "$package"
+    for function in $(functions_of "$stack" "$package"); do
+        alias=$(alias_of "$function")
+        read -r now at weights description <<<"$alias"
+        to=${3-}
+        # A canary under way is ended: the version that it was to replace is the last one promoted.
+        [ -n "$to" ] || [ "$weights" = "{}" ] || to=$now
+        if [ -z "$to" ]; then
+            for version in ${description#promoted}; do
+                [ "$version" != "$now" ] || break
+                to=$version
+            done
+        fi
+        [ -n "$to" ] || { echo "$function has no version that was promoted before $now" >&2; return 1; }
+        route "$function" "$to" "{}" --description "$(record "$description" "$to")" >/dev/null
         echo "$function $now -> $to"
     done
 }
 
-case "${1-} $#" in
-"deploy "[!012]*) shift; deploy "$@" ;;
-"roll-back "[34]) shift; roll_back "$@" ;;
-*) sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+usage() {
+    sed -n '2,10s/^# \{0,1\}//p' "$0" >&2
+    exit 2
+}
+
+[ $# -ge 3 ] || usage
+case $1 in
+deploy | stage) "$@" ;;
+roll-back) [ $# -le 4 ] || usage; roll_back "${@:2}" ;;
+*) usage ;;
 esac
