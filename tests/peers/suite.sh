@@ -19,10 +19,13 @@ need() {
 
 # Makes a Python environment with what these files pin: python_environment FOLDER REQUIREMENTS...
 python_environment() {
-    local folder=$1 requirements=("${@:2}")
+    local folder=$1 requirements
     need python3 python3 python3-venv
     python3 -m venv "$folder" >/dev/null || { install python3-venv && python3 -m venv "$folder"; }
-    "$folder/bin/pip" install --quiet --disable-pip-version-check "${requirements[@]/#/--requirement=}"
+    # One by one: if one file has hashes, pip wants them of all that it installs in one go.
+    for requirements in "${@:2}"; do
+        "$folder/bin/pip" install --quiet --disable-pip-version-check --requirement "$requirements"
+    done
 }
 
 # Installs what the suite's package-lock.json pins.
