@@ -9,6 +9,8 @@
 # version a tenth of the traffic for CANARY_SECONDS (300; 0 for no canary), and promotes it unless an alarm goes off.
 # Needs the AWS CLI, python3 and openssl.
 set -euo pipefail
+# In $(…) as well: a program that can't be packed must not go on with the archive of the one before.
+shopt -s inherit_errexit
 cd "$(dirname "$0")/.."
 
 # The alarms that the template's DeploymentPreference names.

@@ -200,6 +200,14 @@ class Publish(unittest.TestCase):
         self.assertEqual((status, told), (0, f"{self.stack}-get-task is in service already\n"))
         self.assertEqual(self.versions("get-task"), 2)
 
+    def test_a_program_that_was_not_built_stops_the_deployment(self):
+        for package in ("list-tasks", "get-task"):
+            self.build(package, b"new")
+        (self.bootstraps / "get-task/bootstrap").unlink()
+        status, told = self.run_script("deploy", self.stack, "list-tasks", "get-task")
+        self.assertEqual((status, self.live("list-tasks"), self.live("get-task")), (1, "1", "1"), told)
+        self.assertEqual(self.versions("get-task"), 1)
+
     def test_many_are_deployed_the_migration_first(self):
         for package in PACKAGES:
             self.build(package, b"new")
