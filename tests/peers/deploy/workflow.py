@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 
 import yaml
@@ -85,8 +86,10 @@ class Workflow:
                 outputs.write_text("")
                 script = runner / "step.sh"
                 script.write_text(step["run"])
+                # A suite that runs in the background ignores SIGINT, and what it starts would, too.
                 self.process = subprocess.Popen(
                     ["bash", "-e", script], cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
                     env=self.environment | given | {"GITHUB_OUTPUT": str(outputs), "RUNNER_TEMP": str(runner)})
                 output += self.process.communicate()[0]
                 if self.process.returncode:

@@ -166,8 +166,10 @@ class Publish(unittest.TestCase):
         return told.returncode, told.stdout + told.stderr
 
     def start_script(self, *arguments):
+        # A suite that runs in the background ignores SIGINT, and what it starts would, too.
         process = subprocess.Popen([SCRIPT, *arguments], env=self.environment, stdout=subprocess.PIPE,
-                                   stderr=subprocess.STDOUT, text=True)
+                                   stderr=subprocess.STDOUT, text=True,
+                                   preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         return process
