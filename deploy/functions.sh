@@ -103,8 +103,8 @@ invoke() { # FUNCTION VERSION EVENT
 # Prints the watched alarms that are on.
 alarms_on() { # ALARM...
     local states
-    states=$(aws cloudwatch describe-alarms --alarm-names "$@" --alarm-types MetricAlarm CompositeAlarm --output text \
-        --query '[MetricAlarms, CompositeAlarms][][].[AlarmName, StateValue]')
+    states=$(aws cloudwatch describe-alarms --alarm-names "$@" --output text \
+        --query 'MetricAlarms[].[AlarmName, StateValue]')
     [ "$(wc -l <<<"$states")" -eq $# ] || { echo "not all of these alarms exist: $*" >&2; return 1; }
     awk '$2 == "ALARM" { print $1 }' <<<"$states"
 }
