@@ -362,7 +362,7 @@ class Expansion(unittest.TestCase):
         filtered = {it["MetricTransformations"][0]["MetricName"]
                     for it in stack.of_type("AWS::Logs::MetricFilter").values()}
         # Written by functions in the embedded metric format, into the namespace of the others.
-        declared = re.search(r"const METRICS: .* = \[(.*)\]", (ROOT / "shared/src/telemetry.rs").read_text()).group(1)
+        declared = re.search(r"const METRICS: .* = \[(.*)\]", (ROOT / "shared/src/logs.rs").read_text()).group(1)
         by_route = set(re.findall(r'"(\w+)"', declared))
         for function in stack.of_type("AWS::Lambda::Function").values():
             self.assertEqual(function["Environment"]["Variables"]["METRICS_NAMESPACE"], "task-api/task-api")
