@@ -1,13 +1,24 @@
 //! What the functions log, and what they never do.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{Answer, App, Contract, Options, SECRET};
+use tokio::time::sleep;
 
-/// The lines about one request.
-fn about<'a>(lines: &'a [Value], answer: &Answer) -> Vec<&'a Value> {
+/// The lines about one request. They come through a pipe, so the one that ends it may be read after the answer.
+async fn about(app: &App, answer: &Answer) -> Vec<Value> {
     let id = answer.header("x-request-id");
-    lines.iter().filter(|line| line["request_id"] == id).collect()
+    for _ in 0..200 {
+        let lines = app.hands_on().log_lines().into_iter();
+        let lines: Vec<_> = lines.filter(|line| line["request_id"] == id).collect();
+        if lines.last().is_some_and(|line| line["message"] == "request") {
+            return lines;
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    panic!("no line ends the request {id}: {}", app.hands_on().log_text());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -24,9 +35,9 @@ async fn every_request_has_a_line_and_every_change_an_audit_line() {
         (front.complete(&id, true).await, "updated", 200),
         (front.delete(&id).await, "deleted", 204),
     ];
-    let lines = app.hands_on().log_lines();
     for (answer, audit, status) in &answers {
-        let [changed, request] = about(&lines, answer)[..] else { panic!("two lines: {lines:#?}") };
+        let lines = about(&app, answer).await;
+        let [changed, request] = &lines[..] else { panic!("two lines: {lines:#?}") };
         assert_eq!(
             (&changed["audit"], &changed["task_id"], &changed["user_id"]),
             (&json!(audit), &json!(id), &json!(alice.id))
@@ -40,8 +51,7 @@ async fn every_request_has_a_line_and_every_change_an_audit_line() {
         assert_eq!(request["cold_start"], true, "the first request of each function");
     }
     let again = front.create(json!({ "title": "Buy milk" })).await;
-    let lines = app.hands_on().log_lines();
-    assert_eq!(about(&lines, &again).last().expect("a line")["cold_start"], false);
+    assert_eq!(about(&app, &again).await.last().expect("a line")["cold_start"], false);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,8 +61,8 @@ async fn a_warning_has_its_request_id_and_cold_start_also_if_info_is_not_logged(
     alice.envelope().list("").await.expect_status(200);
     let path = format!("/api/{}/tasks", alice.id);
     let unauthorized = Answer::to(app.request(Method::GET, &path)).await.expect_status(401);
-    let lines = app.hands_on().log_lines();
-    let [line] = about(&lines, &unauthorized)[..] else { panic!("one line: {lines:#?}") };
+    let lines = about(&app, &unauthorized).await;
+    let [line] = &lines[..] else { panic!("one line: {lines:#?}") };
     assert_eq!(line["cold_start"], false, "{line}");
 }
 
@@ -71,10 +81,9 @@ async fn refusals_that_matter_are_warnings_with_their_reason() {
         ),
         (alice.envelope().list("").await, 503, "connecting"),
     ];
-    let lines = app.hands_on().log_lines();
     for (answer, status, reason) in &refused {
         assert_eq!(answer.status, *status);
-        let warning = about(&lines, answer)[0];
+        let warning = &about(&app, answer).await[0];
         assert_eq!((&warning["level"], &warning["status"]), (&json!("WARN"), &json!(status)));
         assert!(warning["reason"].as_str().is_some_and(|told| told.contains(reason)), "{warning}");
     }
@@ -130,8 +139,8 @@ async fn a_databases_message_is_logged_by_its_code_and_without_its_text() {
         ] {
             assert_eq!(answer.status, status, "{code} {}", answer.text);
             assert!(!answer.text.contains("private"), "{}", answer.text);
-            let lines = app.hands_on().log_lines();
-            let request = *about(&lines, &answer).last().expect("every request is logged");
+            let lines = about(&app, &answer).await;
+            let request = lines.last().expect("every request is logged");
             assert!(request["reason"].as_str().is_some_and(|reason| reason.contains(code)), "{request}");
         }
     }
@@ -151,8 +160,8 @@ async fn text_from_outside_breaks_no_line() {
     let foreign = app.request(Method::GET, &format!("/api/{encoded}/tasks")).bearer_auth(&alice.token);
     Answer::to(foreign).await.expect_status(403);
 
+    assert_eq!(about(&app, &own).await[0]["user_id"], forged);
     let lines = app.hands_on().log_lines();
-    assert_eq!(about(&lines, &own)[0]["user_id"], forged);
     assert!(lines.iter().all(|line| line.get("forged").is_none()), "{lines:#?}");
     assert_eq!(lines.len(), app.hands_on().log_text().lines().count(), "every line is JSON");
 }
