@@ -48,8 +48,8 @@ grant usage on schema public to task_api;
 grant update (updated_at, attempts, attempts_evicted, voided, voided_until) on users to task_api;
 grant select, update (last_used) on function_schemas to task_api;
 
--- The role that endpoints log in as: it may call the functions, and nothing else. Whoever sets its password lets it log
--- in: alter role task_api_endpoints login password '…'
+-- The role that endpoints log in as: it may call the functions, and nothing else. It can log in once it has a password
+-- and the right to: alter role task_api_endpoints login password '…'
 do $$
 begin
     create role task_api_endpoints nologin noinherit;

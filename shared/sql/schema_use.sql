@@ -1,5 +1,5 @@
--- Records that this schema is in use, once a day, so that migrate keeps it. Whoever finds the row locked leaves it:
--- somebody else is recording the same.
+-- Records that this schema is in use, once a day, so that migrate keeps it. If the row is locked, it is left alone:
+-- another session is recording the same.
 create function task_api_functions.record_use()
 returns void language plpgsql
 as $$

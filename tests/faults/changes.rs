@@ -30,7 +30,7 @@ pub struct Change {
     /// Later changes of the same task have higher numbers.
     pub number: i64,
     pub at: SystemTime,
-    /// The `application_name` of whoever made it.
+    /// The `application_name` of the session that made it.
     pub application: String,
     pub operation: String,
 }

@@ -89,7 +89,7 @@ fn lists(headers: &HeaderMap, name: HeaderName, wanted: impl Fn(&str) -> bool) -
 }
 
 /// Whether an element of `Accept-Encoding` (RFC 9110 §12.5.3) allows gzip. A caller without the header may be sent
-/// anything, but hardly understands it: whoever can decompress says so.
+/// anything by the RFC, but one that can decompress says so.
 fn accepts_gzip(element: &str) -> bool {
     let (coding, weight) = element.split_once(';').unwrap_or((element, "q=1"));
     let weight = weight.trim().strip_prefix("q=").and_then(|weight| weight.parse::<f32>().ok());

@@ -15,7 +15,7 @@ use custom_resource::CustomResource;
 
 refinery::embed_migrations!("../../migrations");
 
-/// Whoever holds this lock migrates. An arbitrary number, the same in every version.
+/// The advisory lock that a migration holds. An arbitrary number, the same in every version.
 const LOCK: i64 = 0x7461_736b_6d69_6772;
 
 /// Applies what is missing, migrations and functions, and returns the names of what it applied.
