@@ -82,9 +82,10 @@ impl Variables<'_> {
     }
 }
 
-/// Whether a host name or address is this machine's own.
+/// Whether a host name or address is this machine's own. `host.docker.internal` is Docker's name for the machine that a
+/// container runs on, which `sam local` does with functions.
 pub fn is_this_machine(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost")
+    ["localhost", "host.docker.internal"].iter().any(|name| host.eq_ignore_ascii_case(name))
         || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 

@@ -254,7 +254,15 @@ mod tests {
         }
         let disguised = parse("postgres://u:p@localhost/db?hostaddr=10.0.0.1");
         assert_eq!(disguised.get_ssl_mode(), SslMode::Require);
-        for here in ["localhost", "LOCALHOST", "127.0.0.1", "127.8.0.1", "[::1]", "%2Frun%2Fpostgresql"] {
+        for here in [
+            "localhost",
+            "LOCALHOST",
+            "host.docker.internal",
+            "127.0.0.1",
+            "127.8.0.1",
+            "[::1]",
+            "%2Frun%2Fpostgresql",
+        ] {
             let config = parse(&format!("postgres://u:p@{here}/db"));
             assert_eq!(config.get_ssl_mode(), SslMode::Prefer, "{here}");
         }
