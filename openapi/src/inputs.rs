@@ -214,7 +214,7 @@ fn due_date() -> RefOr<Schema> {
         .item(null())
         .description(Some(format!(
             "When it is due, in the years {} to {} of UTC. A date alone is midnight UTC. Other forms of ISO 8601 are \
-             taken too: without an offset (UTC), without seconds.",
+             accepted too: without an offset (UTC), without seconds. `dueDate` is accepted as another name.",
             YEARS.start(),
             YEARS.end()
         )))

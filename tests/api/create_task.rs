@@ -214,6 +214,55 @@ async fn a_due_date_is_taken_in_every_form_of_iso_8601_and_told_in_utc() {
     assert_eq!(front.task(&without)["due_date"], Value::Null);
 }
 
+/// Front ends that were written in camel case send it.
+#[tokio::test(flavor = "multi_thread")]
+async fn due_date_has_another_name_in_every_envelope_body() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    let front = alice.envelope();
+    let (date, utc) = ("2026-12-24T18:00:00+01:00", "2026-12-24T17:00:00Z");
+    let created = front.create(json!({ "title": "a", "dueDate": date })).await.expect_status(201);
+    let task = front.task(&created);
+    assert_eq!(task["due_date"], utc);
+    assert_eq!(task.get("dueDate"), None);
+    let id = front.id(&task);
+    for (answer, due_date) in [
+        (front.put(&id, json!({ "title": "a", "dueDate": date })).await, json!(utc)),
+        (front.patch(&id, json!({ "dueDate": null })).await, json!(null)),
+        (front.patch(&id, json!({ "dueDate": "2026-12-24" })).await, json!("2026-12-24T00:00:00Z")),
+        (front.patch(&id, json!({ "title": "b" })).await, json!("2026-12-24T00:00:00Z")),
+        (front.patch(&id, json!({ "dueDate": date, "due_date": utc })).await, json!(utc)),
+        (front.put(&id, json!({ "title": "a", "dueDate": null, "due_date": null })).await, json!(null)),
+    ] {
+        assert_eq!(front.task(&answer.expect_status(200))["due_date"], due_date);
+    }
+    // In the plain contract neither is a field.
+    alice.plain().create(json!({ "title": "a", "dueDate": 7 })).await.expect_status(201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn due_date_under_two_names_must_be_the_same_and_valid() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    let front = alice.envelope();
+    let id = front.id(&front.new_task("a").await);
+    let differ = ["due_date", "dueDate"]
+        .map(|field| FieldError::new("body", field, "value_error", "due_date and dueDate should not differ"));
+    let invalid =
+        [FieldError::new("body", "dueDate", "datetime_parsing", "Input should be a valid datetime")];
+    for (due_date, other, errors) in [
+        (json!("2026-12-24"), json!("2026-12-25"), &differ[..]),
+        (json!("2026-12-24"), json!(null), &differ[..]),
+        (json!("2026-12-24"), json!("soon"), &invalid[..]),
+    ] {
+        let body = json!({ "title": "a", "due_date": due_date, "dueDate": other });
+        front.create(body.clone()).await.assert_invalid(Contract::Envelope, errors);
+        front.put(&id, body.clone()).await.assert_invalid(Contract::Envelope, errors);
+        front.patch(&id, body).await.assert_invalid(Contract::Envelope, errors);
+    }
+    assert_eq!(front.tasks(&front.list("").await).len(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_due_date_in_any_other_form_is_refused() {
     let app = App::start().await;

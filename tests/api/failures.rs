@@ -24,7 +24,7 @@ async fn an_unforeseen_failure_is_500_with_its_request_id() {
                     "details": { "request_id": request_id },
                 },
             }),
-            Contract::Plain => json!({ "detail": "Internal server error" }),
+            Contract::Plain => json!({ "detail": "Internal server error", "error": "Internal server error" }),
         };
         assert_eq!((answer.status, answer.json()), (500, expected));
         let lines = app.hands_on().log_lines();

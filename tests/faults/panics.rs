@@ -22,7 +22,9 @@ async fn a_panic_is_a_500_in_the_contracts_form_and_the_next_request_works() {
                         "details": { "request_id": request_id },
                     },
                 }),
-                Contract::Plain => json!({ "detail": "Internal server error" }),
+                Contract::Plain => {
+                    json!({ "detail": "Internal server error", "error": "Internal server error" })
+                }
             };
             assert!(!request_id.is_empty());
             assert_eq!((answer.status, answer.json()), (500, expected));

@@ -71,7 +71,7 @@ impl Answer {
                 "data": null,
                 "error": { "code": refusal.code, "message": refusal.message, "details": null },
             }),
-            Contract::Plain => json!({ "detail": refusal.detail }),
+            Contract::Plain => json!({ "detail": refusal.detail, "error": refusal.detail }),
         };
         assert_eq!(self.json(), expected);
         assert_eq!(self.header("content-type"), "application/json");
@@ -104,6 +104,11 @@ impl Answer {
                     faults
                 };
                 let told = self.json()["detail"].as_array().cloned().expect("an array of faults");
+                let lines = told.iter().map(|fault| {
+                    let field = fault["loc"].as_array().and_then(|loc| loc.last()).expect("a place");
+                    format!("{}: {}", field.as_str().expect("text"), fault["msg"].as_str().expect("text"))
+                });
+                assert_eq!(self.json()["error"], lines.collect::<Vec<_>>().join("; "), "a page can show it");
                 let expected = faults
                     .iter()
                     .map(|fault| json!({ "type": fault.kind, "loc": fault.loc, "msg": fault.msg }))

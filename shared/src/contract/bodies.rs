@@ -164,6 +164,17 @@ pub struct PlainError<T> {
     // utoipa takes a comment of the documentation here for a second schema.
     #[cfg_attr(feature = "openapi", schema(inline))]
     pub(super) detail: T,
+    /// The same in one line that a page can show.
+    pub(super) error: String,
+}
+
+impl<'a> PlainError<Vec<PlainFault<'a>>> {
+    /// What is wrong with each value.
+    pub(super) fn of_values(errors: &'a [InputError]) -> Self {
+        let detail: Vec<_> = errors.iter().map(PlainFault::from).collect();
+        let line = |fault: &PlainFault| format!("{}: {}", fault.loc[fault.loc.len() - 1], fault.msg);
+        Self { error: detail.iter().map(line).collect::<Vec<_>>().join("; "), detail }
+    }
 }
 
 /// One value that is not as it must be.

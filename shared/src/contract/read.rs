@@ -1,5 +1,6 @@
 //! Reads requests into the inputs of endpoints.
 
+use chrono::{DateTime, Utc};
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 
 use super::{
@@ -106,7 +107,7 @@ fn new_task(contract: Contract, body: &mut Fields) -> Result<NewTaskFields, Reco
     let title = body.required("title", title(contract.title_max()));
     let description = body.nullable("description", text(contract.description_max()));
     let (due_date, completed) = match contract {
-        Envelope => (body.nullable("due_date", date_time), Ok(None)),
+        Envelope => (due_date(body), Ok(None)),
         Plain => (Ok(Patch::Absent), body.optional("completed", boolean)),
     };
     Ok(NewTaskFields {
@@ -117,11 +118,16 @@ fn new_task(contract: Contract, body: &mut Fields) -> Result<NewTaskFields, Reco
     })
 }
 
+/// In the envelope contract. Some of its front ends are written in camel case.
+fn due_date(body: &mut Fields) -> Result<Patch<DateTime<Utc>>, Recorded> {
+    body.nullable_or_alias("due_date", "dueDate", date_time)
+}
+
 /// The body of an envelope PUT: the whole task. What is absent becomes empty.
 fn replacement(body: &mut Fields) -> Result<TaskChanges, Recorded> {
     let description = body.nullable("description", text(Envelope.description_max()));
     let title = body.required("title", title(Envelope.title_max()));
-    let due_date = body.nullable("due_date", date_time);
+    let due_date = due_date(body);
     let completed = body.optional("completed", boolean);
     Ok(TaskChanges {
         title: Some(title?),
@@ -135,7 +141,7 @@ fn replacement(body: &mut Fields) -> Result<TaskChanges, Recorded> {
 fn envelope_changes(body: &mut Fields) -> Result<TaskChanges, Recorded> {
     let title = body.optional("title", title(Envelope.title_max()));
     let description = body.nullable("description", text(Envelope.description_max()));
-    let due_date = body.nullable("due_date", date_time);
+    let due_date = due_date(body);
     let completed = body.optional("completed", boolean);
     Ok(TaskChanges {
         title: title?,

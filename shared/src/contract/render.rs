@@ -10,7 +10,7 @@ use super::{
     Contract::{self, Envelope, Plain},
     bodies::{
         Data, Details, EnvelopeError, EnvelopeFailure, EnvelopeList, EnvelopeTask, Pagination, PlainError,
-        PlainFault, PlainTask,
+        PlainTask,
     },
 };
 use crate::{
@@ -110,11 +110,8 @@ impl Contract {
                 let error_body = EnvelopeError { code, message, details };
                 Response::json(error.status(), &EnvelopeFailure::new(error_body))
             }
-            (Plain, Error::Invalid(errors)) => {
-                let detail: Vec<_> = errors.iter().map(PlainFault::from).collect();
-                Response::json(error.status(), &PlainError { detail })
-            }
-            (Plain, _) => Response::json(error.status(), &PlainError { detail }),
+            (Plain, Error::Invalid(errors)) => Response::json(error.status(), &PlainError::of_values(errors)),
+            (Plain, _) => Response::json(error.status(), &PlainError { detail, error: detail.into() }),
         };
         match error {
             Error::Unauthorized(_) => response.with(WWW_AUTHENTICATE, "Bearer"),

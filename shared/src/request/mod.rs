@@ -197,6 +197,25 @@ impl Fields<'_> {
         }
     }
 
+    /// A field that may be absent or null, and that has another name. If both are present they must say the same.
+    pub fn nullable_or_alias<T: PartialEq>(
+        &mut self,
+        name: &'static str,
+        alias: &'static str,
+        parse: impl Fn(Value) -> Result<T, Problem>,
+    ) -> Result<Patch<T>, Recorded> {
+        let (value, other) = (self.nullable(name, &parse), self.nullable(alias, &parse));
+        match (value?, other?) {
+            (value, Patch::Absent) => Ok(value),
+            (Patch::Absent, other) => Ok(other),
+            (value, other) if value == other => Ok(value),
+            _ => {
+                let differ = || Err(("value_error", format!("{name} and {alias} should not differ").into()));
+                self.check(name, differ()).or_else(|_: Recorded| self.check(alias, differ()))
+            }
+        }
+    }
+
     fn check<T>(&mut self, name: &'static str, result: Result<T, Problem>) -> Result<T, Recorded> {
         record(self.errors, Place::Body, name, result)
     }

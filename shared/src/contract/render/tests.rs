@@ -99,7 +99,10 @@ fn errors_of_ours_tell_nothing_of_their_cause() {
         })
     );
     let response = Plain.error(&Error::Internal("secret".into()), "id-1");
-    assert_eq!(body(&response), json!({ "detail": "Internal server error" }));
+    assert_eq!(
+        body(&response),
+        json!({ "detail": "Internal server error", "error": "Internal server error" })
+    );
 }
 
 #[test]
