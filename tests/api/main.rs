@@ -21,6 +21,7 @@ mod migrate;
 mod patch_task;
 mod requests;
 mod round_trips;
+mod several_databases;
 mod sql_functions;
 mod tokens;
 mod update_task;

@@ -6,8 +6,8 @@ use crate::{
 };
 
 // List prices of us-east-1 in US dollars, for arm64.
-const GATEWAY_PER_MILLION: f64 = 1.00;
-const REQUESTS_PER_MILLION: f64 = 0.20;
+pub const GATEWAY_PER_MILLION: f64 = 1.00;
+pub const REQUESTS_PER_MILLION: f64 = 0.20;
 const GIGABYTE_SECOND: f64 = 0.000_013_333_4;
 
 /// The least memory that there is, in GB. Every subject fits in.
@@ -20,8 +20,13 @@ const PROCESSORS: f64 = 128.0 / 1769.0;
 const ROUND_TRIP_MS: f64 = 2.0;
 
 /// Milliseconds that are billed for a request: its processor time at that share, and its waiting for the database.
-fn billed(figures: &Figures) -> f64 {
+pub fn billed_ms(figures: &Figures) -> f64 {
     (figures.processor_us / 1000.0 / PROCESSORS + figures.round_trips * ROUND_TRIP_MS).ceil().max(1.0)
+}
+
+/// The dollars of a million requests that are each billed for that long.
+pub fn duration_per_million(billed_ms: f64) -> f64 {
+    1e6 * billed_ms / 1000.0 * MEMORY * GIGABYTE_SECOND
 }
 
 pub fn print(figures: &[Figures]) {
@@ -29,10 +34,11 @@ pub fn print(figures: &[Figures]) {
         .iter()
         .filter(|figures| !figures.request.is_empty())
         .map(|figures| {
-            let lambda = 1e6 * billed(figures) / 1000.0 * MEMORY * GIGABYTE_SECOND;
+            let billed = billed_ms(figures);
+            let lambda = duration_per_million(billed);
             let all = GATEWAY_PER_MILLION + REQUESTS_PER_MILLION + lambda;
             let label = format!("{} {}", figures.subject, figures.request);
-            vec![label, short(billed(figures)), format!("{lambda:.3}"), format!("{all:.2}")]
+            vec![label, short(billed), format!("{lambda:.3}"), format!("{all:.2}")]
         })
         .collect();
     let title = format!(

@@ -1,19 +1,31 @@
 //! The database server that is measured with.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use local::postgres::Cluster;
-use tests::{Authority, MIGRATED, SECRET, cluster_migrated_by, connect, serve_tls};
+use tests::{Authority, MIGRATED, SECRET, cluster_migrated_by, connect, migrate, serve_tls};
 use tokio_postgres::Client;
 
-use crate::subject::Subjects;
+use crate::{
+    machine::processor_time,
+    subject::{Baseline, Subjects},
+};
 
-/// A database on a server of its own, which serves TLS to those who ask for it.
+/// A database on a server of its own, which serves TLS to clients that ask for it.
+#[derive(Clone)]
 pub struct Database {
     cluster: Arc<Cluster>,
     pub authority: Arc<Authority>,
     pub name: String,
+    login: Login,
+}
+
+/// The role that subjects connect as.
+#[derive(Clone, Copy)]
+enum Login {
+    Endpoints,
+    Owner,
 }
 
 impl Database {
@@ -22,14 +34,27 @@ impl Database {
         let authority = Authority::new();
         let superuser = connect(&cluster.url("postgres")).await;
         serve_tls(&superuser, &authority.issue("127.0.0.1", false)).await;
-        Ok(Self { cluster: Arc::new(cluster), authority: Arc::new(authority), name: MIGRATED.into() })
+        let (cluster, authority) = (Arc::new(cluster), Arc::new(authority));
+        Ok(Self { cluster, authority, name: MIGRATED.into(), login: Login::Endpoints })
+    }
+
+    /// This database, for subjects that need its tables.
+    pub fn as_owner(&self) -> Self {
+        Self { login: Login::Owner, ..self.clone() }
+    }
+
+    /// A database of the same server with another build's schema, for that build's functions.
+    pub async fn migrated_by(&self, baseline: &Baseline) -> Result<Self> {
+        self.cluster.create_database(&baseline.name).await?;
+        let url = format!("{}?sslmode=disable", self.cluster.url(&baseline.name));
+        migrate(&baseline.program("migrate"), &url)?;
+        Ok(Self { name: baseline.name.clone(), ..self.as_owner() })
     }
 
     /// Another database of that server, as empty as this one. Nobody may be connected to this one.
     pub async fn copy(&self, name: &str) -> Result<Self> {
         self.cluster.create_database_from(name, &self.name).await?;
-        let (cluster, authority) = (Arc::clone(&self.cluster), Arc::clone(&self.authority));
-        Ok(Self { cluster, authority, name: name.into() })
+        Ok(Self { name: name.into(), ..self.clone() })
     }
 
     pub fn port(&self) -> u16 {
@@ -46,7 +71,7 @@ impl Database {
         Ok(client.query_one("show server_version", &[]).await?.get(0))
     }
 
-    /// What subjects get to know, without TLS.
+    /// The configuration of subjects, without TLS.
     pub fn environment(&self) -> BTreeMap<String, String> {
         self.environment_through(self.port())
     }
@@ -56,9 +81,12 @@ impl Database {
         self.environment_with(port, "sslmode=disable")
     }
 
-    /// The same, with these parameters of the URL, by which TLS may be asked for.
+    /// The same, with these parameters of the URL, which may ask for TLS.
     pub fn environment_with(&self, port: u16, parameters: &str) -> BTreeMap<String, String> {
-        let url = self.cluster.url_through(port, &self.name);
+        let url = match self.login {
+            Login::Endpoints => self.cluster.endpoints_url_through(port, &self.name),
+            Login::Owner => self.cluster.url_through(port, &self.name),
+        };
         BTreeMap::from([
             ("DATABASE_URL".into(), format!("{url}?{parameters}")),
             ("DATABASE_CA_CERT".into(), self.authority.certificate()),
@@ -67,8 +95,28 @@ impl Database {
     }
 }
 
-/// What subjects get to know, and that statements may be prepared.
-pub fn prepared(mut environment: BTreeMap<String, String>) -> BTreeMap<String, String> {
-    environment.insert("DATABASE_PREPARED_STATEMENTS".into(), "true".into());
-    environment
+/// The server's processes for the sessions of one subject.
+pub struct Sessions(Vec<u32>);
+
+impl Sessions {
+    /// Those that are there now.
+    pub async fn all(client: &Client) -> Result<Self> {
+        let select = "select pid from pg_stat_activity where backend_type = 'client backend'";
+        let rows = client.query(select, &[]).await?;
+        Ok(Self(rows.iter().map(|row| Ok(row.get::<_, i32>(0).try_into()?)).collect::<Result<_>>()?))
+    }
+
+    /// Those that are there now and were not there before.
+    pub async fn since(before: &Self, client: &Client) -> Result<Self> {
+        let mut now = Self::all(client).await?;
+        now.0.retain(|session| !before.0.contains(session));
+        Ok(now)
+    }
+
+    /// The processor time that they have used so far. `None` if there are none.
+    pub fn processor_time(&self) -> Result<Option<Duration>> {
+        let times = self.0.iter().map(|&session| processor_time(session).context("a session has ended"));
+        let times = times.collect::<Result<Vec<_>>>()?;
+        Ok((!times.is_empty()).then(|| times.iter().sum()))
+    }
 }

@@ -7,12 +7,12 @@ use serde::Serialize;
 use tests::TlsFront;
 
 use crate::{
-    database::{Database, prepared},
+    database::Database,
     function::Function,
     network::Network,
     report::{median, milliseconds, print_table, short},
     request::{Request, make_user},
-    subject::{HERE, PEERS, PREPARED, Subjects},
+    subject::{HERE, PEERS, Subjects},
 };
 
 /// The time that a message to the database and its answer take on the way.
@@ -40,7 +40,6 @@ pub async fn measure(subjects: &Subjects, database: &Database, with_peers: bool)
     let requests: Vec<_> = Request::ALL.into_iter().filter(|request| request.asks_database()).collect();
     let mut lines: Vec<_> =
         requests.iter().map(|&request| (HERE, request.function(), request, NEGOTIATED)).collect();
-    lines.push((PREPARED, "get-task", Request::Get, NEGOTIATED));
     lines.push(("here, direct TLS,", "get-task", Request::Get, DIRECT));
     for peer in PEERS.into_iter().filter(|_| with_peers) {
         let requests = requests.iter().filter(|request| request.has_peers());
@@ -49,8 +48,10 @@ pub async fn measure(subjects: &Subjects, database: &Database, with_peers: bool)
     // As at Neon: what ends TLS knows direct negotiation, which servers do from PostgreSQL 17 on, and the curve that
     // clients propose, which older servers don't, and then a handshake takes another round trip.
     let front = TlsFront::start(&database.authority, database.port()).await;
+    let of_peers = database.as_owner();
     let mut figures = Vec::new();
     for line in lines {
+        let database = if PEERS.contains(&line.0) { &of_peers } else { database };
         figures.push(figure(subjects, database, line, front.port).await?);
     }
     Ok(figures)
@@ -64,10 +65,7 @@ async fn figure(
 ) -> Result<Figures> {
     eprintln!("distance: {subject} {}", request.function());
     let network = Network::start(server_port, ROUND_TRIP).await?;
-    let mut environment = database.environment_with(network.port, parameters);
-    if subject == PREPARED {
-        environment = prepared(environment);
-    }
+    let environment = database.environment_with(network.port, parameters);
     let client = database.connect().await;
     let user = format!("distance {subject} {request:?}").replace([' ', ','], "-");
     make_user(&client, &user, 10).await?;

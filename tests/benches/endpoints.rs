@@ -1,7 +1,8 @@
-//! Every endpoint beside the floor and the peers: cold and warm, processor, memory, size, round trips.
+//! Every endpoint beside the floor, other builds and the peers: cold and warm, processor, memory, size, round trips.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -11,16 +12,16 @@ use tokio::time::sleep;
 use tokio_postgres::Client;
 
 use crate::{
-    database::{Database, prepared},
+    database::{Database, Sessions},
     function::{Function, Outcome},
     network::Network,
     report::{median, microseconds, milliseconds, print_table, quantile, short},
     request::{Request, make_user},
-    subject::{FLOOR, HERE, PEERS, PREPARED, Subjects, size},
+    subject::{FLOOR, HERE, PEERS, Subjects, size},
 };
 
 /// Rounds, in each of which every subject has its turn, and the floor right before it. Figures are medians of them, ratios
-/// are taken within each turn.
+/// are taken within each turn, or within each round.
 const ROUNDS: usize = 25;
 
 /// Invocations of a subject in a round.
@@ -41,7 +42,7 @@ const TASKS: usize = 10;
 /// What was measured of a subject with a request. Times are medians but for `warm_p99`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Figures {
-    pub subject: &'static str,
+    pub subject: String,
     pub request: &'static str,
     /// From the start of the process until it asks for an event.
     pub cold_init_ms: f64,
@@ -53,19 +54,35 @@ pub struct Figures {
     pub warm_to_floor: f64,
     /// Processor time of the process for one request.
     pub processor_us: f64,
+    /// Processor time of the database's process for one request.
+    pub database_us: f64,
     pub memory_mb: f64,
     pub binary_mb: f64,
     pub zip_mb: f64,
     pub round_trips: f64,
+    /// What the first baseline takes for the same request is 1.
+    pub to_baseline: Option<Ratios>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Ratios {
+    pub warm_p50: f64,
+    pub cold: f64,
+    pub database: f64,
+}
+
+/// A database, and the benchmark's own connection to it.
+struct Place {
+    database: Database,
+    client: Client,
 }
 
 /// One line of the table.
-struct Line {
-    /// The name of its program.
-    subject: &'static str,
+struct Line<'a> {
+    subject: String,
+    program: PathBuf,
+    place: &'a Place,
     request: Request,
-    /// Whether it may prepare its statements.
-    prepared: bool,
     user: String,
     starts: Vec<(Duration, Duration)>,
     batches: Vec<Vec<Duration>>,
@@ -73,158 +90,163 @@ struct Line {
     floor_starts: Vec<Duration>,
     floor_batches: Vec<Vec<Duration>>,
     processor: Vec<Duration>,
+    database: Vec<Duration>,
     memory: u64,
     round_trips: f64,
 }
 
 /// Measures all of it.
 pub async fn measure(subjects: &Subjects, database: &Database, with_peers: bool) -> Result<Vec<Figures>> {
-    let bench = Bench { subjects, database, client: database.connect().await };
-    let of_peers = || Request::ALL.into_iter().filter(|request| request.has_peers());
-    let mut lines = vec![Line::new(FLOOR, Request::Get)];
-    lines.extend(Request::ALL.map(|request| Line::new(request.function(), request)));
-    let asking = Request::ALL.into_iter().filter(|request| request.asks_database());
-    lines.extend(asking.map(|request| Line::new(request.function(), request).prepared()));
+    let here = Place::of(database.clone()).await;
+    let owner = Place::of(database.as_owner()).await;
+    let mut baselines = Vec::new();
+    for baseline in &subjects.baselines {
+        baselines.push((baseline, Place::of(database.migrated_by(baseline).await?).await));
+    }
+
+    let floor = subjects.program(FLOOR)?;
+    let mut lines = vec![Line::new(FLOOR, floor.to_owned(), &here, Request::Get)];
+    // The builds take turns with the same request, so that a slow moment strikes all of them.
+    for request in Request::ALL {
+        let function = request.function();
+        lines.push(Line::new(HERE, subjects.program(function)?.to_owned(), &here, request));
+        let others = baselines.iter();
+        lines.extend(
+            others.map(|(other, place)| Line::new(&other.name, other.program(function), place, request)),
+        );
+    }
     for peer in PEERS.into_iter().filter(|_| with_peers) {
-        lines.extend(of_peers().map(|request| Line::new(peer, request)));
+        let program = subjects.program(peer)?;
+        let requests = Request::ALL.into_iter().filter(|request| request.has_peers());
+        lines.extend(requests.map(|request| Line::new(peer, program.to_owned(), &owner, request)));
     }
     for line in &lines {
-        make_user(&bench.client, &line.user, TASKS).await?;
+        make_user(&line.place.client, &line.user, TASKS).await?;
     }
-    bench.start(&mut lines).await?;
-    bench.run(&mut lines).await?;
-    bench.count(&mut lines).await?;
-    lines.iter().map(|line| line.figures(subjects)).collect()
+    start(&mut lines).await?;
+    run(&mut lines).await?;
+    count(&mut lines).await?;
+    let baseline = subjects.baselines.first().map(|baseline| baseline.name.as_str());
+    lines.iter().map(|line| line.figures(baseline.and_then(|name| line.counterpart(&lines, name)))).collect()
 }
 
-/// What lines are measured with.
-struct Bench<'a> {
-    subjects: &'a Subjects,
-    database: &'a Database,
-    client: Client,
+/// Starts every subject anew, again and again.
+async fn start(lines: &mut [Line<'_>]) -> Result<()> {
+    for round in 0..STARTS {
+        eprintln!("starts: {} of {STARTS}", round + 1);
+        for index in 0..lines.len() {
+            if !lines[index].is_peer() || round % 3 == 0 {
+                let (_, floor) = lines[0].start_once().await?;
+                let times = lines[index].start_once().await?;
+                lines[index].floor_starts.push(floor);
+                lines[index].starts.push(times);
+            }
+        }
+    }
+    Ok(())
 }
 
-impl Bench<'_> {
-    async fn function(&self, line: &Line) -> Result<Function> {
-        let environment = line.environment(self.database.environment());
-        Function::start(self.subjects.program(line.subject)?, &environment).await
+/// Has every subject answer in turn, in processes that stay. A peer is one process for all of its endpoints.
+async fn run(lines: &mut [Line<'_>]) -> Result<()> {
+    let mut floor = lines[0].function().await?;
+    let mut functions = BTreeMap::new();
+    for line in lines.iter() {
+        if let Entry::Vacant(entry) = functions.entry(line.program.clone()) {
+            let before = Sessions::all(&line.place.client).await?;
+            let function = line.function().await?;
+            entry.insert((function, Sessions::since(&before, &line.place.client).await?));
+        }
     }
-
-    /// Starts every subject anew, again and again.
-    async fn start(&self, lines: &mut [Line]) -> Result<()> {
-        let floor = Line::new(FLOOR, Request::Get);
-        for round in 0..STARTS {
-            eprintln!("starts: {} of {STARTS}", round + 1);
-            for line in lines.iter_mut().filter(|line| !line.is_peer() || round % 3 == 0) {
-                line.floor_starts.push(self.start_one(&floor).await?.1);
-                line.starts.push(self.start_one(line).await?);
+    for round in 0..=ROUNDS {
+        eprintln!("rounds: {round} of {ROUNDS}");
+        for line in lines.iter_mut() {
+            let (function, sessions) = functions.get_mut(&line.program).context("it was started")?;
+            let is_warm_up = round == 0;
+            let events = line.events(if is_warm_up { WARM_UP } else { BATCH }).await?;
+            let floor_outcomes = floor.invoke_all(&events).await?;
+            let before = (function.processor_time(), sessions.processor_time()?);
+            let outcomes = function.invoke_all(&events).await?;
+            let after = (function.processor_time(), sessions.processor_time()?);
+            for outcome in &outcomes {
+                line.expect(outcome)?;
             }
-        }
-        Ok(())
-    }
-
-    /// How long a new process takes until it asks for an event, and until its first answer is there.
-    async fn start_one(&self, line: &Line) -> Result<(Duration, Duration)> {
-        let event = line.events(&self.client, 1).await?.remove(0);
-        let mut function = self.function(line).await?;
-        let outcome = function.invoke(&event).await?;
-        line.expect(&outcome)?;
-        let times = (function.init, outcome.arrived - function.started);
-        drop(function);
-        sleep(CLEARANCE).await;
-        Ok(times)
-    }
-
-    /// Has every subject answer in turn, in processes that stay. A peer is one process for all of its endpoints.
-    async fn run(&self, lines: &mut [Line]) -> Result<()> {
-        let mut floor = self.function(&Line::new(FLOOR, Request::Get)).await?;
-        let mut functions = BTreeMap::new();
-        for line in lines.iter() {
-            if let Entry::Vacant(entry) = functions.entry(line.process()) {
-                entry.insert(self.function(line).await?);
+            if !is_warm_up {
+                let times = |outcomes: &[Outcome]| outcomes.iter().map(|outcome| outcome.elapsed).collect();
+                line.batches.push(times(&outcomes));
+                line.floor_batches.push(times(&floor_outcomes));
+                line.processor.extend(after.0.zip(before.0).map(|(after, before)| after - before));
+                line.database.extend(after.1.zip(before.1).map(|(after, before)| after - before));
             }
+            line.memory = function.peak_memory().unwrap_or_default();
         }
-        for round in 0..=ROUNDS {
-            eprintln!("rounds: {round} of {ROUNDS}");
-            for line in lines.iter_mut() {
-                let function = functions.get_mut(&line.process()).context("it was started")?;
-                let is_warm_up = round == 0;
-                let events = line.events(&self.client, if is_warm_up { WARM_UP } else { BATCH }).await?;
-                let floor_outcomes = floor.invoke_all(&events).await?;
-                let before = function.processor_time();
-                let outcomes = function.invoke_all(&events).await?;
-                let processor = function.processor_time().zip(before).map(|(after, before)| after - before);
-                for outcome in &outcomes {
-                    line.expect(outcome)?;
-                }
-                if !is_warm_up {
-                    let times =
-                        |outcomes: &[Outcome]| outcomes.iter().map(|outcome| outcome.elapsed).collect();
-                    line.batches.push(times(&outcomes));
-                    line.floor_batches.push(times(&floor_outcomes));
-                    line.processor.extend(processor);
-                }
-                line.memory = function.peak_memory().unwrap_or_default();
-            }
-        }
-        Ok(())
     }
+    Ok(())
+}
 
-    /// Counts the round trips of each warm request.
-    async fn count(&self, lines: &mut [Line]) -> Result<()> {
-        for line in lines {
-            let network = Network::start(self.database.port(), Duration::ZERO).await?;
-            let environment = line.environment(self.database.environment_through(network.port));
-            let mut function = Function::start(self.subjects.program(line.subject)?, &environment).await?;
-            let events = line.events(&self.client, 10).await?;
-            let (warm_up, counted) = events.split_at(5);
-            function.invoke_all(warm_up).await?;
-            let before = network.round_trips();
-            function.invoke_all(counted).await?;
-            line.round_trips = (network.round_trips() - before) as f64 / counted.len() as f64;
-        }
-        Ok(())
+/// Counts the round trips of each warm request.
+async fn count(lines: &mut [Line<'_>]) -> Result<()> {
+    for line in lines {
+        let database = &line.place.database;
+        let network = Network::start(database.port(), Duration::ZERO).await?;
+        let mut function =
+            Function::start(&line.program, &database.environment_through(network.port)).await?;
+        let events = line.events(10).await?;
+        let (warm_up, counted) = events.split_at(5);
+        function.invoke_all(warm_up).await?;
+        let before = network.round_trips();
+        function.invoke_all(counted).await?;
+        line.round_trips = (network.round_trips() - before) as f64 / counted.len() as f64;
+    }
+    Ok(())
+}
+
+impl Place {
+    async fn of(database: Database) -> Self {
+        Self { client: database.connect().await, database }
     }
 }
 
-impl Line {
-    fn new(subject: &'static str, request: Request) -> Self {
+impl<'a> Line<'a> {
+    fn new(subject: &str, program: PathBuf, place: &'a Place, request: Request) -> Self {
         Self {
-            subject,
+            subject: subject.to_owned(),
+            program,
+            place,
             request,
-            prepared: false,
             user: format!("{subject}-{request:?}"),
             starts: Vec::new(),
             batches: Vec::new(),
             floor_starts: Vec::new(),
             floor_batches: Vec::new(),
             processor: Vec::new(),
+            database: Vec::new(),
             memory: 0,
             round_trips: f64::NAN,
         }
     }
 
-    fn prepared(mut self) -> Self {
-        self.prepared = true;
-        self.user.push_str("-prepared");
-        self
-    }
-
     fn is_peer(&self) -> bool {
-        PEERS.contains(&self.subject)
+        PEERS.contains(&self.subject.as_str())
     }
 
-    /// What its requests have a process in common by.
-    fn process(&self) -> (&'static str, bool) {
-        (self.subject, self.prepared)
+    async fn function(&self) -> Result<Function> {
+        Function::start(&self.program, &self.place.database.environment()).await
     }
 
-    fn environment(&self, environment: BTreeMap<String, String>) -> BTreeMap<String, String> {
-        if self.prepared { prepared(environment) } else { environment }
+    /// How long a new process takes until it asks for an event, and until its first answer is there.
+    async fn start_once(&self) -> Result<(Duration, Duration)> {
+        let event = self.events(1).await?.remove(0);
+        let mut function = self.function().await?;
+        let outcome = function.invoke(&event).await?;
+        self.expect(&outcome)?;
+        let times = (function.init, outcome.arrived - function.started);
+        drop(function);
+        sleep(CLEARANCE).await;
+        Ok(times)
     }
 
-    async fn events(&self, client: &Client, count: usize) -> Result<Vec<String>> {
-        self.request.events(client, &self.user, count).await
+    async fn events(&self, count: usize) -> Result<Vec<String>> {
+        self.request.events(&self.place.client, &self.user, count).await
     }
 
     fn expect(&self, outcome: &Outcome) -> Result<()> {
@@ -232,41 +254,50 @@ impl Line {
         outcome.expect(expected).with_context(|| format!("{} {:?}", self.subject, self.request))
     }
 
+    /// The line of another build with the same request, for a line of a build.
+    fn counterpart<'b>(&self, lines: &'b [Self], subject: &str) -> Option<&'b Self> {
+        let is_build = self.subject != FLOOR && !self.is_peer() && self.subject != subject;
+        lines.iter().find(|line| is_build && line.subject == subject && line.request == self.request)
+    }
+
     fn cold(&self) -> impl Iterator<Item = f64> {
         self.starts.iter().map(|(_, first)| milliseconds(*first))
     }
 
-    fn figures(&self, subjects: &Subjects) -> Result<Figures> {
-        let size = if self.is_peer() { None } else { Some(size(subjects.program(self.subject)?)?) };
+    fn database(&self) -> impl Iterator<Item = f64> {
+        self.database.iter().map(|time| microseconds(*time) / BATCH as f64)
+    }
+
+    fn figures(&self, baseline: Option<&Self>) -> Result<Figures> {
+        let size = if self.is_peer() { None } else { Some(size(&self.program)?) };
         let megabytes = |bytes: Option<u64>| bytes.map_or(f64::NAN, |bytes| bytes as f64 / 1e6);
-        let request = if self.subject == FLOOR { "" } else { self.request.function() };
-        let is_here = request == self.subject;
         Ok(Figures {
-            subject: if self.prepared {
-                PREPARED
-            } else if is_here {
-                HERE
-            } else {
-                self.subject
-            },
-            request,
+            subject: self.subject.clone(),
+            request: if self.subject == FLOOR { "" } else { self.request.function() },
             cold_init_ms: median(self.starts.iter().map(|(init, _)| milliseconds(*init))),
             cold_ms: median(self.cold()),
-            cold_to_floor: median(
-                self.cold().zip(&self.floor_starts).map(|(own, floor)| own / milliseconds(*floor)),
-            ),
+            cold_to_floor: ratio(self.cold(), self.floor_starts.iter().copied().map(milliseconds)),
             warm_p50_us: median(medians(&self.batches)),
             warm_p99_us: quantile(self.batches.iter().flatten().copied().map(microseconds), 0.99),
-            warm_to_floor: median(
-                medians(&self.batches).zip(medians(&self.floor_batches)).map(|(own, floor)| own / floor),
-            ),
+            warm_to_floor: ratio(medians(&self.batches), medians(&self.floor_batches)),
             processor_us: median(self.processor.iter().map(|time| microseconds(*time) / BATCH as f64)),
+            database_us: median(self.database()),
             memory_mb: self.memory as f64 / 1e6,
             binary_mb: megabytes(size.map(|(binary, _)| binary)),
             zip_mb: megabytes(size.map(|(_, zip)| zip)),
             round_trips: self.round_trips,
+            to_baseline: baseline.map(|baseline| Ratios {
+                warm_p50: ratio(medians(&self.batches), medians(&baseline.batches)),
+                cold: ratio(self.cold(), baseline.cold()),
+                database: ratio(self.database(), baseline.database()),
+            }),
         })
     }
+}
+
+/// The median of the ratios of what was measured in the same turn, or in the same round.
+fn ratio(own: impl Iterator<Item = f64>, other: impl Iterator<Item = f64>) -> f64 {
+    median(own.zip(other).map(|(own, other)| own / other))
 }
 
 /// The median of each round.
@@ -274,7 +305,7 @@ fn medians(batches: &[Vec<Duration>]) -> impl Iterator<Item = f64> {
     batches.iter().map(|batch| median(batch.iter().copied().map(microseconds)))
 }
 
-/// Prints the table, and how many times slower the peers are.
+/// Prints the table, the ratios to another build, and how much more the peers take.
 pub fn print(figures: &[Figures]) {
     let rows: Vec<Vec<String>> = figures
         .iter()
@@ -288,6 +319,7 @@ pub fn print(figures: &[Figures]) {
                 figures.warm_p99_us,
                 figures.warm_to_floor,
                 figures.processor_us,
+                figures.database_us,
                 figures.memory_mb,
                 figures.binary_mb,
                 figures.zip_mb,
@@ -308,6 +340,7 @@ pub fn print(figures: &[Figures]) {
         "p99 µs",
         "× floor",
         "CPU µs",
+        "database CPU µs",
         "VmHWM MB",
         "binary MB",
         "zip MB",
@@ -319,25 +352,45 @@ pub fn print(figures: &[Figures]) {
         &rows,
     );
 
-    let find = |subject, request| {
-        figures.iter().find(move |figures| figures.subject == subject && figures.request == request)
-    };
+    print_baseline(figures);
+    print_peers(figures);
+}
+
+fn print_baseline(figures: &[Figures]) {
     let rows: Vec<Vec<String>> = figures
         .iter()
-        .filter(|figures| PEERS.contains(&figures.subject))
+        .filter_map(|figures| {
+            let Ratios { warm_p50, cold, database } = figures.to_baseline.as_ref()?;
+            let label = format!("{} {}", figures.subject, figures.request);
+            Some([label].into_iter().chain([warm_p50, cold, database].map(|ratio| short(*ratio))).collect())
+        })
+        .collect();
+    if !rows.is_empty() {
+        print_table(
+            "Beside the first baseline, which is 1:",
+            &["", "warm p50", "cold", "database CPU"],
+            &rows,
+        );
+    }
+}
+
+fn print_peers(figures: &[Figures]) {
+    let rows: Vec<Vec<String>> = figures
+        .iter()
+        .filter(|figures| PEERS.contains(&figures.subject.as_str()))
         .filter_map(|peer| {
-            let (here, prepared) = (find(HERE, peer.request)?, find(PREPARED, peer.request)?);
+            let is_ours = |figures: &&Figures| figures.subject == HERE && figures.request == peer.request;
+            let here = figures.iter().find(is_ours)?;
             let times = [
                 peer.warm_p50_us / here.warm_p50_us,
-                peer.warm_p50_us / prepared.warm_p50_us,
                 peer.cold_ms / here.cold_ms,
+                peer.database_us / here.database_us,
             ];
             let label = format!("{} {}", peer.subject, peer.request);
             Some([label].into_iter().chain(times.map(|times| format!("{times:.1} ×"))).collect())
         })
         .collect();
     if !rows.is_empty() {
-        let head = ["", "warm", "warm, ours prepared as theirs are", "cold"];
-        print_table("How many times longer the peers take:", &head, &rows);
+        print_table("How many times more the peers take:", &["", "warm", "cold", "database CPU"], &rows);
     }
 }

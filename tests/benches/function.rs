@@ -18,6 +18,8 @@ use tokio::{
     time::timeout,
 };
 
+use crate::machine::processor_time;
+
 /// How long a process may take to start, or to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -117,14 +119,9 @@ impl Function {
         Ok(outcomes)
     }
 
-    /// The processor time that it has used so far, of all its threads.
+    /// The processor time that it has used so far.
     pub fn processor_time(&self) -> Option<Duration> {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.process.id())).ok()?;
-        let nanoseconds = tasks.flatten().filter_map(|task| {
-            let statistics = fs::read_to_string(task.path().join("schedstat")).ok()?;
-            statistics.split(' ').next()?.parse::<u64>().ok()
-        });
-        Some(Duration::from_nanos(nanoseconds.sum()))
+        processor_time(self.process.id())
     }
 
     /// The most memory that it has held, in bytes.

@@ -4,6 +4,7 @@ use std::{
     env, fs,
     process::{self, Command, Stdio},
     thread,
+    time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
@@ -26,6 +27,16 @@ fn set_cores(list: &str) -> Result<()> {
     let status = command.stdout(Stdio::null()).status().context("taskset (of util-linux) can't be run")?;
     ensure!(status.success(), "taskset failed");
     Ok(())
+}
+
+/// The processor time that a process has used so far, of all its threads.
+pub fn processor_time(process: u32) -> Option<Duration> {
+    let tasks = fs::read_dir(format!("/proc/{process}/task")).ok()?;
+    let nanoseconds = tasks.flatten().filter_map(|task| {
+        let statistics = fs::read_to_string(task.path().join("schedstat")).ok()?;
+        statistics.split(' ').next()?.parse::<u64>().ok()
+    });
+    Some(Duration::from_nanos(nanoseconds.sum()))
 }
 
 /// In one line.

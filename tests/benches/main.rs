@@ -9,10 +9,13 @@ mod function;
 mod load;
 mod machine;
 mod network;
+mod plan;
 mod report;
 mod request;
 mod scale;
 mod subject;
+
+use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use clap::{Parser, ValueEnum};
@@ -34,6 +37,10 @@ struct Arguments {
     /// Leave out FastAPI and Node.
     #[arg(long)]
     without_peers: bool,
+    /// A checkout of this workspace with release binaries, to compare endpoints with. May be repeated: ratios are to the
+    /// first.
+    #[arg(long, value_name = "FOLDER")]
+    baseline: Vec<PathBuf>,
     /// Tasks in the large table.
     #[arg(long, default_value_t = 1_000_000)]
     tasks: i64,
@@ -61,7 +68,7 @@ fn main() -> Result<()> {
     let includes =
         |suite| arguments.suite == suite || (arguments.suite == Suite::All && suite != Suite::Scale);
     let with_peers = !arguments.without_peers && (includes(Suite::Endpoints) || includes(Suite::Distance));
-    let subjects = Subjects::prepare(&Request::ALL.map(Request::function), with_peers)?;
+    let subjects = Subjects::prepare(&Request::ALL.map(Request::function), with_peers, &arguments.baseline)?;
     let mut report = Report::new(arguments.json);
 
     // One thread drives one function: whatever hands over between threads would be measured, too.
@@ -75,6 +82,7 @@ fn main() -> Result<()> {
             report.add("endpoints", &figures, || {
                 endpoints::print(&figures);
                 cost::print(&figures);
+                plan::print(&figures);
             });
         }
         if includes(Suite::Distance) {

@@ -1,14 +1,12 @@
 //! With a large table: what grows, and what does not.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use serde_json::json;
 use tokio_postgres::Client;
 
 use crate::{
-    database::{Database, prepared},
+    database::Database,
     function::Function,
     report::{median, microseconds, print_table, short},
     request::{event, first_task},
@@ -102,15 +100,16 @@ const CASES: [Case; 7] = [
     },
 ];
 
-/// Has the server write the plan of every statement into its log.
-const EXPLAIN: [(&str, &str); 3] = [
+/// Has the server write the plan of every statement within a call into its log.
+const EXPLAIN: [(&str, &str); 4] = [
     ("session_preload_libraries", "auto_explain"),
     ("auto_explain.log_min_duration", "0"),
+    ("auto_explain.log_nested_statements", "on"),
     ("auto_explain.log_format", "json"),
 ];
 
-/// Invocations of a plan. Of a prepared statement the first is sent unprepared, five more are planned anew, and then it
-/// has a plan for any parameters.
+/// Invocations of a plan. A session plans a function's statement for its parameters five times, and from then on may use
+/// one plan for any parameters.
 const PLANS: usize = 10;
 
 /// What was measured of a request. Times are medians.
@@ -213,9 +212,7 @@ impl Case {
         let ratio = |of: &[f64]| median(of.iter().zip(&rounds[0]).map(|(own, small)| own / small));
         let mut indexes = Vec::new();
         for (_, event) in &functions[1..] {
-            for environment in [large.environment(), prepared(large.environment())] {
-                indexes.extend(self.plan(subjects, large, &environment, event).await?);
-            }
+            indexes.extend(self.plan(subjects, large, event).await?);
         }
         indexes.sort();
         indexes.dedup();
@@ -243,13 +240,7 @@ impl Case {
     }
 
     /// The indexes by which the server carries out what the function sends, held against what is intended.
-    async fn plan(
-        &self,
-        subjects: &Subjects,
-        database: &Database,
-        environment: &BTreeMap<String, String>,
-        event: &str,
-    ) -> Result<Vec<String>> {
+    async fn plan(&self, subjects: &Subjects, database: &Database, event: &str) -> Result<Vec<String>> {
         let client = database.connect().await;
         let name = &database.name;
         for (setting, value) in EXPLAIN {
@@ -258,7 +249,7 @@ impl Case {
         let log = "select pg_read_file('../server.log')";
         let before: String = client.query_one(log, &[]).await?.get(0);
         let program = subjects.program(self.function)?;
-        let mut function = Function::start(program, environment).await?;
+        let mut function = Function::start(program, &database.environment()).await?;
         for _ in 0..PLANS {
             function.invoke(event).await?.expect(self.status)?;
         }

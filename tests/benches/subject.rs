@@ -18,20 +18,26 @@ pub const FLOOR: &str = "floor";
 /// The functions.
 pub const HERE: &str = "here";
 
-/// The functions where they may prepare their statements.
-pub const PREPARED: &str = "here, prepared,";
-
 /// Frameworks with the same endpoints, each in `peers/` with a program `bootstrap`.
 pub const PEERS: [&str; 2] = ["fastapi", "node"];
 
-/// The programs, by name: those of the functions, the floor and the peers.
+/// The programs, by name: those of the functions, the floor and the peers. And other builds of the functions.
 pub struct Subjects {
     programs: BTreeMap<String, PathBuf>,
+    pub baselines: Vec<Baseline>,
+}
+
+/// A checkout of this workspace with release binaries, to compare with.
+#[derive(Clone, Debug)]
+pub struct Baseline {
+    /// The name of its folder, which is also that of its database.
+    pub name: String,
+    folder: PathBuf,
 }
 
 impl Subjects {
     /// Builds these functions, what they need around them, and the floor for release, and installs the peers.
-    pub fn prepare(functions: &[&str], with_peers: bool) -> Result<Self> {
+    pub fn prepare(functions: &[&str], with_peers: bool, baselines: &[PathBuf]) -> Result<Self> {
         let workspace = workspace_root();
         let build = |packages: &[&str]| {
             let packages: Vec<_> = packages.iter().map(|&package| package.to_owned()).collect();
@@ -47,12 +53,26 @@ impl Subjects {
             ensure!(install.success(), "the peers can't be installed");
             programs.extend(PEERS.map(|peer| (peer.to_owned(), peers.join(peer).join("bootstrap"))));
         }
-        Ok(Self { programs })
+        let baselines = baselines.iter().map(|folder| Baseline::new(folder)).collect::<Result<_>>()?;
+        Ok(Self { programs, baselines })
     }
 
     /// The program of that name.
     pub fn program(&self, name: &str) -> Result<&Path> {
         self.programs.get(name).map(PathBuf::as_path).with_context(|| format!("{name} was not prepared"))
+    }
+}
+
+impl Baseline {
+    fn new(folder: &Path) -> Result<Self> {
+        let folder = folder.canonicalize().with_context(|| format!("there is no {}", folder.display()))?;
+        let name = folder.file_name().context("a baseline's folder has a name")?;
+        Ok(Self { name: name.to_string_lossy().into_owned(), folder })
+    }
+
+    /// Its build of a function.
+    pub fn program(&self, function: &str) -> PathBuf {
+        self.folder.join("target/release").join(function)
     }
 }
 

@@ -311,7 +311,11 @@ pub async fn cluster_migrated_by(migrate: &Path) -> Result<Cluster> {
     Ok(cluster)
 }
 
-fn migrate(executable: &Path, database_url: &str) -> Result<()> {
+/// Brings a database's schema up to date with this executable of the function `migrate`.
+///
+/// # Errors
+/// When it fails.
+pub fn migrate(executable: &Path, database_url: &str) -> Result<()> {
     let output = Command::new(executable).env("DATABASE_URL", database_url).output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(())

@@ -18,7 +18,7 @@ mod user;
 pub use answer::{Answer, FieldError, Refusal, refusals};
 pub use app::{
     App, Local, MIGRATED, Options, SECRET, binary, cluster_migrated_by, connect, database_port,
-    empty_database, migrated_cluster, migrated_database,
+    empty_database, migrate, migrated_cluster, migrated_database,
 };
 pub use issuer::{Issuer, SigningKey};
 #[cfg(target_os = "linux")]

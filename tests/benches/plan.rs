@@ -1,0 +1,137 @@
+//! What a rate of requests needs: the measured figures beside the quotas and prices of the services (docs/scale.md).
+
+use crate::{
+    cost::{GATEWAY_PER_MILLION, REQUESTS_PER_MILLION, billed_ms, duration_per_million},
+    endpoints::Figures,
+    report::{print_table, short},
+    request::Request,
+    subject::HERE,
+};
+
+/// Of ten requests.
+const MIX: [(Request, f64); 6] = [
+    (Request::List, 4.0),
+    (Request::Get, 2.0),
+    (Request::Create, 1.0),
+    (Request::Update, 1.0),
+    (Request::Complete, 1.0),
+    (Request::Delete, 1.0),
+];
+
+/// Requests per second.
+const RATES: [f64; 3] = [1e2, 1e4, 1e6];
+
+const SECONDS_PER_MONTH: f64 = 730.0 * 3600.0;
+
+/// Requests per second, and concurrent ones, that template.yaml lets through by default.
+const TEMPLATE_RATE: f64 = 100.0;
+
+/// Requests per second of all APIs of an account in a region, by default: Amazon API Gateway quotas.
+const GATEWAY_RATE: f64 = 10_000.0;
+
+/// Millions of requests in a month that cost the first price, and the factor for those beyond them.
+const GATEWAY_TIER: (f64, f64) = (300.0, 0.9);
+
+/// Concurrent executions of an account in a region, by default: Lambda quotas.
+const CONCURRENCY: f64 = 1000.0;
+
+/// Synchronous requests per second that an execution environment takes: Lambda quotas.
+const ENVIRONMENT_RATE: f64 = 10.0;
+
+/// Client connections of a compute's pooler: Neon, Connection pooling.
+const POOLER_CONNECTIONS: f64 = 10_000.0;
+
+/// Cores of the largest compute that scales by itself: Neon plans.
+const LARGEST_COMPUTE: f64 = 16.0;
+
+/// The share of a core that requests may use: the rest is for peaks, for writing the log and for vacuum.
+const UTILISATION: f64 = 0.5;
+
+/// Dollars for a core with 4 GB, on the Scale plan: Neon plans.
+const CORE_HOUR: f64 = 0.222;
+
+/// The mean of the mix, if the subject was measured with all of it.
+fn mean(figures: &[Figures], subject: &str, value: impl Fn(&Figures) -> f64) -> Option<f64> {
+    let weighted = MIX.map(|(request, weight)| {
+        let of = |figures: &&Figures| figures.subject == subject && figures.request == request.function();
+        Some(weight * value(figures.iter().find(of)?))
+    });
+    let weights: f64 = MIX.iter().map(|(_, weight)| weight).sum();
+    Some(weighted.into_iter().sum::<Option<f64>>()? / weights)
+}
+
+pub fn print(figures: &[Figures]) {
+    let mut subjects: Vec<_> = figures.iter().map(|figures| figures.subject.as_str()).collect();
+    subjects.sort_unstable();
+    subjects.dedup();
+    println!(
+        "\nOf ten requests 4 are lists, 2 gets, and one each creates, updates, completes and deletes a task."
+    );
+    let rows: Vec<_> = subjects
+        .into_iter()
+        .filter_map(|subject| {
+            let database_us = mean(figures, subject, |figures| figures.database_us)?;
+            Some(vec![subject.to_owned(), short(database_us), short(1e6 / database_us)])
+        })
+        .collect();
+    let head = ["", "database CPU µs", "requests per second per database core"];
+    print_table("Database CPU of such a request:", &head, &rows);
+
+    let here = |value: fn(&Figures) -> f64| mean(figures, HERE, value);
+    let (Some(database_us), Some(billed)) = (here(|figures| figures.database_us), here(billed_ms)) else {
+        return;
+    };
+    print_rates(database_us, billed);
+    print_limits(database_us, billed);
+}
+
+fn print_rates(database_us: f64, billed: f64) {
+    let rows: Vec<_> = RATES
+        .into_iter()
+        .map(|rate| {
+            let environments = (rate / ENVIRONMENT_RATE).max(rate * billed / 1000.0).ceil();
+            let cores = rate * database_us / 1e6 / UTILISATION;
+            let databases = (cores / LARGEST_COMPUTE).max(environments / POOLER_CONNECTIONS).ceil();
+            let millions = rate * SECONDS_PER_MONTH / 1e6;
+            let (first, factor) = GATEWAY_TIER;
+            let gateway = (millions.min(first) + (millions - first).max(0.0) * factor) * GATEWAY_PER_MILLION;
+            let lambda = millions * (REQUESTS_PER_MILLION + duration_per_million(billed));
+            let database = cores * CORE_HOUR * SECONDS_PER_MONTH / 3600.0;
+            let numbers = [rate, rate * billed / 1000.0, environments, cores, databases];
+            let dollars = [gateway, lambda, database, gateway + lambda + database];
+            numbers.map(short).into_iter().chain(dollars.map(|dollars| format!("{dollars:.0}"))).collect()
+        })
+        .collect();
+    let head = [
+        "requests per second",
+        "at once",
+        "environments = pooler connections",
+        "database cores",
+        "databases",
+        "gateway $",
+        "Lambda $",
+        "database $",
+        "a month $",
+    ];
+    let title = format!(
+        "What a rate needs, at {billed:.1} billed ms, {database_us:.0} µs of database CPU and cores in use for {} %:",
+        UTILISATION * 100.0
+    );
+    print_table(&title, &head, &rows);
+}
+
+fn print_limits(database_us: f64, billed: f64) {
+    let core_rate = UTILISATION * 1e6 / database_us;
+    let mut limits = [
+        ("throttling in template.yaml", TEMPLATE_RATE),
+        ("the gateway's requests per second", GATEWAY_RATE),
+        ("Lambda's requests per second, 10 for each concurrent execution", CONCURRENCY * ENVIRONMENT_RATE),
+        ("Lambda's concurrent executions", CONCURRENCY * 1000.0 / billed),
+        ("one database core", core_rate),
+        ("one database that scales by itself, 16 cores", LARGEST_COMPUTE * core_rate),
+        ("one pooler's client connections", POOLER_CONNECTIONS * ENVIRONMENT_RATE),
+    ];
+    limits.sort_by(|one, other| one.1.total_cmp(&other.1));
+    let rows: Vec<_> = limits.map(|(name, rate)| vec![name.to_owned(), short(rate)]).into();
+    print_table("The rate at which each limit is reached, by default:", &["", "requests per second"], &rows);
+}
