@@ -6,6 +6,7 @@
 //! will be, as long as the clocks of function and database differ by no more than [`CLOCK_TOLERANCE`].
 
 mod config;
+mod fields;
 mod idempotency;
 mod pool;
 mod query_error;

@@ -3,7 +3,7 @@
 use tokio_postgres::{Row, types::Type};
 use uuid::Uuid;
 
-use super::{Store, Write, idempotency::hash_of_new_task, pool::Arguments};
+use super::{Store, Write, fields::Fields, idempotency::hash_of_new_task, pool::Arguments};
 use crate::{
     error::Error,
     logs::audit,
@@ -39,8 +39,8 @@ impl Store {
             (idempotency_key, Type::TEXT),
             (&hash, Type::BYTEA),
         ];
-        let row = done(self.call("create_task", arguments, Some(Write::new(id))).await?)?;
-        let task = Task::from(&row);
+        let rows = self.call("create_task", arguments, Some(Write::new(id))).await?;
+        let task = Task::from(done(&rows)?);
         let replayed = task.id != id;
         if !replayed {
             audit("created", task.id);
@@ -55,8 +55,8 @@ impl Store {
     pub async fn get_task(&self, caller: &Caller, key: TaskKey) -> Result<Task, Error> {
         let (id, number) = id_and_number(key);
         let arguments: Arguments = &[(&caller.user_id, Type::TEXT), (&id, Type::UUID), (&number, Type::INT8)];
-        let row = done(self.call("get_task", arguments, None).await?)?;
-        Ok(Task::from(&row))
+        let rows = self.call("get_task", arguments, None).await?;
+        Ok(Task::from(done(&rows)?))
     }
 
     /// A part of the caller's tasks.
@@ -76,10 +76,14 @@ impl Store {
             (&after, Type::INT8),
         ];
         let rows = self.call("list_tasks", arguments, None).await?;
-        let total = rows.first().map_or(0, |row| row.get("total"));
-        // An empty page is one row without a task.
-        let is_task = |row: &&Row| row.get::<_, Option<Uuid>>("id").is_some();
-        let mut tasks: Vec<_> = rows.iter().filter(is_task).map(Task::from).collect();
+        let (mut total, mut tasks) = (0, Vec::with_capacity(rows.len()));
+        for mut fields in rows.iter().map(Fields::from) {
+            total = fields.read();
+            // An empty page is one row without a task.
+            if { fields }.read::<Option<Uuid>>().is_some() {
+                tasks.push(Task::from(fields));
+            }
+        }
         let limit = usize::try_from(query.limit).expect("a limit is positive");
         let has_more = tasks.len() > limit;
         tasks.truncate(limit);
@@ -117,8 +121,8 @@ impl Store {
             (&set_completed, Type::BOOL),
             (&(*completed == Some(Completion::Toggle)), Type::BOOL),
         ];
-        let row = done(self.call("update_task", arguments, Some(Write::new(Uuid::now_v7()))).await?)?;
-        let task = Task::from(&row);
+        let rows = self.call("update_task", arguments, Some(Write::new(Uuid::now_v7()))).await?;
+        let task = Task::from(done(&rows)?);
         audit("updated", task.id);
         Ok(task)
     }
@@ -130,9 +134,9 @@ impl Store {
     pub async fn delete_task(&self, caller: &Caller, key: TaskKey) -> Result<(), Error> {
         let (id, number) = id_and_number(key);
         let arguments: Arguments = &[(&caller.user_id, Type::TEXT), (&id, Type::UUID), (&number, Type::INT8)];
-        let row = done(self.call("delete_task", arguments, Some(Write::new(Uuid::now_v7()))).await?)?;
+        let rows = self.call("delete_task", arguments, Some(Write::new(Uuid::now_v7()))).await?;
         // There is no id if this is the answer to the second of two attempts and the first deleted the task.
-        let id: Option<Uuid> = row.get("id");
+        let id: Option<Uuid> = done(&rows)?.read();
         audit("deleted", id.map_or_else(|| format!("{key:?}"), |id| id.to_string()));
         Ok(())
     }
@@ -146,11 +150,12 @@ fn id_and_number(key: TaskKey) -> (Option<Uuid>, Option<i64>) {
     }
 }
 
-/// The row of a call that did what it was asked for.
-fn done(rows: Vec<Row>) -> Result<Row, Error> {
-    let row = rows.into_iter().next().ok_or_else(|| Error::Internal("a call returned no row".into()))?;
-    match row.get("outcome") {
-        "done" | "replayed" => Ok(row),
+/// What a call returned that did what it was asked for, from the field after the outcome.
+fn done(rows: &[Row]) -> Result<Fields<'_>, Error> {
+    let row = rows.first().ok_or_else(|| Error::Internal("a call returned no row".into()))?;
+    let mut fields = Fields::from(row);
+    match fields.read() {
+        "done" | "replayed" => Ok(fields),
         "not_found" | "deleted" => Err(Error::NotFound),
         "conflict" => Err(Error::Conflict),
         "void" => Err(Error::Unavailable(
@@ -164,19 +169,19 @@ fn done(rows: Vec<Row>) -> Result<Row, Error> {
     }
 }
 
-impl From<&Row> for Task {
-    fn from(row: &Row) -> Self {
+impl From<Fields<'_>> for Task {
+    fn from(mut fields: Fields<'_>) -> Self {
         Self {
-            id: row.get("id"),
-            number: row.get("number"),
-            user_id: row.get("user_id"),
-            title: row.get("title"),
-            description: row.get("description"),
-            due_date: row.get("due_date"),
-            completed: row.get("completed"),
-            completed_at: row.get("completed_at"),
-            created_at: row.get("created_at"),
-            updated_at: row.get("updated_at"),
+            id: fields.read(),
+            number: fields.read(),
+            user_id: fields.read(),
+            title: fields.read(),
+            description: fields.read(),
+            due_date: fields.read(),
+            completed: fields.read(),
+            completed_at: fields.read(),
+            created_at: fields.read(),
+            updated_at: fields.read(),
         }
     }
 }

@@ -1,0 +1,50 @@
+//! The value of a call: one composite, whose fields are what the SQL function returns, in its order.
+
+use std::error::Error;
+
+use tokio_postgres::{
+    Row,
+    types::{FromSql, Type},
+};
+
+/// The fields that have not been read yet, in PostgreSQL's binary format.
+#[derive(Clone, Copy)]
+pub(super) struct Fields<'a>(&'a [u8]);
+
+impl<'a> From<&'a Row> for Fields<'a> {
+    fn from(row: &'a Row) -> Self {
+        row.get(0)
+    }
+}
+
+impl<'a> FromSql<'a> for Fields<'a> {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        // Their number comes first. Whoever reads them knows it.
+        Ok(Self(raw.get(4..).ok_or("a composite without a number of fields")?))
+    }
+
+    fn accepts(ty: &Type) -> bool {
+        *ty == Type::RECORD
+    }
+}
+
+impl<'a> Fields<'a> {
+    /// Reads the next field.
+    ///
+    /// # Panics
+    /// If there is none, or it has another type: the functions' SQL is a part of this build.
+    pub(super) fn read<T: FromSql<'a>>(&mut self) -> T {
+        self.try_read().expect("a call returns what its caller reads")
+    }
+
+    fn try_read<T: FromSql<'a>>(&mut self) -> Result<T, Box<dyn Error + Sync + Send>> {
+        let (oid, rest) = self.0.split_first_chunk().ok_or("no more fields")?;
+        let (length, rest) = rest.split_first_chunk().ok_or("a field without a length")?;
+        // A null has the length -1.
+        let length = usize::try_from(i32::from_be_bytes(*length)).ok();
+        let (value, rest) = rest.split_at_checked(length.unwrap_or_default()).ok_or("a field is cut off")?;
+        self.0 = rest;
+        let ty = Type::from_oid(u32::from_be_bytes(*oid)).filter(T::accepts).ok_or("another type")?;
+        T::from_sql_nullable(&ty, length.map(|_| value))
+    }
+}
