@@ -13,7 +13,8 @@ returns table (
     due_date timestamptz, completed boolean, completed_at timestamptz,
     created_at timestamptz, updated_at timestamptz
 )
-language plpgsql security definer
+-- Stable, so that the total and the page are of one snapshot.
+language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare

@@ -19,7 +19,7 @@ impl<'a> From<&'a Row> for Fields<'a> {
 
 impl<'a> FromSql<'a> for Fields<'a> {
     fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
-        // Their number comes first. Whoever reads them knows it.
+        // Their number comes first. The reader knows it.
         Ok(Self(raw.get(4..).ok_or("a composite without a number of fields")?))
     }
 
