@@ -1,4 +1,4 @@
-//! Users spread over several databases, as docs/scale.md describes: whoever routes a request needs the user's id alone.
+//! Users spread over several databases, as docs/scale.md describes: routing a request takes nothing but the user's id.
 
 use std::{collections::BTreeSet, iter};
 

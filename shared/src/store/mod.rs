@@ -5,8 +5,8 @@
 //! database does not carry it out any more. So a write that is answered with 503 has been carried out by then or never
 //! will be, as long as the clocks of function and database differ by no more than [`CLOCK_TOLERANCE`].
 
+mod composite;
 mod config;
-mod fields;
 mod idempotency;
 mod pool;
 mod query_error;

@@ -3,7 +3,7 @@
 use tokio_postgres::{Row, types::Type};
 use uuid::Uuid;
 
-use super::{Store, Write, fields::Fields, idempotency::hash_of_new_task, pool::Arguments};
+use super::{Store, Write, composite::Composite, idempotency::hash_of_new_task, pool::Arguments};
 use crate::{
     error::Error,
     logs::audit,
@@ -77,7 +77,7 @@ impl Store {
         ];
         let rows = self.call("list_tasks", arguments, None).await?;
         let (mut total, mut tasks) = (0, Vec::with_capacity(rows.len()));
-        for mut fields in rows.iter().map(Fields::from) {
+        for mut fields in rows.iter().map(Composite::from) {
             total = fields.read();
             // An empty page is one row without a task.
             if { fields }.read::<Option<Uuid>>().is_some() {
@@ -151,9 +151,9 @@ fn id_and_number(key: TaskKey) -> (Option<Uuid>, Option<i64>) {
 }
 
 /// What a call returned that did what it was asked for, from the field after the outcome.
-fn done(rows: &[Row]) -> Result<Fields<'_>, Error> {
+fn done(rows: &[Row]) -> Result<Composite<'_>, Error> {
     let row = rows.first().ok_or_else(|| Error::Internal("a call returned no row".into()))?;
-    let mut fields = Fields::from(row);
+    let mut fields = Composite::from(row);
     match fields.read() {
         "done" | "replayed" => Ok(fields),
         "not_found" | "deleted" => Err(Error::NotFound),
@@ -169,8 +169,8 @@ fn done(rows: &[Row]) -> Result<Fields<'_>, Error> {
     }
 }
 
-impl From<Fields<'_>> for Task {
-    fn from(mut fields: Fields<'_>) -> Self {
+impl From<Composite<'_>> for Task {
+    fn from(mut fields: Composite<'_>) -> Self {
         Self {
             id: fields.read(),
             number: fields.read(),

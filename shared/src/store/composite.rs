@@ -7,17 +7,17 @@ use tokio_postgres::{
     types::{FromSql, Type},
 };
 
-/// The fields that have not been read yet, in PostgreSQL's binary format.
+/// A composite, with the fields that have not been read yet in PostgreSQL's binary format.
 #[derive(Clone, Copy)]
-pub(super) struct Fields<'a>(&'a [u8]);
+pub(super) struct Composite<'a>(&'a [u8]);
 
-impl<'a> From<&'a Row> for Fields<'a> {
+impl<'a> From<&'a Row> for Composite<'a> {
     fn from(row: &'a Row) -> Self {
         row.get(0)
     }
 }
 
-impl<'a> FromSql<'a> for Fields<'a> {
+impl<'a> FromSql<'a> for Composite<'a> {
     fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
         // Their number comes first. The reader knows it.
         Ok(Self(raw.get(4..).ok_or("a composite without a number of fields")?))
@@ -28,7 +28,7 @@ impl<'a> FromSql<'a> for Fields<'a> {
     }
 }
 
-impl<'a> Fields<'a> {
+impl<'a> Composite<'a> {
     /// Reads the next field.
     ///
     /// # Panics
