@@ -4,6 +4,7 @@
 
 mod custom_resource;
 mod functions;
+mod indexes;
 
 use std::{error::Error, process::ExitCode};
 
@@ -29,10 +30,13 @@ async fn migrate(database: &DatabaseConfig) -> Result<Vec<String>, Box<dyn Error
     client.batch_execute("set lock_timeout = '5s'").await?;
     // A schema newer than this code is fine: it is what a roll-back finds.
     let report = migrations::runner().set_abort_missing(false).run_async(&mut client).await?;
+    let indexes = indexes::create(&client).await?;
     let functions = functions::install(&mut client).await?;
     lock.batch_execute("commit").await?;
     let migrations = report.applied_migrations().iter().map(ToString::to_string);
-    Ok(migrations.chain(functions.map(|schema| format!("functions {schema}"))).collect())
+    let indexes = indexes.into_iter().map(|name| format!("index {name}"));
+    let functions = functions.map(|schema| format!("functions {schema}"));
+    Ok(migrations.chain(indexes).chain(functions).collect())
 }
 
 /// Reads the configuration and migrates. Within the handler, so that mistakes in it are a response, too.
