@@ -64,13 +64,13 @@ create policy idempotency_keys_own on idempotency_keys to task_api
     using (user_id = current_setting('app.user_id', true))
     with check (user_id = current_setting('app.user_id', true));
 
-create policy erased_users_own on erased_users to task_api
-    using (id_hash = sha256(convert_to(current_setting('app.user_id', true), 'UTF8')))
-    with check (id_hash = sha256(convert_to(current_setting('app.user_id', true), 'UTF8')));
-
 -- Anyone's next erasure removes the rows that have served their purpose.
-create policy erased_users_expired on erased_users for delete to task_api
-    using (erased_at < now() - interval '5 minutes');
+create policy erased_users_own on erased_users to task_api
+    using (
+        id_hash = sha256(convert_to(current_setting('app.user_id', true), 'UTF8'))
+        or erased_at < now() - interval '5 minutes'
+    )
+    with check (id_hash = sha256(convert_to(current_setting('app.user_id', true), 'UTF8')));
 
 grant delete on users to task_api;
 grant update (revision, revised_by, task_count, changes_from, budget_from) on users to task_api;
