@@ -37,13 +37,12 @@ create table idempotency_keys (
     user_id     user_id      not null,
     key         text         not null,
     hash        bytea        not null,                      -- SHA-256 of what the key came with
-    task_id     uuid         not null,                      -- the task that was written
+    task_id     uuid         not null,                      -- the task that was written, and its number
+    task_number bigint       not null,
     used_at     timestamptz  not null,
     primary key (user_id, key),
     constraint idempotency_keys_key_length check (char_length(key) between 1 and 255)
 );
-
-create index idempotency_keys_oldest on idempotency_keys (user_id, used_at);
 
 -- What must be known of a user who was erased, for as long as a write from before may still arrive.
 create table erased_users (
@@ -76,4 +75,4 @@ grant delete on users to task_api;
 grant update (revision, revised_by, task_count, changes_from, budget_from) on users to task_api;
 grant select, insert, delete on deleted_tasks to task_api;
 grant select, insert, delete on idempotency_keys to task_api;
-grant select, insert, delete on erased_users to task_api;
+grant select, insert, update, delete on erased_users to task_api;

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::token::{self, TokenRequest};
 
 /// Variables that reach the functions, besides AWS's own.
-const FUNCTION_VARIABLES: [&str; 17] = [
+const FUNCTION_VARIABLES: [&str; 19] = [
     "BETTER_AUTH_SECRET",
     "BETTER_AUTH_URL",
     "CORS_ALLOWED_ORIGINS",
@@ -33,6 +33,8 @@ const FUNCTION_VARIABLES: [&str; 17] = [
     "LOG_LEVEL",
     "SECRET_ID",
     "SECRET_REFRESH_SECONDS",
+    "TASKS_PER_USER",
+    "WRITES_PER_MINUTE",
 ];
 
 const DEFAULT_ORIGIN: &str = "http://localhost:3000";
@@ -159,6 +161,8 @@ impl Configuration {
         environment.insert("DATABASE_URL".into(), database_url.into());
         environment.insert("CORS_ALLOWED_ORIGINS".into(), self.cors_allowed_origins());
         environment.entry("ENVIRONMENT".into()).or_insert_with(|| "local".into());
+        // Scripts and benchmarks write faster than people do.
+        environment.entry("WRITES_PER_MINUTE".into()).or_insert_with(|| "0".into());
         if !["JWT_SECRET", "BETTER_AUTH_SECRET"].iter().any(|&name| environment.contains_key(name)) {
             environment.insert("JWT_SECRET".into(), self.secret()?);
         }

@@ -8,7 +8,9 @@ use shared::{
     Error, StatusCode,
     contract::{
         PLAIN_PAGE,
-        bodies::{Data, EnvelopeFailure, EnvelopeList, EnvelopeTask, PlainTask},
+        bodies::{
+            Data, EnvelopeChanges, EnvelopeFailure, EnvelopeList, EnvelopeTask, PlainChanges, PlainTask,
+        },
         schemas::{self, integer},
     },
     error::{InputError, Place},
@@ -43,6 +45,14 @@ pub fn list_schema(contract: Contract) -> RefOr<Schema> {
             let task = Ref::from_schema_name(PlainTask::name());
             ArrayBuilder::new().items(task).max_items(most).into()
         }
+    }
+}
+
+/// The schema of an answer that shows changes.
+pub fn changes_schema(contract: Contract) -> RefOr<Schema> {
+    match contract {
+        Envelope => Data::<EnvelopeChanges>::schema(),
+        Plain => PlainChanges::schema(),
     }
 }
 
@@ -134,10 +144,13 @@ fn meaning(status: StatusCode) -> &'static str {
         401 => "No token, an expired one, or one not to be trusted.",
         403 => "The path names another user than the token.",
         404 => "There is no such task of this user.",
-        409 => "The idempotency key came before, with another task.",
+        409 => "The idempotency key came before, with another request; or the user has too many tasks.",
+        410 => "The cursor has expired.",
+        412 => "The task was changed since it was read.",
         413 => "The body is too large.",
         415 => "The body says it is something else than JSON.",
         422 => "Values out of bounds, of the wrong type or missing: all of them are told.",
+        429 => "The user has made too many writes.",
         500 => "A fault of the service. The log knows the request by its id.",
         503 => "The database is out of reach.",
         _ => unreachable!("no error has another status"),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use shared::{
     Contract::{self, Envelope, Plain},
     contract::{
-        ENVELOPE_LIMIT, ENVELOPE_LIMIT_DEFAULT, OFFSET, TASK_NUMBER,
+        CHANGES_LIMIT, CHANGES_LIMIT_DEFAULT, ENVELOPE_LIMIT, ENVELOPE_LIMIT_DEFAULT, OFFSET, TASK_NUMBER,
         schemas::{description, idempotency_key, integer, null, title, user_id},
     },
     request::{MAX_BODY_LEN, YEARS},
@@ -60,6 +60,25 @@ pub fn list(contract: Contract) -> Vec<Parameter> {
             0,
         )],
     }
+}
+
+/// What a request for changes takes.
+pub fn changes() -> Vec<Parameter> {
+    let since = ObjectBuilder::new().schema_type(Type::String).max_length(Some(100)).build();
+    vec![
+        parameter("since", ParameterIn::Query, since)
+            .required(Required::False)
+            .description(Some("The cursor of an earlier response. Absent: all tasks, for a new copy."))
+            .build(),
+        parameter(
+            "limit",
+            ParameterIn::Query,
+            integer(CHANGES_LIMIT).default(Some(json!(CHANGES_LIMIT_DEFAULT))).build(),
+        )
+        .required(Required::False)
+        .description(Some("The most changes to return."))
+        .build(),
+    ]
 }
 
 /// The header that makes a POST safe to repeat.

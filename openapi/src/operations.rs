@@ -3,7 +3,7 @@
 use serde_json::json;
 use shared::{
     Contract::{self, Envelope, Plain},
-    Created, ListStart, Response, StatusCode, TaskQuery,
+    ListStart, Response, Shown, TaskQuery,
 };
 use utoipa::openapi::{
     HttpMethod, Paths, RefOr, Schema, SecurityRequirement,
@@ -36,9 +36,11 @@ fn tasks(contract: Contract) -> Vec<(HttpMethod, String, Operation)> {
     let all = format!("{}/api/{{user_id}}/tasks", contract.prefix());
     let one = format!("{all}/{{task_id}}");
     let complete = format!("{one}/complete");
-    let shows = |task| contract.task(StatusCode::OK, &task);
+    let changes = format!("{all}/changes");
+    let user = format!("{}/api/{{user_id}}", contract.prefix());
+    let updates = |task| contract.updated(&samples::written(task));
     let schema = answers::task_schema(contract);
-    let changed = || Success::new("The task as it is now.", shows(samples::task()), schema.clone());
+    let changed = || Success::new("The task as it is now.", updates(samples::task()), schema.clone());
 
     let create = TaskOperation {
         description: "With an `Idempotency-Key` the task is made once, however often the request is sent: a repeat \
@@ -50,11 +52,7 @@ fn tasks(contract: Contract) -> Vec<(HttpMethod, String, Operation)> {
         ..TaskOperation::new(
             "createTask",
             "Make a task",
-            Success::new(
-                "The task.",
-                contract.created(&Created { task: samples::task(), replayed: true }),
-                schema.clone(),
-            ),
+            Success::new("The task.", contract.created(&samples::written(samples::task())), schema.clone()),
         )
     };
     let (start, description) = match contract {
@@ -78,7 +76,7 @@ fn tasks(contract: Contract) -> Vec<(HttpMethod, String, Operation)> {
             ),
         )
     };
-    let get = Success::new("The task.", shows(samples::task()), schema.clone());
+    let get = Success::new("The task.", contract.shown(&Shown::New(samples::task())), schema.clone());
     let get = TaskOperation::new("getTask", "Read a task", get).on_task(contract);
     let (summary, description) = match contract {
         Envelope => ("Replace a task", "What the body does not name becomes null, and `completed` false."),
@@ -93,11 +91,27 @@ fn tasks(contract: Contract) -> Vec<(HttpMethod, String, Operation)> {
         Envelope => ("Set whether a task is done", Some(inputs::completion())),
         Plain => ("Flip whether a task is done", None),
     };
-    let done = Success::new("The task as it is now.", shows(samples::completed_task()), schema.clone());
+    let done = Success::new("The task as it is now.", updates(samples::completed_task()), schema.clone());
     let complete_task =
         TaskOperation { body, ..TaskOperation::new("completeTask", summary, done).on_task(contract) };
-    let gone = Success { description: "It is gone.", answer: Response::no_content(), schema: None };
+    let gone =
+        Success { description: "It is gone.", answer: contract.deleted(&samples::written(())), schema: None };
     let delete = TaskOperation::new("deleteTask", "Delete a task", gone).on_task(contract);
+    let list_changes = TaskOperation {
+        parameters: inputs::changes(),
+        errors: &[410],
+        ..TaskOperation::new(
+            "listChanges",
+            "List what has changed",
+            Success::new(
+                "What has changed.",
+                contract.changes(samples::USER_ID, &samples::changes()),
+                answers::changes_schema(contract),
+            ),
+        )
+    };
+    let erased = Success { description: "Nothing is left.", answer: Response::no_content(), schema: None };
+    let erase = TaskOperation::new("eraseUser", "Delete everything about the user", erased);
     let patch = (contract == Envelope).then(|| TaskOperation {
         description: "What the body does not name stays as it is.",
         body: Some(inputs::patch()),
@@ -111,7 +125,12 @@ fn tasks(contract: Contract) -> Vec<(HttpMethod, String, Operation)> {
         (HttpMethod::Put, &one, update),
     ];
     operations.extend(patch.map(|patch| (HttpMethod::Patch, &one, patch)));
-    operations.extend([(HttpMethod::Delete, &one, delete), (HttpMethod::Patch, &complete, complete_task)]);
+    operations.extend([
+        (HttpMethod::Delete, &one, delete),
+        (HttpMethod::Patch, &complete, complete_task),
+        (HttpMethod::Get, &changes, list_changes),
+        (HttpMethod::Delete, &user, erase),
+    ]);
     let describe = |(method, path, operation): (_, &String, TaskOperation)| {
         (method, path.clone(), operation.describe(contract))
     };

@@ -1,11 +1,15 @@
 //! What the examples show.
 
 use chrono::{DateTime, Utc};
-use shared::{Task, TaskList};
+use shared::{
+    ChangeList, Task, TaskList, Written,
+    task::{Change, RateLimit},
+};
 use uuid::Uuid;
 
 pub const USER_ID: &str = "alice";
 pub const TASK_ID: Uuid = Uuid::from_u128(0x0199_d3c4_7a00_7000_8000_0000_0000_0001);
+const DELETED_ID: Uuid = Uuid::from_u128(0x0199_d3c4_7a00_7000_8000_0000_0000_0002);
 pub const TASK_NUMBER: i64 = 1;
 pub const REQUEST_ID: &str = "0d4b5c1e-6a53-4c64-9d0a-3f1f0a4b6f0e";
 pub const TITLE: &str = "Buy milk";
@@ -25,6 +29,7 @@ pub fn task() -> Task {
         completed_at: None,
         created_at: time("2026-01-06T15:30:00.123456Z"),
         updated_at: time("2026-01-06T15:30:00.123456Z"),
+        revision: 1_767_713_400_000_001,
     }
 }
 
@@ -32,6 +37,19 @@ pub fn task() -> Task {
 pub fn completed_task() -> Task {
     let done = time("2026-01-07T09:00:00.654321Z");
     Task { completed: true, completed_at: Some(done), updated_at: done, ..task() }
+}
+
+/// The outcome of a write.
+pub fn written<T>(value: T) -> Written<T> {
+    let rate_limit = RateLimit { quota: 1000, remaining: 999, reset: 1, retry_after: 0 };
+    Written { value, replayed: true, rate_limit: Some(rate_limit) }
+}
+
+/// All changes of a list.
+pub fn changes() -> ChangeList {
+    let deleted =
+        Change::Deleted { id: DELETED_ID, number: TASK_NUMBER + 1, revision: 1_767_713_400_000_003 };
+    ChangeList { changes: vec![Change::Changed(task()), deleted], has_more: false, end: None }
 }
 
 /// A list of which there is more.

@@ -1,6 +1,6 @@
--- Creates a task, and the user's row with the first one. With an idempotency key, once per user and key, until that
--- task is deleted. outcome: done; replayed (the task that was created with the key); conflict (the key was used with
--- another hash); deleted (an earlier attempt created the task, and it was deleted since); void; unknown.
+-- Creates a task, and the user's row with the first one. outcome: done; replayed (the task that was created with the
+-- key); conflict (the key came with another request); limited (too many writes); full (too many tasks); deleted (an
+-- earlier request or attempt created the task, and it was deleted since); void; unknown.
 create function task_api_functions.create_task(
     p_user_id text,
     p_email text,                       -- of the user, as the next three; dropped if it can't be stored
@@ -12,106 +12,59 @@ create function task_api_functions.create_task(
     p_description text,
     p_due_date timestamptz,
     p_completed boolean,
-    p_idempotency_key text,
-    p_idempotency_hash bytea,
-    p_attempt uuid,                     -- as the next two: see attempts.sql
-    p_is_retry boolean,
-    p_void_after timestamptz,
-    out outcome text, out id uuid, out number bigint, out user_id text, out title text, out description text,
-    out due_date timestamptz, out completed boolean, out completed_at timestamptz,
-    out created_at timestamptz, out updated_at timestamptz
+    p_tasks_per_user integer,
+-- include: write_parameters
+    ,
+-- include: task_columns
 )
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '3s'
 as $$
 declare
-    v_scope text := set_config('app.user_id', p_user_id, true);
-    -- A longer one doesn't fit its index.
-    v_email text := case when octet_length(p_email) <= 2600 then p_email end;
-    v_known boolean;
-    v_updated_at timestamptz;
-    v_now timestamptz;
-    v_hash bytea;
+-- include: write_variables
 begin
     loop
-        select p_attempt = any (u.attempts || u.voided), u.updated_at
-        into v_known, v_updated_at
-        from public.users u
-        where u.id = p_user_id
-        for no key update;
+-- include: lock_user
         exit when found;
 
-        if clock_timestamp() > p_void_after then
+        if not task_api_functions.create_user(
+            p_user_id, p_email, p_name, p_image, p_email_verified, p_attempt, p_is_retry, p_void_after
+        ) then
             outcome := 'void';
             return;
         end if;
-        -- On conflict the row is there by now, or the e-mail is another user's.
-        insert into public.users (id, email, name, image, email_verified)
-        values (p_user_id, v_email, p_name, p_image, p_email_verified and v_email is not null)
-        on conflict do nothing;
-        if not found then
-            insert into public.users (id, name, image)
-            values (p_user_id, p_name, p_image)
-            on conflict do nothing;
-        end if;
-        perform task_api_functions.record_use();
     end loop;
-    v_now := greatest(clock_timestamp(), v_updated_at);
-    if p_is_retry then
-        outcome := task_api_functions.judge_retry(p_user_id, p_attempt, p_void_after);
-    elsif v_known or clock_timestamp() > p_void_after then
-        outcome := 'void';
-    end if;
-    if outcome = 'done' then
-        -- The first attempt carried it out: the task as it is now.
-        select case g.outcome when 'done' then 'done' else 'deleted' end, g.id, g.number, g.user_id, g.title,
-               g.description, g.due_date, g.completed, g.completed_at, g.created_at, g.updated_at
+-- include: judge_write
+    if outcome in ('done', 'replayed') then
+        -- The task as it is now.
+        select case g.outcome when 'done' then create_task.outcome else 'deleted' end, g.id, g.number, g.user_id,
+               g.title, g.description, g.due_date, g.completed, g.completed_at, g.created_at, g.updated_at, g.revision
         into outcome, id, number, user_id, title, description, due_date, completed,
-             completed_at, created_at, updated_at
-        from task_api_functions.get_task(p_user_id, p_id, null) g;
-        return;
-    elsif outcome is not null then
+             completed_at, created_at, updated_at, revision
+        from task_api_functions.get_task(p_user_id, coalesce(v_key_id, p_id), null, null, null) g;
+    elsif outcome is null and v_task_count >= p_tasks_per_user then
+        outcome := 'full';
+    end if;
+    if outcome is not null then
         return;
     end if;
 
-    if p_idempotency_key is not null then
-        select 'replayed', t.idempotency_hash, t.id, t.number, t.user_id, t.title, t.description, t.due_date,
-               t.completed, t.completed_at, t.created_at, t.updated_at
-        into outcome, v_hash, id, number, user_id, title, description, due_date, completed,
-             completed_at, created_at, updated_at
-        from public.tasks t
-        where t.user_id = p_user_id
-          and t.idempotency_key = p_idempotency_key;
-        if found and v_hash <> p_idempotency_hash then
-            outcome := 'conflict';
-        end if;
-        if outcome is not null then
-            return;
-        end if;
-    end if;
-
+    v_revision := v_revision + 1;
+    v_task_count := v_task_count + 1;
     insert into public.tasks as t (
         id, user_id, title, description, due_date, completed, completed_at,
-        created_at, updated_at, idempotency_key, idempotency_hash
+        created_at, updated_at, revision, idempotency_key, idempotency_hash
     )
     values (
-        p_id, p_user_id, p_title, p_description, p_due_date, p_completed, case when p_completed then v_now end,
-        v_now, v_now, p_idempotency_key, p_idempotency_hash
+        p_id, p_user_id, p_title, p_description, p_due_date, p_completed, case when p_completed then written_at end,
+        written_at, written_at, v_revision, p_idempotency_key, p_idempotency_hash
     )
     returning 'done', t.id, t.number, t.user_id, t.title, t.description, t.due_date, t.completed,
-              t.completed_at, t.created_at, t.updated_at
+              t.completed_at, t.created_at, t.updated_at, t.revision
     into outcome, id, number, user_id, title, description, due_date, completed,
-         completed_at, created_at, updated_at;
-    update public.users u
-    set attempts = (p_attempt || u.attempts)[1:8],
-        attempts_evicted = greatest(u.attempts_evicted, u.attempts[8]),
-        updated_at = v_now
-    where u.id = p_user_id;
-    -- The user's first write of this day.
-    if v_updated_at::date < v_now::date then
-        perform task_api_functions.record_use();
-    end if;
+         completed_at, created_at, updated_at, revision;
+-- include: record_write
 end
 $$;
 

@@ -1,11 +1,13 @@
--- One task, by its id or its number. outcome: done, not_found.
+-- One task, by its id or its number. outcome: done; not_found; known (its version is one of the known ones: returns
+-- only that).
 create function task_api_functions.get_task(
     p_user_id text,
     p_id uuid,
     p_number bigint,
-    out outcome text, out id uuid, out number bigint, out user_id text, out title text, out description text,
-    out due_date timestamptz, out completed boolean, out completed_at timestamptz,
-    out created_at timestamptz, out updated_at timestamptz
+    p_known_revisions bigint[],         -- with the next one, versions; null: none. A null in them matches any
+    p_known_times timestamptz[],
+    out outcome text,
+-- include: task_columns
 )
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -22,13 +24,20 @@ begin
         );
     end if;
     select 'done', t.id, t.number, t.user_id, t.title, t.description, t.due_date, t.completed, t.completed_at,
-           t.created_at, t.updated_at
-    into outcome, id, number, user_id, title, description, due_date, completed, completed_at, created_at, updated_at
+           t.created_at, t.updated_at, t.revision
+    into outcome, id, number, user_id, title, description, due_date, completed, completed_at, created_at, updated_at,
+         revision
     from public.tasks t
     where t.user_id = p_user_id
       and t.id = p_id;
     if not found then
         outcome := 'not_found';
+    elsif p_known_revisions is not null
+        and task_api_functions.is_among(revision, updated_at, p_known_revisions, p_known_times)
+    then
+        outcome := 'known';
+        title := null;
+        description := null;
     end if;
 end
 $$;

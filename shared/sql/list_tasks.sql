@@ -11,7 +11,7 @@ create function task_api_functions.list_tasks(
 returns table (
     total bigint, id uuid, number bigint, user_id text, title text, description text,
     due_date timestamptz, completed boolean, completed_at timestamptz,
-    created_at timestamptz, updated_at timestamptz
+    created_at timestamptz, updated_at timestamptz, revision bigint
 )
 -- Stable, so that the total and the page are of one snapshot.
 language plpgsql stable security definer
@@ -27,7 +27,7 @@ begin
     if not p_newest_first then
         return query
         select total, t.id, t.number, t.user_id, t.title::text, t.description::text, t.due_date, t.completed,
-               t.completed_at, t.created_at, t.updated_at
+               t.completed_at, t.created_at, t.updated_at, t.revision
         from public.tasks t
         where t.user_id = p_user_id
           and t.number > p_after
@@ -36,7 +36,7 @@ begin
     elsif p_offset < 1000 then
         return query
         select total, t.id, t.number, t.user_id, t.title::text, t.description::text, t.due_date, t.completed,
-               t.completed_at, t.created_at, t.updated_at
+               t.completed_at, t.created_at, t.updated_at, t.revision
         from public.tasks t
         where t.user_id = p_user_id
         order by t.created_at desc, t.number desc
@@ -45,7 +45,7 @@ begin
         -- A deep offset is skipped in the index alone, which costs a little more to start.
         return query
         select total, t.id, t.number, t.user_id, t.title::text, t.description::text, t.due_date, t.completed,
-               t.completed_at, t.created_at, t.updated_at
+               t.completed_at, t.created_at, t.updated_at, t.revision
         from public.tasks t
         where t.user_id = p_user_id
           and t.number = any (array(

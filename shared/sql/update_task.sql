@@ -1,5 +1,7 @@
--- Changes a task, by its id or its number. outcome: done; deleted (an earlier attempt changed the task, and it was
--- deleted since); not_found; void; unknown.
+-- Changes a task, by its id or its number. Without any change it returns the task, and is no write. outcome: done;
+-- replayed (the key came with the same request before); conflict (the key came with another request); limited (too many
+-- writes); not_found; changed (its version is none of the expected ones: returns the one it has); deleted (an earlier
+-- request or attempt changed the task, and it was deleted since); void; unknown.
 create function task_api_functions.update_task(
     p_user_id text,
     p_id uuid,
@@ -11,87 +13,75 @@ create function task_api_functions.update_task(
     p_due_date timestamptz,
     p_completed boolean,                -- null keeps it, or toggles it
     p_toggle boolean,
-    p_attempt uuid,                     -- as the next two: see attempts.sql
-    p_is_retry boolean,
-    p_void_after timestamptz,
-    out outcome text, out id uuid, out number bigint, out user_id text, out title text, out description text,
-    out due_date timestamptz, out completed boolean, out completed_at timestamptz,
-    out created_at timestamptz, out updated_at timestamptz
+    p_expected_revisions bigint[],      -- with the next one, the versions that may be changed; null: any
+    p_expected_times timestamptz[],
+-- include: write_parameters
+    ,
+-- include: task_columns
 )
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set lock_timeout = '3s'
 as $$
 declare
-    v_scope text := set_config('app.user_id', p_user_id, true);
-    v_known boolean;
-    v_updated_at timestamptz;
-    v_now timestamptz;
+-- include: write_variables
+    v_is_write boolean := p_title is not null or p_set_description or p_set_due_date or p_completed is not null
+        or p_toggle;
 begin
-    select p_attempt = any (u.attempts || u.voided), u.updated_at
-    into v_known, v_updated_at
-    from public.users u
-    where u.id = p_user_id
-    for no key update;
+-- include: lock_user
     if not found then
         -- A user without a row has no tasks.
         outcome := 'not_found';
         return;
     end if;
-    v_now := greatest(clock_timestamp(), v_updated_at);
-    if p_is_retry then
-        outcome := task_api_functions.judge_retry(p_user_id, p_attempt, p_void_after);
-    elsif v_known or clock_timestamp() > p_void_after then
-        outcome := 'void';
+    if not v_is_write then
+        p_writes_per_minute := 0;
     end if;
-    if outcome = 'done' then
-        -- The first attempt carried it out: the task as it is now.
-        select case g.outcome when 'done' then 'done' else 'deleted' end, g.id, g.number, g.user_id, g.title,
-               g.description, g.due_date, g.completed, g.completed_at, g.created_at, g.updated_at
+-- include: judge_write
+    if outcome = 'replayed' and (v_key_id <> p_id or v_key_number <> p_number) then
+        outcome := 'conflict';
+    elsif outcome in ('done', 'replayed') then
+        -- The task as it is now.
+        select case g.outcome when 'done' then update_task.outcome else 'deleted' end, g.id, g.number, g.user_id,
+               g.title, g.description, g.due_date, g.completed, g.completed_at, g.created_at, g.updated_at, g.revision
         into outcome, id, number, user_id, title, description, due_date, completed,
-             completed_at, created_at, updated_at
-        from task_api_functions.get_task(p_user_id, p_id, p_number) g;
-        return;
-    elsif outcome is not null then
+             completed_at, created_at, updated_at, revision
+        from task_api_functions.get_task(p_user_id, p_id, p_number, null, null) g;
+    end if;
+    if outcome is not null then
         return;
     end if;
-
-    if p_id is null then
-        p_id := (
-            select t.id
-            from public.tasks t
-            where t.user_id = p_user_id
-              and t.number = p_number
-        );
+-- include: find_task
+    if not v_is_write then
+        select 'done', g.id, g.number, g.user_id, g.title, g.description, g.due_date, g.completed,
+               g.completed_at, g.created_at, g.updated_at, g.revision
+        into outcome, id, number, user_id, title, description, due_date, completed,
+             completed_at, created_at, updated_at, revision
+        from task_api_functions.get_task(p_user_id, p_id, null, null, null) g;
+        return;
     end if;
+    v_revision := v_revision + 1;
     update public.tasks t
     set title = coalesce(p_title, t.title),
         description = case when p_set_description then p_description else t.description end,
         due_date = case when p_set_due_date then p_due_date else t.due_date end,
         completed = coalesce(p_completed, t.completed <> p_toggle),
         completed_at = case
-            when coalesce(p_completed, t.completed <> p_toggle) then coalesce(t.completed_at, v_now)
+            when coalesce(p_completed, t.completed <> p_toggle) then coalesce(t.completed_at, written_at)
         end,
-        updated_at = greatest(t.updated_at, v_now)
+        updated_at = greatest(t.updated_at, written_at),
+        revision = v_revision
     where t.user_id = p_user_id
       and t.id = p_id
     returning 'done', t.id, t.number, t.user_id, t.title, t.description, t.due_date, t.completed,
-              t.completed_at, t.created_at, t.updated_at
+              t.completed_at, t.created_at, t.updated_at, t.revision
     into outcome, id, number, user_id, title, description, due_date, completed,
-         completed_at, created_at, updated_at;
+         completed_at, created_at, updated_at, revision;
     if not found then
         outcome := 'not_found';
         return;
     end if;
-    update public.users u
-    set attempts = (p_attempt || u.attempts)[1:8],
-        attempts_evicted = greatest(u.attempts_evicted, u.attempts[8]),
-        updated_at = v_now
-    where u.id = p_user_id;
-    -- The user's first write of this day.
-    if v_updated_at::date < v_now::date then
-        perform task_api_functions.record_use();
-    end if;
+-- include: record_write
 end
 $$;
 

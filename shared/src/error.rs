@@ -5,6 +5,8 @@ use std::{borrow::Cow, fmt};
 
 use lambda_http::http::StatusCode;
 
+use crate::task::{RateLimit, Version};
+
 /// Why a request fails.
 #[derive(Debug)]
 pub enum Error {
@@ -22,8 +24,18 @@ pub enum Error {
     UnsupportedMediaType,
     /// Values out of bounds, of the wrong type or missing: all of them.
     Invalid(Vec<InputError>),
-    /// An idempotency key was used again with a different task.
+    /// An idempotency key was used again with a different request.
     Conflict,
+    /// The user has as many tasks as they may have: this many.
+    TooManyTasks(i32),
+    /// The task is none of the versions that the request may change, but this one.
+    Changed(Version),
+    /// Some of the deletions since a position in the changes are not known any more.
+    Gone,
+    /// The user has made too many writes.
+    RateLimited,
+    /// A write that reached the database and was not carried out: why, and how many writes the user may still make.
+    NotWritten(Box<Error>, RateLimit),
     /// The database is unreachable, too slow or overloaded. Holds the cause.
     Unavailable(String),
     /// A bug of ours. Holds the cause.
@@ -82,7 +94,11 @@ impl Error {
             Error::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Error::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Error::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Error::Conflict => StatusCode::CONFLICT,
+            Error::Conflict | Error::TooManyTasks(_) => StatusCode::CONFLICT,
+            Error::Changed(_) => StatusCode::PRECONDITION_FAILED,
+            Error::Gone => StatusCode::GONE,
+            Error::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            Error::NotWritten(error, _) => error.status(),
             Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -125,6 +141,11 @@ impl fmt::Display for Error {
                 })
             }
             Error::Conflict => f.write_str("idempotency key used with a different request"),
+            Error::TooManyTasks(limit) => write!(f, "user has {limit} tasks"),
+            Error::Changed(_) => f.write_str("task was changed since it was read"),
+            Error::Gone => f.write_str("cursor has expired"),
+            Error::RateLimited => f.write_str("user has no writes left"),
+            Error::NotWritten(error, _) => error.fmt(f),
             Error::Unavailable(cause) | Error::Internal(cause) => f.write_str(cause),
         }
     }

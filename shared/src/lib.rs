@@ -32,8 +32,9 @@ pub use http_client::HttpClient;
 pub use lambda_http::http::{StatusCode, header};
 pub use response::{Body, Response};
 pub use run::{PublicRequest, Request, serve, serve_public};
-pub use store::{DatabaseConfig, Store, sql};
+pub use store::{DatabaseConfig, Limits, Store, sql};
 pub use task::{
-    CompleteTask, Completion, Created, ListStart, NewTask, NewTaskFields, Patch, PatchTask, PutTask, Task,
-    TaskChanges, TaskKey, TaskList, TaskQuery,
+    ChangeList, ChangesQuery, CompleteTask, Completion, DeleteTask, EraseUser, GetTask, ListStart, NewTask,
+    NewTaskFields, Patch, PatchTask, PutTask, Shown, Task, TaskChanges, TaskKey, TaskList, TaskQuery,
+    TaskUpdate, Version, WriteHeaders, Written,
 };

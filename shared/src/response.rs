@@ -4,7 +4,7 @@ use lambda_http::{
     aws_lambda_events::apigw::ApiGatewayV2httpResponse,
     http::{
         HeaderMap, HeaderValue, StatusCode,
-        header::{CONTENT_TYPE, HeaderName},
+        header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName},
     },
 };
 use serde::Serialize;
@@ -28,10 +28,12 @@ impl Response {
         Self { status, headers: HeaderMap::new(), body: Body::Empty }
     }
 
-    /// A response with a body that is already JSON.
+    /// A response with a body that is already JSON. It must not be stored, unless `Cache-Control` is set to something else.
     pub fn new(status: StatusCode, body: String) -> Self {
         let body = Body::Text(body);
-        Self { body, ..Self::empty(status) }.with(CONTENT_TYPE, "application/json")
+        Self { body, ..Self::empty(status) }
+            .with(CONTENT_TYPE, "application/json")
+            .with(CACHE_CONTROL, "no-store")
     }
 
     /// A response with a value as its JSON body.

@@ -26,6 +26,34 @@ pub struct Task {
     pub created_at: DateTime<Utc>,
     /// When it was last changed.
     pub updated_at: DateTime<Utc>,
+    /// The revision of the owner's list at its last change.
+    pub revision: i64,
+}
+
+impl Task {
+    /// Its version.
+    pub fn version(&self) -> Version {
+        Version { revision: self.revision, updated_at: self.updated_at }
+    }
+}
+
+/// A version of a task or of a user's list, which no other version of it equals. The revision alone would not do: one
+/// that was lost when the database was restored to an earlier point is used again.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Version {
+    /// The revision of the list at the last change.
+    pub revision: i64,
+    /// When that was.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// The versions that a request has a condition on.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Versions {
+    /// Any.
+    Any,
+    /// One of these.
+    These(Vec<Version>),
 }
 
 /// The user that a valid token identifies. All but the id is for the user's row, which is created with the first task.
@@ -52,13 +80,69 @@ pub enum TaskKey {
     Number(i64),
 }
 
+/// Input of `GET …/tasks/{task_id}`.
+#[derive(Debug)]
+pub struct GetTask {
+    /// The task to show.
+    pub key: TaskKey,
+    /// The header `If-None-Match`: versions that need not be shown again.
+    pub known: Option<Versions>,
+}
+
+/// What a request shows, or nothing if the client has it.
+#[derive(Debug)]
+pub enum Shown<T> {
+    /// It is a version that the client doesn't have.
+    New(T),
+    /// It is this version, which the client has.
+    Known(Version),
+}
+
+/// What a write carries besides its content.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct WriteHeaders {
+    /// `Idempotency-Key`: 1–255 visible ASCII characters.
+    pub idempotency_key: Option<String>,
+    /// `If-Match`: the versions that may be changed. `None` if any may.
+    pub expected: Option<Versions>,
+}
+
+/// What has become of a write.
+#[derive(Debug)]
+pub struct Written<T> {
+    /// What was written, as it is now.
+    pub value: T,
+    /// Whether an earlier request with the same idempotency key carried it out.
+    pub replayed: bool,
+    /// How many writes the user may still make.
+    pub rate_limit: Option<RateLimit>,
+}
+
+/// A user's write budget. It fills continuously, to at most [`WINDOW`](Self::WINDOW) seconds' worth.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RateLimit {
+    /// The writes that a full budget allows.
+    pub quota: i64,
+    /// The writes that it still allows.
+    pub remaining: i64,
+    /// Seconds until it is full, rounded up.
+    pub reset: i64,
+    /// Seconds until it allows a write, rounded up; 0 if it does.
+    pub retry_after: i64,
+}
+
+impl RateLimit {
+    /// How long an empty budget takes to fill, in seconds.
+    pub const WINDOW: i64 = 600;
+}
+
 /// Input of `POST …/tasks`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewTask {
     /// The task to create.
     pub fields: NewTaskFields,
-    /// The header `Idempotency-Key`: 1–255 visible ASCII characters.
-    pub idempotency_key: Option<String>,
+    /// What else the request carries. A task that does not exist has no version, so `If-Match` is not read.
+    pub headers: WriteHeaders,
 }
 
 /// The fields of a task to create.
@@ -72,15 +156,6 @@ pub struct NewTaskFields {
     pub due_date: Option<DateTime<Utc>>,
     /// See [`Task::completed`].
     pub completed: bool,
-}
-
-/// What a [`NewTask`] has become.
-#[derive(Debug)]
-pub struct Created {
-    /// The task.
-    pub task: Task,
-    /// Whether an earlier request with the same idempotency key created it.
-    pub replayed: bool,
 }
 
 /// What a request says about a field that may be empty.
@@ -144,32 +219,91 @@ pub enum Completion {
     Toggle,
 }
 
-/// Input of `PUT …/tasks/{task_id}`. It holds the same as [`PatchTask`]: the two are types of their own because the
-/// input type of an endpoint is what decides how its body is read.
+/// A change of one task. The input type of an endpoint decides how its body is read, so each endpoint has its own.
 #[derive(Debug)]
-pub struct PutTask {
+pub struct TaskUpdate {
     /// The task to change.
     pub key: TaskKey,
-    /// What to change; in the envelope contract that is every field.
+    /// The HTTP method, which is a part of what an idempotency key stands for.
+    pub method: &'static str,
+    /// What to change.
     pub changes: TaskChanges,
+    /// What else the request carries.
+    pub headers: WriteHeaders,
 }
+
+/// Input of `PUT …/tasks/{task_id}`. In the envelope contract it changes every field.
+#[derive(Debug)]
+pub struct PutTask(pub TaskUpdate);
 
 /// Input of `PATCH …/tasks/{task_id}`.
 #[derive(Debug)]
-pub struct PatchTask {
-    /// The task to change.
-    pub key: TaskKey,
-    /// What to change.
-    pub changes: TaskChanges,
-}
+pub struct PatchTask(pub TaskUpdate);
 
 /// Input of `PATCH …/tasks/{task_id}/complete`.
 #[derive(Debug)]
-pub struct CompleteTask {
-    /// The task to change.
+pub struct CompleteTask(pub TaskUpdate);
+
+/// Input of `DELETE …/tasks/{task_id}`.
+#[derive(Debug)]
+pub struct DeleteTask {
+    /// The task to delete.
     pub key: TaskKey,
-    /// What to do with its completion.
-    pub completion: Completion,
+    /// What else the request carries.
+    pub headers: WriteHeaders,
+}
+
+/// Input of `DELETE /api/{user_id}`: nothing, because the caller is the user to erase.
+#[derive(Debug)]
+pub struct EraseUser;
+
+/// Input of `GET …/tasks/changes`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChangesQuery {
+    /// Where the copy ends that the client has; `None` for a new copy.
+    pub since: Option<ChangesPosition>,
+    /// The most changes to return.
+    pub limit: i64,
+}
+
+/// A point in the changes of a user's list: a client that has been sent everything before it has a copy.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ChangesPosition {
+    /// The revision of the last change that was sent.
+    pub revision: i64,
+    /// Its task's number: tasks that have not changed since revisions exist share one revision.
+    pub number: i64,
+    /// The list's revision when the copy was begun. Deletions before it need not be sent.
+    pub copied_from: i64,
+    /// When the list had last been changed.
+    pub list_updated_at: DateTime<Utc>,
+}
+
+/// A part of the changes of a user's list, in the order of revisions.
+#[derive(Debug)]
+pub struct ChangeList {
+    /// The changes.
+    pub changes: Vec<Change>,
+    /// Whether there are changes beyond this part.
+    pub has_more: bool,
+    /// The point behind the last of all changes, whether or not they are in this part. `None` if the user has no list yet.
+    pub end: Option<ChangesPosition>,
+}
+
+/// A change of a task.
+#[derive(Debug)]
+pub enum Change {
+    /// It was created or changed: the task as it is now.
+    Changed(Task),
+    /// It was deleted.
+    Deleted {
+        /// See [`Task::id`].
+        id: Uuid,
+        /// See [`Task::number`].
+        number: i64,
+        /// The revision of the list at the deletion.
+        revision: i64,
+    },
 }
 
 /// Input of `GET …/tasks`: which part of the caller's tasks, in which order.

@@ -15,6 +15,15 @@ use tokio_postgres::{
 };
 use uuid::Uuid;
 
+const TASKS_PER_USER: i32 = 10_000;
+
+/// No limit on the writes per minute.
+const NO_LIMIT: i32 = 0;
+
+/// No condition on the version of a task.
+const NO_REVISIONS: Option<Vec<i64>> = None;
+const NO_TIMES: Option<Vec<SystemTime>> = None;
+
 /// A database with the functions, by the connections of those who use it.
 struct Database {
     /// No wall holds the superuser.
@@ -109,8 +118,10 @@ impl Database {
             (&no_text, Type::TEXT),
             (&None::<SystemTime>, Type::TIMESTAMPTZ),
             (&false, Type::BOOL),
+            (&TASKS_PER_USER, Type::INT4),
             (&key, Type::TEXT),
             (&hash, Type::BYTEA),
+            (&NO_LIMIT, Type::INT4),
             (&attempt.id, Type::UUID),
             (&attempt.is_retry, Type::BOOL),
             (&attempt.void_after(), Type::TIMESTAMPTZ),
@@ -120,8 +131,13 @@ impl Database {
 
     async fn get(&self, user: &str, key: Key) -> Row {
         let (id, number) = key.parts();
-        let params: &[(&(dyn ToSql + Sync), Type)] =
-            &[(&user, Type::TEXT), (&id, Type::UUID), (&number, Type::INT8)];
+        let params: &[(&(dyn ToSql + Sync), Type)] = &[
+            (&user, Type::TEXT),
+            (&id, Type::UUID),
+            (&number, Type::INT8),
+            (&NO_REVISIONS, Type::INT8_ARRAY),
+            (&NO_TIMES, Type::TIMESTAMPTZ_ARRAY),
+        ];
         self.call_for_one("get_task", params).await
     }
 
@@ -150,6 +166,11 @@ impl Database {
             (&None::<SystemTime>, Type::TIMESTAMPTZ),
             (&None::<bool>, Type::BOOL),
             (&true, Type::BOOL),
+            (&NO_REVISIONS, Type::INT8_ARRAY),
+            (&NO_TIMES, Type::TIMESTAMPTZ_ARRAY),
+            (&None::<&str>, Type::TEXT),
+            (&None::<&[u8]>, Type::BYTEA),
+            (&NO_LIMIT, Type::INT4),
             (&attempt.id, Type::UUID),
             (&attempt.is_retry, Type::BOOL),
             (&attempt.void_after(), Type::TIMESTAMPTZ),
@@ -163,6 +184,11 @@ impl Database {
             (&user, Type::TEXT),
             (&id, Type::UUID),
             (&number, Type::INT8),
+            (&NO_REVISIONS, Type::INT8_ARRAY),
+            (&NO_TIMES, Type::TIMESTAMPTZ_ARRAY),
+            (&None::<&str>, Type::TEXT),
+            (&None::<&[u8]>, Type::BYTEA),
+            (&NO_LIMIT, Type::INT4),
             (&attempt.id, Type::UUID),
             (&attempt.is_retry, Type::BOOL),
             (&attempt.void_after(), Type::TIMESTAMPTZ),

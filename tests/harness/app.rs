@@ -133,6 +133,7 @@ impl App {
         let functions_url = ground.cluster.endpoints_url_through(port, &database);
         let mut environment = BTreeMap::from([
             ("DATABASE_URL".to_owned(), functions_url),
+            ("WRITES_PER_MINUTE".to_owned(), "0".to_owned()),
             ("JWT_SECRET".to_owned(), SECRET.to_owned()),
             ("ENVIRONMENT".to_owned(), "test".to_owned()),
         ]);

@@ -2,13 +2,12 @@
 
 use std::process::ExitCode;
 
-use shared::{CompleteTask, Error, Request, Response, StatusCode, TaskChanges};
+use shared::{CompleteTask, Error, Request, Response};
 
 async fn complete_task(request: Request<CompleteTask>) -> Result<Response, Error> {
-    let CompleteTask { key, completion } = request.input;
-    let changes = TaskChanges { completed: Some(completion), ..TaskChanges::default() };
-    let task = request.store.update_task(&request.caller, key, &changes).await?;
-    Ok(request.contract.task(StatusCode::OK, &task))
+    let CompleteTask(update) = &request.input;
+    let written = request.store.update_task(&request.caller, update).await?;
+    Ok(request.contract.updated(&written))
 }
 
 #[tokio::main(flavor = "current_thread")]

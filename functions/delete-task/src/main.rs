@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use shared::{Error, Request, Response, TaskKey};
+use shared::{DeleteTask, Error, Request, Response};
 
-async fn delete_task(request: Request<TaskKey>) -> Result<Response, Error> {
-    request.store.delete_task(&request.caller, request.input).await?;
-    Ok(Response::no_content())
+async fn delete_task(request: Request<DeleteTask>) -> Result<Response, Error> {
+    let written = request.store.delete_task(&request.caller, &request.input).await?;
+    Ok(request.contract.deleted(&written))
 }
 
 #[tokio::main(flavor = "current_thread")]

@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use shared::{Error, Request, Response, StatusCode, TaskKey};
+use shared::{Error, GetTask, Request, Response};
 
-async fn get_task(request: Request<TaskKey>) -> Result<Response, Error> {
-    let task = request.store.get_task(&request.caller, request.input).await?;
-    Ok(request.contract.task(StatusCode::OK, &task))
+async fn get_task(request: Request<GetTask>) -> Result<Response, Error> {
+    let task = request.store.get_task(&request.caller, &request.input).await?;
+    Ok(request.contract.shown(&task))
 }
 
 #[tokio::main(flavor = "current_thread")]

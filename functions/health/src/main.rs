@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use chrono::{SecondsFormat, Utc};
 use serde::Serialize;
 use shared::{
-    DatabaseConfig, Error, PublicRequest, Response, StatusCode, Store, error::Recorded, variables::Variables,
+    DatabaseConfig, Error, Limits, PublicRequest, Response, StatusCode, Store, error::Recorded,
+    variables::Variables,
 };
 
 #[derive(Serialize)]
@@ -19,7 +20,7 @@ struct Health {
 /// The store, if a database is configured: `/health` needs none.
 fn read_store(variables: &mut Variables) -> Result<Option<Store>, Recorded> {
     match DatabaseConfig::is_set(variables) {
-        true => DatabaseConfig::read(variables).map(|config| Some(Store::new(config))),
+        true => DatabaseConfig::read(variables).map(|config| Some(Store::new(config, Limits::default()))),
         false => Ok(None),
     }
 }

@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use shared::{Error, PatchTask, Request, Response, StatusCode};
+use shared::{Error, PatchTask, Request, Response};
 
 async fn patch_task(request: Request<PatchTask>) -> Result<Response, Error> {
-    let PatchTask { key, changes } = &request.input;
-    let task = request.store.update_task(&request.caller, *key, changes).await?;
-    Ok(request.contract.task(StatusCode::OK, &task))
+    let PatchTask(update) = &request.input;
+    let written = request.store.update_task(&request.caller, update).await?;
+    Ok(request.contract.updated(&written))
 }
 
 #[tokio::main(flavor = "current_thread")]

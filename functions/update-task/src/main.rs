@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use shared::{Error, PutTask, Request, Response, StatusCode};
+use shared::{Error, PutTask, Request, Response};
 
 async fn update_task(request: Request<PutTask>) -> Result<Response, Error> {
-    let PutTask { key, changes } = &request.input;
-    let task = request.store.update_task(&request.caller, *key, changes).await?;
-    Ok(request.contract.task(StatusCode::OK, &task))
+    let PutTask(update) = &request.input;
+    let written = request.store.update_task(&request.caller, update).await?;
+    Ok(request.contract.updated(&written))
 }
 
 #[tokio::main(flavor = "current_thread")]

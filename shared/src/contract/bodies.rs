@@ -87,6 +87,34 @@ pub struct EnvelopeList<'a> {
     pub(super) pagination: Pagination,
 }
 
+/// A part of what has changed in the caller's list, in the order of the changes.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct EnvelopeChanges<'a> {
+    /// Tasks that were created or changed, as they are now.
+    pub(super) changed: Vec<EnvelopeTask<'a>>,
+    /// The ids of tasks that were deleted.
+    pub(super) deleted: Vec<Uuid>,
+    /// Where the next request continues, as its `since`.
+    pub(super) cursor: String,
+    /// Whether there are more changes now.
+    pub(super) has_more: bool,
+}
+
+/// A part of what has changed in the caller's list, in the order of the changes.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(ToSchema))]
+pub struct PlainChanges<'a> {
+    /// Tasks that were created or changed, as they are now.
+    pub(super) changed: Vec<PlainTask<'a>>,
+    /// The ids of tasks that were deleted.
+    pub(super) deleted: Vec<i64>,
+    /// Where the next request continues, as its `since`.
+    pub(super) cursor: String,
+    /// Whether there are more changes now.
+    pub(super) has_more: bool,
+}
+
 /// Which part of the list this is.
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
@@ -105,14 +133,14 @@ pub struct Pagination {
 /// A refusal in the envelope contract.
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
-pub struct EnvelopeFailure {
+pub struct EnvelopeFailure<'a> {
     #[cfg_attr(feature = "openapi", schema(schema_with = schemas::null))]
     data: (),
-    error: EnvelopeError,
+    error: EnvelopeError<'a>,
 }
 
-impl EnvelopeFailure {
-    pub(super) fn new(error: EnvelopeError) -> Self {
+impl<'a> EnvelopeFailure<'a> {
+    pub(super) fn new(error: EnvelopeError<'a>) -> Self {
         Self { data: (), error }
     }
 }
@@ -120,12 +148,12 @@ impl EnvelopeFailure {
 /// Why a request was refused.
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
-pub struct EnvelopeError {
+pub struct EnvelopeError<'a> {
     /// The kind of error, for programs.
     #[cfg_attr(feature = "openapi", schema(schema_with = schemas::error_code))]
     pub(super) code: &'static str,
     /// What is wrong, for people.
-    pub(super) message: &'static str,
+    pub(super) message: &'a str,
     /// What is wrong with each field; or the id by which the log knows the request.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub(super) details: Option<Details>,

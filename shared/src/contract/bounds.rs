@@ -13,6 +13,12 @@ pub const ENVELOPE_LIMIT_DEFAULT: i64 = 10;
 /// `offset` of an envelope list, and `after` of a plain one.
 pub const OFFSET: RangeInclusive<i64> = 0..=i64::MAX;
 
+/// `limit` of a list of changes.
+pub const CHANGES_LIMIT: RangeInclusive<i64> = 1..=500;
+
+/// `limit` of a list of changes if the query has none.
+pub const CHANGES_LIMIT_DEFAULT: i64 = 100;
+
 /// The task ids of the plain contract.
 pub const TASK_NUMBER: RangeInclusive<i64> = 1..=i64::MAX;
 

@@ -3,12 +3,17 @@
 
 pub mod bodies;
 mod bounds;
+mod cursor;
+mod etag;
 mod read;
 mod render;
 #[cfg(feature = "openapi")]
 pub mod schemas;
 
-pub use bounds::{ENVELOPE_LIMIT, ENVELOPE_LIMIT_DEFAULT, OFFSET, PLAIN_PAGE, TASK_NUMBER};
+pub use bounds::{
+    CHANGES_LIMIT, CHANGES_LIMIT_DEFAULT, ENVELOPE_LIMIT, ENVELOPE_LIMIT_DEFAULT, OFFSET, PLAIN_PAGE,
+    TASK_NUMBER,
+};
 pub use read::Input;
 
 /// The specification that a front end was written against. The route decides: `/plain/…` or not.

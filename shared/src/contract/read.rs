@@ -5,14 +5,20 @@ use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 
 use super::{
     Contract::{self, Envelope, Plain},
-    bounds::{ENVELOPE_LIMIT, ENVELOPE_LIMIT_DEFAULT, OFFSET, PLAIN_PAGE, TASK_NUMBER},
+    bounds::{
+        CHANGES_LIMIT, CHANGES_LIMIT_DEFAULT, ENVELOPE_LIMIT, ENVELOPE_LIMIT_DEFAULT, OFFSET, PLAIN_PAGE,
+        TASK_NUMBER,
+    },
+    cursor::read_changes,
+    etag::{if_match, if_none_match},
 };
 use crate::{
     error::{Error, Recorded},
-    request::{Fields, Reader, boolean, date_time, text, title},
+    request::{Fields, Reader, boolean, date_time, idempotency_key, text, title},
     task::{
-        CompleteTask, Completion, ListStart, NewTask, NewTaskFields, Patch, PatchTask, PutTask, TaskChanges,
-        TaskKey, TaskQuery,
+        ChangesQuery, CompleteTask, Completion, DeleteTask, EraseUser, GetTask, ListStart, NewTask,
+        NewTaskFields, Patch, PatchTask, PutTask, TaskChanges, TaskKey, TaskQuery, TaskUpdate, Versions,
+        WriteHeaders,
     },
 };
 
@@ -46,6 +52,24 @@ impl Input for TaskKey {
     }
 }
 
+impl Input for GetTask {
+    fn read(contract: Contract, request: &mut Reader) -> Result<Self, Recorded> {
+        Ok(Self { key: TaskKey::read(contract, request)?, known: known(request)? })
+    }
+}
+
+impl Input for ChangesQuery {
+    fn read(_: Contract, request: &mut Reader) -> Result<Self, Recorded> {
+        let user_id = request.user_id();
+        let since = request.query("since", |cursor| {
+            read_changes(user_id, cursor)
+                .ok_or(("value_error", "Input should be a cursor from an earlier response".into()))
+        });
+        let limit = request.query_integer("limit", CHANGES_LIMIT, CHANGES_LIMIT_DEFAULT);
+        Ok(Self { since: since?.flatten(), limit: limit? })
+    }
+}
+
 impl Input for TaskQuery {
     fn read(contract: Contract, request: &mut Reader) -> Result<Self, Recorded> {
         match contract {
@@ -64,43 +88,83 @@ impl Input for TaskQuery {
 
 impl Input for NewTask {
     fn read(contract: Contract, request: &mut Reader) -> Result<Self, Recorded> {
-        let idempotency_key = request.idempotency_key();
+        let idempotency_key = request.header("idempotency-key", idempotency_key);
         let fields = new_task(contract, &mut request.body()?);
-        Ok(Self { fields: fields?, idempotency_key: idempotency_key? })
+        let headers = WriteHeaders { idempotency_key: idempotency_key?, expected: None };
+        Ok(Self { fields: fields?, headers })
     }
 }
 
 impl Input for PutTask {
     fn read(contract: Contract, request: &mut Reader) -> Result<Self, Recorded> {
-        let key = TaskKey::read(contract, request);
-        let changes = match contract {
+        let read_changes = |request: &mut Reader| match contract {
             Envelope => replacement(&mut request.body()?),
             Plain => plain_changes(&mut request.body()?),
         };
-        Ok(Self { key: key?, changes: changes? })
+        update(contract, request, "PUT", read_changes).map(Self)
     }
 }
 
 impl Input for PatchTask {
     fn read(contract: Contract, request: &mut Reader) -> Result<Self, Recorded> {
-        let key = TaskKey::read(contract, request);
-        let changes = match contract {
+        let read_changes = |request: &mut Reader| match contract {
             Envelope => envelope_changes(&mut request.body()?),
             Plain => plain_changes(&mut request.body()?),
         };
-        Ok(Self { key: key?, changes: changes? })
+        update(contract, request, "PATCH", read_changes).map(Self)
     }
 }
 
 impl Input for CompleteTask {
     fn read(contract: Contract, request: &mut Reader) -> Result<Self, Recorded> {
-        let key = TaskKey::read(contract, request);
-        let completion = match contract {
-            Envelope => request.body()?.required("completed", boolean).map(Completion::Set),
-            Plain => Ok(Completion::Toggle),
+        let read_changes = |request: &mut Reader| {
+            let completion = match contract {
+                Envelope => request.body()?.required("completed", boolean).map(Completion::Set),
+                Plain => Ok(Completion::Toggle),
+            };
+            Ok(TaskChanges { completed: Some(completion?), ..TaskChanges::default() })
         };
-        Ok(Self { key: key?, completion: completion? })
+        update(contract, request, "PATCH", read_changes).map(Self)
     }
+}
+
+impl Input for DeleteTask {
+    fn read(contract: Contract, request: &mut Reader) -> Result<Self, Recorded> {
+        let key = TaskKey::read(contract, request);
+        let headers = write_headers(request);
+        Ok(Self { key: key?, headers: headers? })
+    }
+}
+
+impl Input for EraseUser {
+    fn read(_: Contract, _: &mut Reader) -> Result<Self, Recorded> {
+        Ok(Self)
+    }
+}
+
+fn update(
+    contract: Contract,
+    request: &mut Reader,
+    method: &'static str,
+    read_changes: impl FnOnce(&mut Reader) -> Result<TaskChanges, Recorded>,
+) -> Result<TaskUpdate, Recorded> {
+    let key = TaskKey::read(contract, request);
+    let headers = write_headers(request);
+    let changes = read_changes(request);
+    Ok(TaskUpdate { key: key?, method, changes: changes?, headers: headers? })
+}
+
+fn write_headers(request: &mut Reader) -> Result<WriteHeaders, Recorded> {
+    let idempotency_key = request.header("idempotency-key", idempotency_key);
+    let expected = request.header("if-match", |value| {
+        if_match(value).ok_or(("value_error", "Input should be * or a list of entity tags".into()))
+    });
+    Ok(WriteHeaders { idempotency_key: idempotency_key?, expected: expected? })
+}
+
+/// The header `If-None-Match`. It is ignored if it can't be read: it only saves sending what the client has.
+fn known(request: &mut Reader) -> Result<Option<Versions>, Recorded> {
+    Ok(request.header("if-none-match", |value| Ok(if_none_match(value)))?.flatten())
 }
 
 fn new_task(contract: Contract, body: &mut Fields) -> Result<NewTaskFields, Recorded> {

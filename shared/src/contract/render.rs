@@ -2,54 +2,101 @@
 
 use lambda_http::http::{
     StatusCode,
-    header::{HeaderName, LINK, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
+    header::{CACHE_CONTROL, ETAG, HeaderName, LINK, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+use uuid::Uuid;
 
 use super::{
     Contract::{self, Envelope, Plain},
     bodies::{
-        Data, Details, EnvelopeError, EnvelopeFailure, EnvelopeList, EnvelopeTask, Pagination, PlainError,
-        PlainTask,
+        Data, Details, EnvelopeChanges, EnvelopeError, EnvelopeFailure, EnvelopeList, EnvelopeTask,
+        Pagination, PlainChanges, PlainError, PlainTask,
     },
+    cursor::of_changes,
+    etag::entity_tag,
 };
 use crate::{
     error::{Error, TokenError},
     response::Response,
-    task::{Created, ListStart, Task, TaskList, TaskQuery},
+    task::{
+        Change, ChangeList, ChangesPosition, ListStart, RateLimit, Shown, Task, TaskList, TaskQuery, Version,
+        Written,
+    },
 };
 
-/// The largest plain list in a response, in bytes. Lambda's limit for a whole response is 6 MiB.
-const PLAIN_LIST_LEN: usize = 5 * 1024 * 1024;
+/// The most bytes of tasks in a response. Lambda's limit for a whole response is 6 MiB.
+const MAX_LIST_LEN: usize = 5 * 1024 * 1024;
 
 /// When to try again while the database is unavailable, in seconds.
 const RETRY_AFTER_SECONDS: &str = "1";
 
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const X_TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 
 /// In a path everything is encoded but the unreserved characters of RFC 3986 §2.3.
 const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 impl Contract {
-    /// A response that shows one task.
-    pub fn task(self, status: StatusCode, task: &Task) -> Response {
-        match self {
-            Envelope => Response::json(status, &Data::new(EnvelopeTask::from(task))),
-            Plain => Response::json(status, &PlainTask::from(task)),
+    /// The response to a GET of one task.
+    pub fn shown(self, task: &Shown<Task>) -> Response {
+        match task {
+            Shown::New(task) => self.task(StatusCode::OK, task),
+            Shown::Known(version) => not_modified(*version),
         }
     }
 
+    /// The response to a write that changes a task.
+    pub fn updated(self, written: &Written<Task>) -> Response {
+        with_outcome(self.task(StatusCode::OK, &written.value), written)
+    }
+
     /// The response to a POST.
-    pub fn created(self, created: &Created) -> Response {
-        let task = &created.task;
+    pub fn created(self, written: &Written<Task>) -> Response {
+        let task = &written.value;
         let id = match self {
             Envelope => task.id.to_string(),
             Plain => task.number.to_string(),
         };
         let location = format!("{}/{id}", self.tasks_path(&task.user_id));
-        let response = self.task(StatusCode::CREATED, task).with(LOCATION, location);
-        if created.replayed { response.with(IDEMPOTENCY_REPLAYED, "true") } else { response }
+        with_outcome(self.task(StatusCode::CREATED, task).with(LOCATION, location), written)
+    }
+
+    /// The response to a DELETE of a task: the same in both contracts.
+    pub fn deleted(self, written: &Written<()>) -> Response {
+        with_outcome(Response::no_content(), written)
+    }
+
+    fn task(self, status: StatusCode, task: &Task) -> Response {
+        let response = match self {
+            Envelope => Response::json(status, &Data::new(EnvelopeTask::from(task))),
+            Plain => Response::json(status, &PlainTask::from(task)),
+        };
+        with_version(response, task.version())
+    }
+
+    /// The response to a GET of the changes of a list.
+    pub fn changes(self, user_id: &str, list: &ChangeList) -> Response {
+        match self {
+            Envelope => {
+                let ChangePage { changed, deleted, end, has_more } =
+                    page(list, EnvelopeTask::from, |id, _| id);
+                let cursor = of_changes(user_id, end);
+                Response::json(
+                    StatusCode::OK,
+                    &Data::new(EnvelopeChanges { changed, deleted, cursor, has_more }),
+                )
+            }
+            Plain => {
+                let ChangePage { changed, deleted, end, has_more } =
+                    page(list, PlainTask::from, |_, number| number);
+                let cursor = of_changes(user_id, end);
+                Response::json(StatusCode::OK, &PlainChanges { changed, deleted, cursor, has_more })
+            }
+        }
     }
 
     /// The response to a GET of many tasks. If a plain list doesn't contain all of them, `Link` (RFC 8288) leads to
@@ -84,7 +131,15 @@ impl Contract {
 
     /// The response to a request that fails: what the caller may read of the error.
     pub fn error(self, error: &Error, request_id: &str) -> Response {
+        if let Error::NotWritten(error, rate_limit) = error {
+            let response = with_rate_limit(self.error(error, request_id), *rate_limit);
+            return match **error {
+                Error::RateLimited => response.with(RETRY_AFTER, rate_limit.retry_after.to_string()),
+                _ => response,
+            };
+        }
         const INVALID_TOKEN: &str = "Missing or invalid JWT token";
+        let limit_reached: String;
         #[rustfmt::skip]
         let (code, message, detail) = match error {
             Error::Unauthorized(TokenError::Missing) => ("UNAUTHORIZED", INVALID_TOKEN, "Missing authorization token"),
@@ -97,6 +152,14 @@ impl Contract {
             Error::UnsupportedMediaType => same("UNSUPPORTED_MEDIA_TYPE", "Content type must be application/json"),
             Error::Invalid(_) => same("VALIDATION_ERROR", "Request validation failed"),
             Error::Conflict => same("CONFLICT", "Idempotency-Key was used with a different request"),
+            Error::TooManyTasks(limit) => {
+                limit_reached = format!("Limit of {limit} tasks reached");
+                same("CONFLICT", &limit_reached)
+            }
+            Error::Changed(_) => same("PRECONDITION_FAILED", "Task was changed since it was read"),
+            Error::Gone => same("GONE", "Cursor has expired, start again without since"),
+            Error::RateLimited => same("RATE_LIMITED", "Too many requests"),
+            Error::NotWritten(..) => unreachable!("handled above"),
             Error::Unavailable(_) => same("SERVICE_UNAVAILABLE", "Service temporarily unavailable"),
             Error::Internal(_) => ("INTERNAL_SERVER_ERROR", "An unexpected error occurred", "Internal server error"),
         };
@@ -116,6 +179,7 @@ impl Contract {
         match error {
             Error::Unauthorized(_) => response.with(WWW_AUTHENTICATE, "Bearer"),
             Error::Unavailable(_) => response.with(RETRY_AFTER, RETRY_AFTER_SECONDS),
+            Error::Changed(version) => with_version(response, *version),
             _ => response,
         }
     }
@@ -125,8 +189,83 @@ impl Contract {
     }
 }
 
-fn same(code: &'static str, text: &'static str) -> (&'static str, &'static str, &'static str) {
+fn same<'a>(code: &'static str, text: &'a str) -> (&'static str, &'a str, &'a str) {
     (code, text, text)
+}
+
+fn not_modified(version: Version) -> Response {
+    with_version(Response::empty(StatusCode::NOT_MODIFIED), version)
+}
+
+/// A response that shows a version, which a browser may keep but must ask about before it is used again.
+fn with_version(response: Response, version: Version) -> Response {
+    response.with(ETAG, entity_tag(version)).with(CACHE_CONTROL, "private, no-cache")
+}
+
+fn with_outcome<T>(response: Response, written: &Written<T>) -> Response {
+    let response = match written.rate_limit {
+        Some(rate_limit) => with_rate_limit(response, rate_limit),
+        None => response,
+    };
+    if written.replayed { response.with(IDEMPOTENCY_REPLAYED, "true") } else { response }
+}
+
+/// A response with the state of the write budget (draft-ietf-httpapi-ratelimit-headers-10).
+fn with_rate_limit(response: Response, rate_limit: RateLimit) -> Response {
+    let RateLimit { quota, remaining, reset, retry_after: _ } = rate_limit;
+    response
+        .with(RATE_LIMIT_POLICY, format!("\"writes\";q={quota};w={}", RateLimit::WINDOW))
+        .with(RATE_LIMIT, format!("\"writes\";r={remaining};t={reset}"))
+}
+
+/// The changes of one response.
+struct ChangePage<T, I> {
+    changed: Vec<T>,
+    deleted: Vec<I>,
+    /// The point behind the last of them.
+    end: Option<ChangesPosition>,
+    has_more: bool,
+}
+
+/// As many of these changes as Lambda can carry.
+fn page<'a, T: Serialize, I>(
+    list: &'a ChangeList,
+    task: impl Fn(&'a Task) -> T,
+    id: impl Fn(Uuid, i64) -> I,
+) -> ChangePage<T, I> {
+    let (mut changed, mut deleted, mut carried, mut last) = (Vec::new(), Vec::new(), 0, None);
+    for change in &list.changes {
+        last = Some(match change {
+            Change::Changed(changed_task) => {
+                let body = task(changed_task);
+                carried +=
+                    carried_len(&serde_json::to_string(&body).expect("a struct of plain values is JSON"));
+                if carried > MAX_LIST_LEN {
+                    break;
+                }
+                changed.push(body);
+                (changed_task.revision, changed_task.number)
+            }
+            Change::Deleted { id: uuid, number, revision } => {
+                deleted.push(id(*uuid, *number));
+                (*revision, *number)
+            }
+        });
+    }
+    let has_more = list.has_more || changed.len() + deleted.len() < list.changes.len();
+    let end = match (list.end, last) {
+        (Some(end), Some((revision, number))) if has_more => {
+            Some(ChangesPosition { revision, number, ..end })
+        }
+        (end, _) => end,
+    };
+    ChangePage { changed, deleted, end, has_more }
+}
+
+/// The length of JSON in the event that carries it. There it is a string, in which each quote and backslash takes a
+/// second byte.
+fn carried_len(json: &str) -> usize {
+    json.len() + json.bytes().filter(|byte| matches!(byte, b'"' | b'\\')).count()
 }
 
 /// A JSON array of as many of these tasks as Lambda can carry, and their number.
@@ -135,9 +274,8 @@ fn plain_array(tasks: &[Task]) -> (String, usize) {
     let mut carried = 0;
     for (shown, task) in tasks.iter().enumerate() {
         let json = serde_json::to_string(&PlainTask::from(task)).expect("a struct of plain values is JSON");
-        // In the event the body is a JSON string, in which each quote and backslash takes a second byte.
-        carried += 1 + json.len() + json.bytes().filter(|byte| matches!(byte, b'"' | b'\\')).count();
-        if carried > PLAIN_LIST_LEN {
+        carried += 1 + carried_len(&json);
+        if carried > MAX_LIST_LEN {
             return (array + "]", shown);
         }
         if shown > 0 {

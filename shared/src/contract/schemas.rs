@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeSet, ops::RangeInclusive};
 
+use chrono::DateTime;
 use serde_json::Value;
 use utoipa::openapi::{
     KnownFormat, SchemaFormat,
@@ -14,6 +15,7 @@ use crate::{
     auth::MAX_USER_ID_CHARS,
     error::{Error, TokenError},
     request::MAX_IDEMPOTENCY_KEY_LEN,
+    task::Version,
 };
 
 /// Every error, each cause that has words of its own once.
@@ -26,6 +28,10 @@ pub fn errors() -> Vec<Error> {
         Error::Forbidden(String::new()),
         Error::NotFound,
         Error::Conflict,
+        Error::TooManyTasks(10_000),
+        Error::Gone,
+        Error::Changed(Version { revision: 0, updated_at: DateTime::UNIX_EPOCH }),
+        Error::RateLimited,
         Error::PayloadTooLarge,
         Error::UnsupportedMediaType,
         Error::Invalid(Vec::new()),

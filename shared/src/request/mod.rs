@@ -17,7 +17,7 @@ use crate::{
     error::{Error, InputError, Place, Recorded},
     task::Patch,
 };
-pub use values::{Parse, Problem, YEARS, boolean, date_time, integer, text, title};
+pub use values::{Parse, Problem, YEARS, boolean, date_time, idempotency_key, integer, text, title};
 
 /// The largest body that is read, in bytes after decoding.
 pub const MAX_BODY_LEN: usize = 256 * 1024;
@@ -76,32 +76,38 @@ impl<'a> Reader<'a> {
         range: RangeInclusive<i64>,
         default: i64,
     ) -> Result<i64, Recorded> {
+        Ok(self.query(name, |value| integer(value, range))?.unwrap_or(default))
+    }
+
+    /// A parameter of the query, if present.
+    pub fn query<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, Problem>,
+    ) -> Result<Option<T>, Recorded> {
         let query = self.event.raw_query_string.as_deref().unwrap_or_default();
         let mut values = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
         let result = match (values.next(), values.next()) {
-            (None, _) => Ok(default),
-            (Some((_, value)), None) => integer(&value, range),
+            (None, _) => Ok(None),
+            (Some((_, value)), None) => parse(&value).map(Some),
             (Some(_), Some(_)) => Err(REPEATED),
         };
         self.check(Place::Query, name, result)
     }
 
-    /// The header `Idempotency-Key`, if present: 1–255 visible ASCII characters.
-    pub fn idempotency_key(&mut self) -> Result<Option<String>, Recorded> {
-        const NAME: &str = "idempotency-key";
-        let result = match self.event.headers.get(NAME).map(|value| value.as_bytes()) {
-            None => Ok(None),
-            Some(key)
-                if (1..=MAX_IDEMPOTENCY_KEY_LEN).contains(&key.len())
-                    && key.iter().all(u8::is_ascii_graphic) =>
-            {
-                Ok(Some(String::from_utf8_lossy(key).into_owned()))
-            }
-            Some(_) => {
-                Err(("string_pattern_mismatch", "Input should be 1-255 visible ASCII characters".into()))
-            }
-        };
-        self.check(Place::Header, NAME, result)
+    /// A header field, if present. Of one that was sent several times, API Gateway joins the values with commas.
+    pub fn header<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&[u8]) -> Result<T, Problem>,
+    ) -> Result<Option<T>, Recorded> {
+        let result = self.event.headers.get(name).map(|value| parse(value.as_bytes())).transpose();
+        self.check(Place::Header, name, result)
+    }
+
+    /// The user whose tasks the path names.
+    pub fn user_id(&self) -> &'a str {
+        self.path("user_id")
     }
 
     /// The fields of the JSON object in the body.

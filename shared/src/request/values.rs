@@ -5,6 +5,8 @@ use std::{borrow::Cow, ops::RangeInclusive};
 use chrono::{DateTime, Datelike, Utc};
 use serde_json::Value;
 
+use super::MAX_IDEMPOTENCY_KEY_LEN;
+
 /// The years of a point in time that is accepted: those that RFC 3339 can express in the response.
 pub const YEARS: RangeInclusive<i32> = 1..=9999;
 
@@ -94,6 +96,16 @@ pub fn integer(text: &str, range: RangeInclusive<i64>) -> Result<i64, Problem> {
         _ => {
             Err(("less_than_equal", format!("Input should be less than or equal to {}", range.end()).into()))
         }
+    }
+}
+
+/// An idempotency key: 1–255 visible ASCII characters.
+pub fn idempotency_key(value: &[u8]) -> Result<String, Problem> {
+    match value {
+        [_, ..] if value.len() <= MAX_IDEMPOTENCY_KEY_LEN && value.iter().all(u8::is_ascii_graphic) => {
+            Ok(String::from_utf8_lossy(value).into_owned())
+        }
+        _ => Err(("string_pattern_mismatch", "Input should be 1-255 visible ASCII characters".into())),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     auth::{TokenConfig, Verifier},
     error::Recorded,
     secrets::{Secret, SecretSource},
-    store::{DatabaseConfig, Store},
+    store::{DatabaseConfig, Limits, Store},
     variables::Variables,
 };
 
@@ -21,6 +21,8 @@ const RETRY_INTERVAL: i64 = 30;
 pub(super) struct Config {
     /// Where the tasks are stored.
     database: DatabaseConfig,
+    /// What each user may store and write.
+    limits: Limits,
     /// Which tokens are accepted.
     tokens: TokenConfig,
 }
@@ -54,14 +56,16 @@ impl Config {
     /// A variable is missing or invalid.
     pub(super) fn read(variables: &mut Variables) -> Result<Self, Recorded> {
         let database = DatabaseConfig::read(variables);
+        let limits = Limits::read(variables);
         let tokens = TokenConfig::read(variables);
-        Ok(Self { database: database?, tokens: tokens? })
+        Ok(Self { database: database?, limits: limits?, tokens: tokens? })
     }
 }
 
 impl Backend {
     fn new(config: Config) -> Self {
-        Self { verifier: Verifier::new(&config.tokens), store: Arc::new(Store::new(config.database)) }
+        let store = Store::new(config.database, config.limits);
+        Self { verifier: Verifier::new(&config.tokens), store: Arc::new(store) }
     }
 }
 

@@ -11,7 +11,10 @@ use std::{
 
 use lambda_http::{
     aws_lambda_events::apigw::ApiGatewayV2httpResponse,
-    http::{HeaderValue, header::HeaderName},
+    http::{
+        HeaderValue,
+        header::{HeaderName, X_CONTENT_TYPE_OPTIONS},
+    },
     lambda_runtime::{LambdaEvent, Runtime, service_fn},
 };
 use tracing::{Instrument, error_span, field::Empty, warn};
@@ -73,7 +76,7 @@ where
         Err(error) => (contract.error(&error, &request_id), Some(error)),
     };
     span.in_scope(|| log(&route, &response, error.as_ref(), started));
-    Ok(response.with(X_REQUEST_ID, request_id).into())
+    Ok(response.with(X_REQUEST_ID, request_id).with(X_CONTENT_TYPE_OPTIONS, "nosniff").into())
 }
 
 /// Writes the one line that every request has in the log.

@@ -37,14 +37,27 @@ impl<'a> Composite<'a> {
         self.try_read().expect("a call returns what its caller reads")
     }
 
+    /// Skips fields.
+    pub(super) fn skip(&mut self, fields: usize) {
+        for _ in 0..fields {
+            self.next().expect("a call returns what its caller skips");
+        }
+    }
+
     fn try_read<T: FromSql<'a>>(&mut self) -> Result<T, Box<dyn Error + Sync + Send>> {
+        let (oid, value) = self.next()?;
+        let ty = Type::from_oid(oid).filter(T::accepts).ok_or("another type")?;
+        T::from_sql_nullable(&ty, value)
+    }
+
+    /// The type and the value of the next field.
+    fn next(&mut self) -> Result<(u32, Option<&'a [u8]>), &'static str> {
         let (oid, rest) = self.0.split_first_chunk().ok_or("no more fields")?;
         let (length, rest) = rest.split_first_chunk().ok_or("a field without a length")?;
         // A null has the length -1.
         let length = usize::try_from(i32::from_be_bytes(*length)).ok();
         let (value, rest) = rest.split_at_checked(length.unwrap_or_default()).ok_or("a field is cut off")?;
         self.0 = rest;
-        let ty = Type::from_oid(u32::from_be_bytes(*oid)).filter(T::accepts).ok_or("another type")?;
-        T::from_sql_nullable(&ty, length.map(|_| value))
+        Ok((u32::from_be_bytes(*oid), length.map(|_| value)))
     }
 }

@@ -1,16 +1,17 @@
 //! The hash by which a repeated idempotency key is recognised as a repeat of the same request, or rejected.
 //!
 //! It is stored for as long as its key, and read by later versions of this code, so its format is fixed. Version 1: the
-//! SHA-256 of a JSON object (RFC 8259) without white space, with the members `title`, `description`, `due_date` and
-//! `completed` in this order; what is empty is `null`, and times are in UTC as RFC 3339 with `Z`, with 0, 3, 6 or 9
-//! decimals of a second. A member that is added later comes last, and only if its value is not the default, so that
-//! requests without it keep their hash.
+//! SHA-256 of a JSON object (RFC 8259) without white space. For a create its members are `title`, `description`,
+//! `due_date` and `completed`, in this order. For any other write they are `method` and, of the same ones, those that it
+//! changes; a toggle is the completion `"toggle"`. What is empty is `null`, and times are in UTC as RFC 3339 with `Z`,
+//! with 0, 3, 6 or 9 decimals of a second. A member that is added later comes last, and only if its value is not the
+//! default, so that requests without it keep their hash. The task that a write changes is stored next to the hash.
 
 use chrono::{DateTime, Utc};
 use ring::digest::{SHA256, digest};
 use serde::Serialize;
 
-use crate::task::NewTaskFields;
+use crate::task::{Completion, NewTaskFields, Patch, TaskChanges};
 
 /// The hash of a request to create a task.
 pub(super) fn hash_of_new_task(fields: &NewTaskFields) -> Vec<u8> {
@@ -23,9 +24,55 @@ pub(super) fn hash_of_new_task(fields: &NewTaskFields) -> Vec<u8> {
     }
 
     let NewTaskFields { title, description, due_date, completed } = fields;
-    let content =
-        Version1 { title, description: description.as_deref(), due_date: *due_date, completed: *completed };
-    let json = serde_json::to_vec(&content).expect("a struct of plain values is JSON");
+    let description = description.as_deref();
+    hash(&Version1 { title, description, due_date: *due_date, completed: *completed })
+}
+
+/// The hash of a request to change or delete a task.
+pub(super) fn hash_of_changes(method: &str, changes: &TaskChanges) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Version1<'a> {
+        method: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        title: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        description: Option<Option<&'a str>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        due_date: Option<Option<DateTime<Utc>>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        completed: Option<Completed>,
+    }
+
+    #[derive(Serialize)]
+    #[serde(untagged)]
+    enum Completed {
+        Set(bool),
+        Word(&'static str),
+    }
+
+    fn present<T>(patch: Patch<T>) -> Option<Option<T>> {
+        match patch {
+            Patch::Absent => None,
+            Patch::Null => Some(None),
+            Patch::Value(value) => Some(Some(value)),
+        }
+    }
+
+    let TaskChanges { title, description, due_date, completed } = changes;
+    hash(&Version1 {
+        method,
+        title: title.as_deref(),
+        description: present(description.as_ref()).map(|text| text.map(String::as_str)),
+        due_date: present(*due_date),
+        completed: completed.map(|completion| match completion {
+            Completion::Set(completed) => Completed::Set(completed),
+            Completion::Toggle => Completed::Word("toggle"),
+        }),
+    })
+}
+
+fn hash(content: &impl Serialize) -> Vec<u8> {
+    let json = serde_json::to_vec(content).expect("a struct of plain values is JSON");
     digest(&SHA256, &json).as_ref().to_vec()
 }
 
@@ -33,12 +80,37 @@ pub(super) fn hash_of_new_task(fields: &NewTaskFields) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// The expected values were computed with `printf '%s' '…' | sha256sum`, from the JSON in the comments.
+    fn hex(hash: &[u8]) -> String {
+        hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    // The expected values were computed with `printf '%s' '…' | sha256sum`, from the JSON in the comments.
+
+    #[test]
+    fn the_hash_of_changes_never_changes() {
+        let hash = |method, changes: &TaskChanges| hex(&hash_of_changes(method, changes));
+        // {"method":"DELETE"}
+        let none = TaskChanges::default();
+        assert_eq!(hash("DELETE", &none), "da07ca9d4799b12f294648110cc2396ebf98fc951fde487ea1049caa6e4a11d4");
+        let toggle = TaskChanges { completed: Some(Completion::Toggle), ..none.clone() };
+        // {"method":"PATCH","completed":"toggle"}
+        assert_eq!(
+            hash("PATCH", &toggle),
+            "709a48a9fdf9aa188bed60596bfc9e125c891a8c59eb02518ee0e30f588c41e5"
+        );
+        let most = TaskChanges {
+            title: Some("Buy milk".into()),
+            description: Patch::Null,
+            due_date: Patch::Value("2026-12-24T18:00:00+01:00".parse().expect("RFC 3339")),
+            completed: Some(Completion::Set(false)),
+        };
+        // {"method":"PUT","title":"Buy milk","description":null,"due_date":"2026-12-24T17:00:00Z","completed":false}
+        assert_eq!(hash("PUT", &most), "ed3274c95f1c519cb5a8397ef5fa3e7de57e99094f2ee2bc3c78bfb943fcc833");
+    }
+
     #[test]
     fn the_hash_of_a_new_task_never_changes() {
-        let hash = |fields: &NewTaskFields| {
-            hash_of_new_task(fields).iter().map(|byte| format!("{byte:02x}")).collect::<String>()
-        };
+        let hash = |fields: &NewTaskFields| hex(&hash_of_new_task(fields));
         let least =
             NewTaskFields { title: "Buy milk".into(), description: None, due_date: None, completed: false };
         // {"title":"Buy milk","description":null,"due_date":null,"completed":false}

@@ -8,10 +8,12 @@
 mod composite;
 mod config;
 mod idempotency;
+mod limits;
 mod pool;
 mod query_error;
 pub mod sql;
 mod tasks;
+mod writes;
 
 use std::time::{Duration, Instant};
 
@@ -24,6 +26,7 @@ use uuid::Uuid;
 
 use crate::{error::Error, logs::milliseconds};
 pub use config::DatabaseConfig;
+pub use limits::Limits;
 use pool::{Arguments, Connection, Manager};
 use query_error::{Kind, QueryError};
 
@@ -47,14 +50,15 @@ const CLOCK_TOLERANCE: Duration = Duration::from_secs(1);
 /// by row-level security, which applies to their owner.
 pub struct Store {
     pool: Pool<Manager>,
+    limits: Limits,
 }
 
 impl Store {
     /// A store without connections.
-    pub fn new(config: DatabaseConfig) -> Self {
+    pub fn new(config: DatabaseConfig, limits: Limits) -> Self {
         let size = config.pool_size;
         let pool = Pool::builder(Manager::new(config)).max_size(size).build();
-        Self { pool: pool.expect("a pool without timers of its own needs no runtime") }
+        Self { pool: pool.expect("a pool without timers of its own needs no runtime"), limits }
     }
 
     /// Connects before the first request. A failure is only logged: the database may be back by then.

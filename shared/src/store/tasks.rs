@@ -1,62 +1,41 @@
-//! The operations on tasks, each one call of an SQL function.
+//! The reads, each one call of an SQL function.
 
+use chrono::{DateTime, Utc};
 use tokio_postgres::{Row, types::Type};
 use uuid::Uuid;
 
-use super::{Store, Write, composite::Composite, idempotency::hash_of_new_task, pool::Arguments};
+use super::{Store, composite::Composite, pool::Arguments};
 use crate::{
     error::Error,
-    logs::audit,
     task::{
-        Caller, Completion, Created, ListStart, NewTask, Patch, Task, TaskChanges, TaskKey, TaskList,
-        TaskQuery,
+        Caller, Change, ChangeList, ChangesPosition, ChangesQuery, GetTask, ListStart, Shown, Task, TaskKey,
+        TaskList, TaskQuery, Version, Versions,
     },
 };
 
 impl Store {
-    /// Creates a task, and the caller's user row with the first one. With an idempotency key the task is created once
-    /// per user and key.
-    ///
-    /// # Errors
-    /// [`Error::Conflict`] if the key was used with another task; [`Error::NotFound`] if the connection broke and the
-    /// task was deleted before the outcome could be asked for; [`Error::Unavailable`], [`Error::Internal`].
-    pub async fn create_task(&self, caller: &Caller, new: &NewTask) -> Result<Created, Error> {
-        let Caller { user_id, email, name, image, email_verified } = caller;
-        let NewTask { fields, idempotency_key } = new;
-        let id = Uuid::now_v7();
-        let hash = idempotency_key.as_ref().map(|_| hash_of_new_task(fields));
-        let arguments: Arguments = &[
-            (user_id, Type::TEXT),
-            (email, Type::TEXT),
-            (name, Type::TEXT),
-            (image, Type::TEXT),
-            (email_verified, Type::BOOL),
-            (&id, Type::UUID),
-            (&fields.title, Type::TEXT),
-            (&fields.description, Type::TEXT),
-            (&fields.due_date, Type::TIMESTAMPTZ),
-            (&fields.completed, Type::BOOL),
-            (idempotency_key, Type::TEXT),
-            (&hash, Type::BYTEA),
-        ];
-        let rows = self.call("create_task", arguments, Some(Write::new(id))).await?;
-        let task = Task::from(done(&rows)?);
-        let replayed = task.id != id;
-        if !replayed {
-            audit("created", task.id);
-        }
-        Ok(Created { task, replayed })
-    }
-
     /// One task.
     ///
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Unavailable`], [`Error::Internal`].
-    pub async fn get_task(&self, caller: &Caller, key: TaskKey) -> Result<Task, Error> {
-        let (id, number) = id_and_number(key);
-        let arguments: Arguments = &[(&caller.user_id, Type::TEXT), (&id, Type::UUID), (&number, Type::INT8)];
+    pub async fn get_task(&self, caller: &Caller, query: &GetTask) -> Result<Shown<Task>, Error> {
+        let (id, number) = id_and_number(query.key);
+        let (revisions, times) = revisions_and_times(query.known.as_ref());
+        let arguments: Arguments = &[
+            (&caller.user_id, Type::TEXT),
+            (&id, Type::UUID),
+            (&number, Type::INT8),
+            (&revisions, Type::INT8_ARRAY),
+            (&times, Type::TIMESTAMPTZ_ARRAY),
+        ];
         let rows = self.call("get_task", arguments, None).await?;
-        Ok(Task::from(done(&rows)?))
+        let mut fields = Composite::from(only(&rows)?);
+        match fields.read() {
+            "done" => Ok(Shown::New(task(fields))),
+            "known" => Ok(Shown::Known(fields.version())),
+            "not_found" => Err(Error::NotFound),
+            other => Err(Error::Internal(format!("a call ended with the outcome {other}"))),
+        }
     }
 
     /// A part of the caller's tasks.
@@ -81,7 +60,7 @@ impl Store {
             total = fields.read();
             // An empty page is one row without a task.
             if { fields }.read::<Option<Uuid>>().is_some() {
-                tasks.push(Task::from(fields));
+                tasks.push(task(fields));
             }
         }
         let limit = usize::try_from(query.limit).expect("a limit is positive");
@@ -90,98 +69,99 @@ impl Store {
         Ok(TaskList { tasks, total, has_more })
     }
 
-    /// Changes a task. Without any change, returns it as it is.
+    /// A part of the changes of the caller's list.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::Unavailable`], [`Error::Internal`].
-    pub async fn update_task(
-        &self,
-        caller: &Caller,
-        key: TaskKey,
-        changes: &TaskChanges,
-    ) -> Result<Task, Error> {
-        if *changes == TaskChanges::default() {
-            return self.get_task(caller, key).await;
-        }
-        let TaskChanges { title, description, due_date, completed } = changes;
-        let (id, number) = id_and_number(key);
-        let set_completed = match completed {
-            Some(Completion::Set(completed)) => Some(*completed),
-            Some(Completion::Toggle) | None => None,
-        };
+    /// [`Error::Gone`]; [`Error::Unavailable`], [`Error::Internal`].
+    pub async fn list_changes(&self, caller: &Caller, query: &ChangesQuery) -> Result<ChangeList, Error> {
+        let since = query.since;
         let arguments: Arguments = &[
             (&caller.user_id, Type::TEXT),
-            (&id, Type::UUID),
-            (&number, Type::INT8),
-            (title, Type::TEXT),
-            (&(*description != Patch::Absent), Type::BOOL),
-            (&description.as_ref().value(), Type::TEXT),
-            (&(*due_date != Patch::Absent), Type::BOOL),
-            (&due_date.value(), Type::TIMESTAMPTZ),
-            (&set_completed, Type::BOOL),
-            (&(*completed == Some(Completion::Toggle)), Type::BOOL),
+            (&since.map(|since| since.revision), Type::INT8),
+            (&since.map(|since| since.number), Type::INT8),
+            (&since.map(|since| since.copied_from), Type::INT8),
+            (&since.map(|since| since.list_updated_at), Type::TIMESTAMPTZ),
+            (&query.limit, Type::INT8),
         ];
-        let rows = self.call("update_task", arguments, Some(Write::new(Uuid::now_v7()))).await?;
-        let task = Task::from(done(&rows)?);
-        audit("updated", task.id);
-        Ok(task)
-    }
-
-    /// Deletes a task.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`]; [`Error::Unavailable`], [`Error::Internal`].
-    pub async fn delete_task(&self, caller: &Caller, key: TaskKey) -> Result<(), Error> {
-        let (id, number) = id_and_number(key);
-        let arguments: Arguments = &[(&caller.user_id, Type::TEXT), (&id, Type::UUID), (&number, Type::INT8)];
-        let rows = self.call("delete_task", arguments, Some(Write::new(Uuid::now_v7()))).await?;
-        // There is no id if this is the answer to the second of two attempts and the first deleted the task.
-        let id: Option<Uuid> = done(&rows)?.read();
-        audit("deleted", id.map_or_else(|| format!("{key:?}"), |id| id.to_string()));
-        Ok(())
+        let rows = self.call("list_changes", arguments, None).await?;
+        let (mut end, mut changes) = (None, Vec::with_capacity(rows.len()));
+        for mut fields in rows.iter().map(Composite::from) {
+            if fields.read::<&str>() == "gone" {
+                return Err(Error::Gone);
+            }
+            let (revision, list_updated_at): (Option<i64>, Option<_>) = (fields.read(), fields.read());
+            end = revision.zip(list_updated_at).map(|(revision, list_updated_at)| ChangesPosition {
+                revision,
+                number: i64::MAX,
+                copied_from: since.map_or(revision, |since| since.copied_from),
+                list_updated_at,
+            });
+            match fields.read() {
+                None => {}
+                Some(false) => changes.push(Change::Changed(task(fields))),
+                Some(true) => {
+                    let (id, number) = (fields.read(), fields.read());
+                    fields.skip(8);
+                    changes.push(Change::Deleted { id, number, revision: fields.read() });
+                }
+            }
+        }
+        let limit = usize::try_from(query.limit).expect("a limit is positive");
+        let has_more = changes.len() > limit;
+        changes.truncate(limit);
+        Ok(ChangeList { changes, has_more, end })
     }
 }
 
 /// The arguments that identify a task: one of them is null.
-fn id_and_number(key: TaskKey) -> (Option<Uuid>, Option<i64>) {
+pub(super) fn id_and_number(key: TaskKey) -> (Option<Uuid>, Option<i64>) {
     match key {
         TaskKey::Id(id) => (Some(id), None),
         TaskKey::Number(number) => (None, Some(number)),
     }
 }
 
-/// What a call returned that did what it was asked for, from the field after the outcome.
-fn done(rows: &[Row]) -> Result<Composite<'_>, Error> {
-    let row = rows.first().ok_or_else(|| Error::Internal("a call returned no row".into()))?;
-    let mut fields = Composite::from(row);
-    match fields.read() {
-        "done" | "replayed" => Ok(fields),
-        "not_found" | "deleted" => Err(Error::NotFound),
-        "conflict" => Err(Error::Conflict),
-        "void" => Err(Error::Unavailable(
-            "the write reached the database after its deadline, or their clocks differ by seconds".into(),
-        )),
-        "unknown" => Err(Error::Unavailable(
-            "the user made too many writes meanwhile to know whether the first attempt was carried out"
-                .into(),
-        )),
-        other => Err(Error::Internal(format!("a call ended with the outcome {other}"))),
+/// Versions as arguments: two arrays side by side, in which a null stands for any version.
+pub(super) type RevisionsAndTimes = (Option<Vec<Option<i64>>>, Option<Vec<Option<DateTime<Utc>>>>);
+
+pub(super) fn revisions_and_times(versions: Option<&Versions>) -> RevisionsAndTimes {
+    match versions {
+        None => (None, None),
+        Some(Versions::Any) => (Some(vec![None]), Some(vec![None])),
+        Some(Versions::These(versions)) => (
+            Some(versions.iter().map(|version| Some(version.revision)).collect()),
+            Some(versions.iter().map(|version| Some(version.updated_at)).collect()),
+        ),
     }
 }
 
-impl From<Composite<'_>> for Task {
-    fn from(mut fields: Composite<'_>) -> Self {
-        Self {
-            id: fields.read(),
-            number: fields.read(),
-            user_id: fields.read(),
-            title: fields.read(),
-            description: fields.read(),
-            due_date: fields.read(),
-            completed: fields.read(),
-            completed_at: fields.read(),
-            created_at: fields.read(),
-            updated_at: fields.read(),
-        }
+/// The one row of a call that returns one.
+pub(super) fn only(rows: &[Row]) -> Result<&Row, Error> {
+    rows.first().ok_or_else(|| Error::Internal("a call returned no row".into()))
+}
+
+impl Composite<'_> {
+    /// The version in the columns of a task of which nothing else was read.
+    pub(super) fn version(mut self) -> Version {
+        const COLUMNS_BEFORE: usize = 9;
+        self.skip(COLUMNS_BEFORE);
+        Version { updated_at: self.read(), revision: self.read() }
+    }
+}
+
+/// The task in the columns that are read next.
+pub(super) fn task(mut fields: Composite) -> Task {
+    Task {
+        id: fields.read(),
+        number: fields.read(),
+        user_id: fields.read(),
+        title: fields.read(),
+        description: fields.read(),
+        due_date: fields.read(),
+        completed: fields.read(),
+        completed_at: fields.read(),
+        created_at: fields.read(),
+        updated_at: fields.read(),
+        revision: fields.read(),
     }
 }

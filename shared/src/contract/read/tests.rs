@@ -61,6 +61,7 @@ fn every_fault_of_a_request_is_told_at_once() {
         faults(Contract::Envelope.read::<PatchTask>(&event)),
         [
             "path.task_id uuid_parsing",
+            "header.idempotency-key string_pattern_mismatch",
             "body.x repeated",
             "body.description string_type",
             "body.due_date datetime_parsing"
@@ -207,5 +208,5 @@ fn a_put_without_its_title_is_faulty_in_one_contract_and_empty_in_the_other() {
         event["pathParameters"]["task_id"] = json!("7");
     });
     let put = Contract::Plain.read::<PutTask>(&event).expect("valid");
-    assert_eq!(put.changes, TaskChanges::default());
+    assert_eq!(put.0.changes, TaskChanges::default());
 }

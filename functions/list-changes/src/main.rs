@@ -1,0 +1,15 @@
+//! `GET …/tasks/changes`: what has changed in the caller's list since an earlier request.
+
+use std::process::ExitCode;
+
+use shared::{ChangesQuery, Error, Request, Response};
+
+async fn list_changes(request: Request<ChangesQuery>) -> Result<Response, Error> {
+    let changes = request.store.list_changes(&request.caller, &request.input).await?;
+    Ok(request.contract.changes(&request.caller.user_id, &changes))
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    shared::serve(list_changes).await
+}

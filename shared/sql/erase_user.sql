@@ -1,0 +1,51 @@
+-- Deletes everything about a user. outcome: done, void. An attempt is recorded for as long as it may arrive late, as are
+-- those that the user's row had voided.
+create function task_api_functions.erase_user(
+    p_user_id text,
+    p_attempt uuid,                     -- as the next two: see attempts.sql
+    p_is_retry boolean,
+    p_void_after timestamptz,
+    out outcome text
+)
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '3s'
+as $$
+declare
+    v_scope text := set_config('app.user_id', p_user_id, true);
+    v_id_hash bytea := sha256(convert_to(p_user_id, 'UTF8'));
+    v_voided uuid[];
+begin
+    select u.voided into v_voided
+    from public.users u
+    where u.id = p_user_id
+    for update;
+    v_voided := coalesce(v_voided, '{}') || coalesce((
+        select e.voided
+        from public.erased_users e
+        where e.id_hash = v_id_hash
+    ), '{}');
+    if p_attempt = any (v_voided) then
+        outcome := case when p_is_retry then 'done' else 'void' end;
+        return;
+    elsif clock_timestamp() > p_void_after then
+        outcome := 'void';
+        return;
+    end if;
+
+    delete from public.tasks t where t.user_id = p_user_id;
+    delete from public.deleted_tasks d where d.user_id = p_user_id;
+    delete from public.idempotency_keys k where k.user_id = p_user_id;
+    delete from public.users u where u.id = p_user_id;
+
+    delete from public.erased_users e where e.erased_at < clock_timestamp() - interval '5 minutes';
+    -- The newest hundred suffice: nobody sends more within the time that one can be late.
+    insert into public.erased_users as e (id_hash, voided, erased_at)
+    values (v_id_hash, (p_attempt || v_voided)[1:100], clock_timestamp())
+    on conflict (id_hash) do update
+    set voided = (p_attempt || e.voided)[1:100], erased_at = excluded.erased_at;
+    outcome := 'done';
+end
+$$;
+
+grant execute on function task_api_functions.erase_user to task_api_endpoints;
