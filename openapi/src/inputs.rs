@@ -64,7 +64,7 @@ pub fn list(contract: Contract) -> Vec<Parameter> {
 
 /// What a request for changes takes.
 pub fn changes() -> Vec<Parameter> {
-    let since = ObjectBuilder::new().schema_type(Type::String).max_length(Some(100)).build();
+    let since = ObjectBuilder::new().schema_type(Type::String).build();
     vec![
         parameter("since", ParameterIn::Query, since)
             .required(Required::False)

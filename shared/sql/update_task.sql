@@ -53,7 +53,7 @@ begin
     end if;
 -- include: find_task
     if not v_is_write then
-        select 'done', g.id, g.number, g.user_id, g.title, g.description, g.due_date, g.completed,
+        select g.outcome, g.id, g.number, g.user_id, g.title, g.description, g.due_date, g.completed,
                g.completed_at, g.created_at, g.updated_at, g.revision
         into outcome, id, number, user_id, title, description, due_date, completed,
              completed_at, created_at, updated_at, revision

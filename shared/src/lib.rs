@@ -2,12 +2,13 @@
 //!
 //! The modules form layers; each uses only modules of lower layers, which a test checks. From the bottom up:
 //!
-//! 1. [`task`] and [`error`]: the types that everything else speaks of.
-//! 2. [`variables`], [`request`], [`response`] and `http_client`: reading from and writing to the outside.
-//! 3. [`logs`].
-//! 4. [`auth`], `store` and [`secrets`]: tokens, tasks and configuration, each with the services they need.
-//! 5. [`contract`]: how requests are read and results rendered in each of the two contracts.
-//! 6. `run`: starts a function and takes every request through the layers.
+//! 1. [`task`]: tasks, users' lists, and what can be asked of them.
+//! 2. [`error`]: everything that can go wrong with a request.
+//! 3. [`variables`], [`request`], [`response`] and `http_client`: reading from and writing to the outside.
+//! 4. [`logs`].
+//! 5. [`auth`], `store` and [`secrets`]: tokens, tasks and configuration, each with the services they need.
+//! 6. [`contract`]: how requests are read and results rendered in each of the two contracts.
+//! 7. `run`: starts a function and takes every request through the layers.
 //!
 //! A function's `main.rs` names its input type, its call of the store and its success status; the rest is here.
 

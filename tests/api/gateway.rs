@@ -12,7 +12,7 @@ use serde_json::json;
 use tests::{Answer, App, Contract, Options, SECRET, binary, refusals};
 use tokio::{net::TcpListener, process::Command, task::JoinSet, time};
 
-const EXPOSED: &str = "location,link,x-total-count,x-request-id,etag,retry-after,idempotency-replayed";
+const EXPOSED: &str = "location,link,x-total-count,x-request-id,etag,retry-after,idempotency-replayed,ratelimit,ratelimit-policy";
 
 /// How many processes of all functions have been started.
 fn starts(app: &App) -> usize {

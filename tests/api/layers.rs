@@ -15,7 +15,8 @@ use syn::{
 
 /// The modules of shared/src from the bottom up.
 const LAYERS: &[&[&str]] = &[
-    &["task", "error"],
+    &["task"],
+    &["error"],
     &["variables", "request", "response", "http_client"],
     &["logs"],
     &["auth", "store", "secrets"],

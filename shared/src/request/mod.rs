@@ -17,13 +17,12 @@ use crate::{
     error::{Error, InputError, Place, Recorded},
     task::Patch,
 };
-pub use values::{Parse, Problem, YEARS, boolean, date_time, idempotency_key, integer, text, title};
+pub use values::{
+    MAX_IDEMPOTENCY_KEY_LEN, Parse, Problem, YEARS, boolean, date_time, idempotency_key, integer, text, title,
+};
 
 /// The largest body that is read, in bytes after decoding.
 pub const MAX_BODY_LEN: usize = 256 * 1024;
-
-/// The longest idempotency key, in characters.
-pub const MAX_IDEMPOTENCY_KEY_LEN: usize = 255;
 
 const REPEATED: Problem = ("repeated", Cow::Borrowed("Given more than once"));
 

@@ -5,7 +5,8 @@ use std::{borrow::Cow, ops::RangeInclusive};
 use chrono::{DateTime, Datelike, Utc};
 use serde_json::Value;
 
-use super::MAX_IDEMPOTENCY_KEY_LEN;
+/// The longest idempotency key, in characters.
+pub const MAX_IDEMPOTENCY_KEY_LEN: usize = 255;
 
 /// The years of a point in time that is accepted: those that RFC 3339 can express in the response.
 pub const YEARS: RangeInclusive<i32> = 1..=9999;

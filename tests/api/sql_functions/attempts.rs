@@ -183,7 +183,7 @@ async fn write_that_waits_beyond_its_deadline_is_void_and_one_that_waits_for_thr
     let hold = "begin; select from users for no key update";
     database.run_as_owner(hold).await;
     let statement = format!(
-        "select outcome from {}.delete_task('alice', '{}', null, gen_random_uuid(), false, $1)",
+        "select outcome from {}.delete_task('alice', '{}', null, null, null, null, null, 0, gen_random_uuid(), false, $1)",
         *sql::SCHEMA,
         task.parts().0.expect("an id")
     );
@@ -225,7 +225,7 @@ async fn times_never_run_backwards_even_if_the_clock_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn idempotency_key_creates_one_task_until_that_is_deleted() {
+async fn idempotency_key_creates_one_task_even_if_that_is_deleted() {
     let database = Database::new().await;
     let create = async |title| {
         database.create_with("alice", None, Uuid::now_v7(), title, Some("key"), Attempt::new()).await
@@ -235,7 +235,8 @@ async fn idempotency_key_creates_one_task_until_that_is_deleted() {
     assert_eq!((outcome(&first), outcome(&again), id(&again)), ("done", "replayed", id(&first)));
     assert_eq!(outcome(&create("Two").await), "conflict");
     database.delete("alice", Key::Id(id(&first)), Attempt::new()).await;
-    assert_eq!(outcome(&create("Two").await), "done");
+    assert_eq!(outcome(&create("One").await), "deleted");
+    assert_eq!(outcome(&create("Two").await), "conflict");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,13 @@ use uuid::Uuid;
 use super::{Attempt, Database, Key, id, title};
 
 /// The filters by user in the functions, with the number of each.
-const FILTERS: [&str; 3] = ["t.user_id = p_user_id", "n.user_id = p_user_id", "u.id = p_user_id"];
+const FILTERS: [&str; 5] = [
+    "t.user_id = p_user_id",
+    "n.user_id = p_user_id",
+    "d.user_id = p_user_id",
+    "k.user_id = p_user_id",
+    "u.id = p_user_id",
+];
 
 pub const TAKE_ROW_LEVEL_SECURITY_DOWN: &str =
     "alter table tasks disable row level security; alter table users disable row level security";
