@@ -14,6 +14,8 @@ const INDEXES: [(&str, &str); 1] = [
 /// # Errors
 /// Those of the statements. An index whose building was interrupted is made again by the next call.
 pub async fn create(client: &Client) -> Result<Vec<&'static str>, Error> {
+    // What is done here waits for others, but nobody waits for it.
+    client.batch_execute("set lock_timeout = 0").await?;
     let mut created = Vec::new();
     for (name, definition) in INDEXES {
         let is_valid = "select i.indisvalid from pg_index i where i.indexrelid = to_regclass($1)";
