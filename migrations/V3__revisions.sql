@@ -47,7 +47,9 @@ create table idempotency_keys (
 -- What must be known of a user who was erased, for as long as a write from before may still arrive.
 create table erased_users (
     id_hash     bytea        primary key,                   -- SHA-256 of the user's id
-    voided      uuid[]       not null,                      -- writes that may still arrive and must not be carried out
+    attempts    uuid[]       not null,                      -- as in users, like the next two
+    attempts_evicted  uuid,
+    voided      uuid[]       not null,
     erased_at   timestamptz  not null
 );
 

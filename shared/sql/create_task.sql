@@ -28,10 +28,10 @@ begin
 -- include: lock_user
         exit when found;
 
-        if not task_api_functions.create_user(
+        outcome := task_api_functions.create_user(
             p_user_id, p_email, p_name, p_image, p_email_verified, p_attempt, p_is_retry, p_void_after
-        ) then
-            outcome := 'void';
+        );
+        if outcome is not null then
             return;
         end if;
     end loop;

@@ -1,5 +1,5 @@
--- Deletes everything about a user. outcome: done, void. An attempt is recorded for as long as it may arrive late, as are
--- those that the user's row had voided.
+-- Deletes everything about a user. outcome: done, void. What the user's row knew of attempts is kept for as long as one
+-- may arrive late, and this attempt with it.
 create function task_api_functions.erase_user(
     p_user_id text,
     p_attempt uuid,                     -- as the next two: see attempts.sql
@@ -14,17 +14,21 @@ as $$
 declare
     v_scope text := set_config('app.user_id', p_user_id, true);
     v_id_hash bytea := sha256(convert_to(p_user_id, 'UTF8'));
+    v_attempts uuid[];
+    v_attempts_evicted uuid;
     v_voided uuid[];
 begin
-    select u.voided into v_voided
+    select u.attempts, u.attempts_evicted, u.voided
+    into v_attempts, v_attempts_evicted, v_voided
     from public.users u
     where u.id = p_user_id
     for update;
-    v_voided := coalesce(v_voided, '{}') || coalesce((
-        select e.voided
+    if not found then
+        select e.attempts, e.attempts_evicted, e.voided
+        into v_attempts, v_attempts_evicted, v_voided
         from public.erased_users e
-        where e.id_hash = v_id_hash
-    ), '{}');
+        where e.id_hash = v_id_hash;
+    end if;
     if p_attempt = any (v_voided) then
         outcome := case when p_is_retry then 'done' else 'void' end;
         return;
@@ -40,10 +44,15 @@ begin
 
     delete from public.erased_users e where e.erased_at < clock_timestamp() - interval '5 minutes';
     -- The newest hundred suffice: nobody sends more within the time that one can be late.
-    insert into public.erased_users as e (id_hash, voided, erased_at)
-    values (v_id_hash, (p_attempt || v_voided)[1:100], clock_timestamp())
+    insert into public.erased_users as e (id_hash, attempts, attempts_evicted, voided, erased_at)
+    values (
+        v_id_hash, coalesce(v_attempts, '{}'), v_attempts_evicted, (p_attempt || v_voided)[1:100], clock_timestamp()
+    )
     on conflict (id_hash) do update
-    set voided = (p_attempt || e.voided)[1:100], erased_at = excluded.erased_at;
+    set attempts = excluded.attempts,
+        attempts_evicted = excluded.attempts_evicted,
+        voided = excluded.voided,
+        erased_at = excluded.erased_at;
     outcome := 'done';
 end
 $$;

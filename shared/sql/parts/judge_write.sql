@@ -2,6 +2,8 @@
     -- A user can save up ten minutes' worth of writes.
     budget_since := greatest(budget_since, written_at - interval '10 minutes');
     if v_is_stale then
+        -- The row may be newer than revisions that were used before the user was erased.
+        v_revision := greatest(v_revision, extract(epoch from written_at) * 1000000);
         v_task_count := (
             select count(*)
             from public.tasks t
@@ -20,7 +22,7 @@
         from task_api_functions.judge_key(p_user_id, p_idempotency_key, p_idempotency_hash) k;
     end if;
     if outcome is null and p_writes_per_minute > 0
-        and budget_since + interval '1 minute' / p_writes_per_minute > written_at
+        and budget_since + 60000000 / p_writes_per_minute * interval '1 microsecond' > written_at
     then
         outcome := 'limited';
     end if;

@@ -1,5 +1,5 @@
     if p_writes_per_minute > 0 then
-        budget_since := budget_since + interval '1 minute' / p_writes_per_minute;
+        budget_since := budget_since + 60000000 / p_writes_per_minute * interval '1 microsecond';
     end if;
     update public.users u
     set revision = v_revision,

@@ -32,7 +32,8 @@ pub(super) fn read_changes(user_id: &str, cursor: &str) -> Option<Option<Changes
     let ([revision, number, copied_from, micros], []) = position.as_chunks() else { return None };
     let [revision, number, copied_from, micros] =
         [revision, number, copied_from, micros].map(|bytes| i64::from_be_bytes(*bytes));
-    let list_updated_at = DateTime::from_timestamp_micros(micros)?;
+    // PostgreSQL's times don't reach as far back as chrono's.
+    let list_updated_at = DateTime::from_timestamp_micros(micros).filter(|_| micros >= 0)?;
     let position = ChangesPosition { revision, number, copied_from, list_updated_at };
     Some(Some(position).filter(|position| position.number > 0))
 }

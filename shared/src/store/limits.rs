@@ -63,7 +63,7 @@ impl Limits {
         let seconds = |micros: i64| micros.max(0).div_euclid(MICROS) + i64::from(micros.max(0) % MICROS > 0);
         Some(RateLimit {
             quota,
-            remaining: (accrued / write).min(quota),
+            remaining: (accrued * writes / (60 * MICROS)).min(quota),
             reset: seconds(window - accrued),
             retry_after: seconds(write - accrued),
         })
