@@ -1,6 +1,5 @@
 -- Each user's list has a revision, which every write of that user raises. Nothing here reads or rewrites a table's rows:
--- the functions fill in what a user's row lacks with that user's next write. The index that the list of changes needs is
--- not made here but by `migrate` afterwards, without a lock.
+-- the functions fill in what a user's row lacks with that user's next write.
 
 -- Fail and be run again, rather than make every request wait behind this one.
 set local lock_timeout = '5s';
@@ -13,6 +12,8 @@ alter table users
     add column changes_from  bigint  not null default 0,    -- deletions after this revision are remembered
     add column budget_from   timestamptz not null default '-infinity';  -- the write budget is what accrued since then
 
+-- Without an index: it would cost each update a quarter more, and the changes of a list are found by reading the tasks
+-- of one user.
 alter table tasks
     add column revision      bigint  not null default 0;    -- the list's revision at the task's last change
 

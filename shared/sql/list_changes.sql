@@ -41,6 +41,11 @@ begin
         outcome := 'gone';
         return next;
         return;
+    elsif p_revision = list_revision and list_revision > 0 then
+        -- Nothing has changed, which takes no look at the tasks. Those that have not changed since revisions exist share
+        -- the revision 0.
+        return next;
+        return;
     end if;
 
     return query

@@ -4,15 +4,12 @@
 
 mod custom_resource;
 mod functions;
-mod indexes;
 
-use std::{error::Error, process::ExitCode, time::Duration};
+use std::{error::Error, process::ExitCode};
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::{Value, json};
 use shared::{DatabaseConfig, in_one_line, secrets};
-use tokio::time::sleep;
-use tokio_postgres::{Client, SimpleQueryMessage::Row};
 
 use custom_resource::CustomResource;
 
@@ -21,37 +18,21 @@ refinery::embed_migrations!("../../migrations");
 /// The advisory lock that a migration holds. An arbitrary number, the same in every version.
 const LOCK: i64 = 0x7461_736b_6d69_6772;
 
-/// Delay before the lock is tried again.
-const LOCK_INTERVAL: Duration = Duration::from_millis(200);
-
 /// Applies what is missing, migrations and functions, and returns the names of what it applied.
 async fn migrate(database: &DatabaseConfig) -> Result<Vec<String>, Box<dyn Error + Send + Sync>> {
     // The lock lives in a transaction of a connection of its own, so that it holds through a pooler, too, and goes
     // when the connection does, whatever becomes of this process.
     let lock = database.connect().await?;
-    lock.batch_execute("begin").await?;
-    // Asked for again and again, and by simple queries: a statement that waits keeps its snapshot, as the portal of
-    // another one would, and whoever builds an index concurrently waits for every snapshot.
-    while !try_lock(&lock).await? {
-        sleep(LOCK_INTERVAL).await;
-    }
+    lock.batch_execute(&format!("begin; select pg_advisory_xact_lock({LOCK})")).await?;
     let mut client = database.connect().await?;
     // A statement that waits for a lock makes every later request for that table wait behind it.
     client.batch_execute("set lock_timeout = '5s'").await?;
     // A schema newer than this code is fine: it is what a roll-back finds.
     let report = migrations::runner().set_abort_missing(false).run_async(&mut client).await?;
-    let indexes = indexes::create(&client).await?;
     let functions = functions::install(&mut client).await?;
     lock.batch_execute("commit").await?;
     let migrations = report.applied_migrations().iter().map(ToString::to_string);
-    let indexes = indexes.into_iter().map(|name| format!("index {name}"));
-    let functions = functions.map(|schema| format!("functions {schema}"));
-    Ok(migrations.chain(indexes).chain(functions).collect())
-}
-
-async fn try_lock(client: &Client) -> Result<bool, tokio_postgres::Error> {
-    let answer = client.simple_query(&format!("select pg_try_advisory_xact_lock({LOCK})")).await?;
-    Ok(answer.iter().any(|message| matches!(message, Row(row) if row.get(0) == Some("t"))))
+    Ok(migrations.chain(functions.map(|schema| format!("functions {schema}"))).collect())
 }
 
 /// Reads the configuration and migrates. Within the handler, so that mistakes in it are a response, too.
