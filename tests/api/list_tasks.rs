@@ -3,6 +3,7 @@
 mod cursors;
 mod filters;
 mod model;
+mod versions;
 
 use reqwest::Method;
 use serde_json::{Value, json};
