@@ -6,7 +6,10 @@ use ring::digest::{SHA256, digest};
 
 use super::{
     Contract::{self, Envelope, Plain},
-    bounds::{ENVELOPE_LIMIT, ENVELOPE_LIMIT_DEFAULT, OFFSET, PLAIN_LIMIT, PLAIN_LIMIT_DEFAULT, SEARCH_MAX},
+    bounds::{
+        ENVELOPE_LIMIT, ENVELOPE_LIMIT_DEFAULT, OFFSET, PLAIN_LIMIT, PLAIN_LIMIT_DEFAULT, SEARCH_MAX,
+        TASK_NUMBER,
+    },
     cursor::{self, Kind},
     read::{Input, known},
 };
@@ -138,10 +141,11 @@ fn invalid_cursor() -> Problem {
 fn read_cursor(user_id: &str, text: &str) -> Option<(u64, ListPosition)> {
     let content = cursor::decode(Kind::List, user_id, text)?;
     let (query, begun_at, number, time, title): Content = serde_json::from_slice(&content).ok()?;
-    // A forged one must not contain what PostgreSQL can't take.
-    let is_stored = [Some(begun_at), time].into_iter().flatten().all(|time| YEARS.contains(&time.year()))
+    // A forged one may contain what PostgreSQL can't take.
+    let is_possible = [Some(begun_at), time].into_iter().flatten().all(|time| YEARS.contains(&time.year()))
+        && TASK_NUMBER.contains(&number)
         && !title.as_ref().is_some_and(|title| title.contains('\0'));
-    is_stored.then_some((query, ListPosition { begun_at, number, time, title }))
+    is_possible.then_some((query, ListPosition { begun_at, number, time, title }))
 }
 
 /// What a cursor is bound to besides the user.
