@@ -7,7 +7,7 @@ use shared::{
     Contract::{self, Envelope, Plain},
     Error, StatusCode,
     contract::{
-        PLAIN_PAGE,
+        PLAIN_LIMIT,
         bodies::{
             Data, EnvelopeChanges, EnvelopeFailure, EnvelopeList, EnvelopeTask, PlainChanges, PlainTask,
         },
@@ -41,7 +41,7 @@ pub fn list_schema(contract: Contract) -> RefOr<Schema> {
     match contract {
         Envelope => Data::<EnvelopeList>::schema(),
         Plain => {
-            let most = usize::try_from(PLAIN_PAGE).ok();
+            let most = usize::try_from(*PLAIN_LIMIT.end()).ok();
             let task = Ref::from_schema_name(PlainTask::name());
             ArrayBuilder::new().items(task).max_items(most).into()
         }
@@ -169,7 +169,7 @@ pub fn headers() -> Vec<(&'static str, Header)> {
         }),
         (
             "Link",
-            header(string(), false, "There where tasks follow: `<…?after=…>; rel=\"next\"` (RFC 8288)."),
+            header(string(), false, "There where tasks follow: `<…?cursor=…>; rel=\"next\"` (RFC 8288)."),
         ),
         ("Location", header(string(), true, "The path of the task.")),
         ("Retry-After", header(seconds, true, "Seconds after which to try again.")),

@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 use shared::{
     Contract::{self, Envelope, Plain},
     contract::{
-        CHANGES_LIMIT, CHANGES_LIMIT_DEFAULT, ENVELOPE_LIMIT, ENVELOPE_LIMIT_DEFAULT, OFFSET, TASK_NUMBER,
-        schemas::{description, idempotency_key, integer, null, title, user_id},
+        CHANGES_LIMIT, CHANGES_LIMIT_DEFAULT, ENVELOPE_LIMIT, ENVELOPE_LIMIT_DEFAULT, OFFSET, ORDERS,
+        PLAIN_LIMIT, PLAIN_LIMIT_DEFAULT, STATUSES, TASK_NUMBER,
+        schemas::{description, idempotency_key, integer, null, search, title, user_id},
     },
     request::{MAX_BODY_LEN, YEARS},
 };
@@ -38,28 +39,64 @@ pub fn task(contract: Contract) -> Parameter {
         .build()
 }
 
-/// Which part of the tasks to list.
+/// Which of the tasks to list, in which order, and which part of them.
 pub fn list(contract: Contract) -> Vec<Parameter> {
-    let query = |name: &str, schema: ObjectBuilder, default: i64, description: &str, example: i64| {
-        parameter(name, ParameterIn::Query, schema.default(Some(json!(default))).build())
+    let query = |name: &str, schema: Object, description: &str, example: Value| {
+        parameter(name, ParameterIn::Query, schema)
             .required(Required::False)
             .description(Some(description))
-            .example(Some(json!(example)))
+            .example(Some(example))
             .build()
     };
-    match contract {
-        Envelope => vec![
-            query("limit", integer(ENVELOPE_LIMIT), ENVELOPE_LIMIT_DEFAULT, "The most tasks to answer.", 1),
-            query("offset", integer(OFFSET), 0, "How many of the newest tasks to leave out.", 0),
-        ],
-        Plain => vec![query(
-            "after",
-            integer(OFFSET),
-            0,
-            "Only tasks with a greater id. A `Link` to the next part of a list says which.",
-            0,
-        )],
+    let number = |range, default| integer(range).default(Some(json!(default))).build();
+    let words =
+        |words: Vec<&'static str>| ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words));
+    let (limits, default) = match contract {
+        Envelope => (ENVELOPE_LIMIT, ENVELOPE_LIMIT_DEFAULT),
+        Plain => (PLAIN_LIMIT, PLAIN_LIMIT_DEFAULT),
+    };
+    let status = words(STATUSES.map(|(word, _)| word).to_vec()).default(Some(json!("all"))).build();
+    let sort = words(ORDERS.map(|(word, _)| word).to_vec()).build();
+    let mut parameters = vec![
+        query("limit", number(limits, default), "The most tasks to return.", json!(1)),
+        query("status", status, "Only tasks that are open, or that are completed.", json!("all")),
+        query(
+            "search",
+            search(),
+            "Only tasks whose title or description contains this text, in upper or lower case.",
+            json!("milk"),
+        ),
+        query("due_after", due_time(), "Only tasks that are due at this time or later.", json!("2026-12-24")),
+        query("due_before", due_time(), "Only tasks that are due before this time.", json!("2026-12-25")),
+        query(
+            "sort",
+            sort,
+            "The order; descending after `-`. Tasks without a due date come last in either direction, equal tasks \
+             oldest first.",
+            json!("due_date"),
+        ),
+        // Without an example: a cursor that was not returned for the same query is rejected.
+        parameter("cursor", ParameterIn::Query, ObjectBuilder::new().schema_type(Type::String).build())
+            .required(Required::False)
+            .description(Some(
+                "Continues where a page ended, as the response with that page says. Filters and `sort` must be those of \
+                 that page's query; `limit` may differ.",
+            ))
+            .build(),
+    ];
+    if contract == Envelope {
+        let description = "How many tasks to leave out. To go further, use `cursor`.";
+        parameters.insert(1, query("offset", number(OFFSET, 0), description, json!(0)));
     }
+    parameters
+}
+
+/// A time in a query.
+fn due_time() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some("A date (midnight UTC) or a time in ISO 8601, as for `due_date`."))
+        .build()
 }
 
 /// What a request for changes takes.

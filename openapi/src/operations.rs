@@ -3,7 +3,7 @@
 use serde_json::json;
 use shared::{
     Contract::{self, Envelope, Plain},
-    ListStart, Response, Shown, TaskQuery,
+    ListStart, Response, Shown, SortKey, TaskFilter, TaskOrder, TaskQuery,
 };
 use utoipa::openapi::{
     HttpMethod, Paths, RefOr, Schema, SecurityRequirement,
@@ -55,13 +55,19 @@ fn tasks(contract: Contract) -> Vec<(HttpMethod, String, Operation)> {
             Success::new("The task.", contract.created(&samples::written(samples::task())), schema.clone()),
         )
     };
-    let (start, description) = match contract {
-        Envelope => (ListStart::Newest { offset: 0 }, "The newest first."),
-        Plain => (
-            ListStart::After { number: 0 },
-            "All of them in the order of creation; where that would be too many for one answer, `Link` leads to the \
-             next part.",
-        ),
+    let description = match contract {
+        Envelope => "Newest first, unless `sort` says otherwise.",
+        Plain => {
+            "In the order of creation, unless `sort` says otherwise. If they are too many for one response, `Link` \
+             leads to the next page."
+        }
+    };
+    let query = TaskQuery {
+        filter: TaskFilter::default(),
+        order: TaskOrder { by: SortKey::Number, descending: contract == Envelope },
+        limit: 1,
+        start: ListStart::Offset(0),
+        known: None,
     };
     let list = TaskOperation {
         description,
@@ -71,7 +77,7 @@ fn tasks(contract: Contract) -> Vec<(HttpMethod, String, Operation)> {
             "List the tasks",
             Success::new(
                 "The tasks, or a part of them.",
-                contract.list(samples::USER_ID, &TaskQuery { limit: 1, start }, &samples::list()),
+                contract.list(samples::USER_ID, &query, &samples::list()),
                 answers::list_schema(contract),
             ),
         )

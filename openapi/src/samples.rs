@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use shared::{
-    ChangeList, Task, TaskList, Written,
+    ChangeList, Shown, Task, TaskList, Version, Written,
     task::{Change, RateLimit},
 };
 use uuid::Uuid;
@@ -53,8 +53,11 @@ pub fn changes() -> ChangeList {
 }
 
 /// A list of which there is more.
-pub fn list() -> TaskList {
-    TaskList { tasks: vec![task()], total: 2, has_more: true }
+pub fn list() -> Shown<TaskList> {
+    let task = task();
+    let version = Version { revision: 2, updated_at: task.updated_at };
+    let begun_at = Some(task.created_at);
+    Shown::New(TaskList { tasks: vec![task], total: 2, has_more: true, version, begun_at })
 }
 
 fn time(text: &str) -> DateTime<Utc> {

@@ -1,61 +1,115 @@
--- A page of a user's tasks, with one task more if there are more. Newest first, it begins after p_offset tasks;
--- otherwise it is in the order of creation and begins after the task with the number p_after. total, in every row,
--- counts all of the user's tasks. An empty page is one row without a task.
+-- A page of a user's tasks, with one task more if there are more. Every row has the list's version, when the list was
+-- begun, and the number of tasks without paging; an empty page is one row without a task. outcome: done; known (the
+-- list's version is one of the known ones); gone (the list that the page continues was erased).
 create function task_api_functions.list_tasks(
     p_user_id text,
-    p_newest_first boolean,
+    p_completed boolean,                -- these four filter; null: no condition
+    p_search text,
+    p_due_after timestamptz,
+    p_due_before timestamptz,
+    p_sort text,                        -- created_at, updated_at, due_date, title; null: the order of creation
+    p_descending boolean,
     p_limit bigint,
     p_offset bigint,
-    p_after bigint
+    p_begun_at timestamptz,             -- of the list that the page continues; null: it is a first page or has an offset
+    p_after_number bigint,              -- the task after which it continues; and by what it was sorted
+    p_after_time timestamptz,
+    p_after_title text,
+    p_known_revisions bigint[],         -- with the next one, versions; null: none. A null in them matches any
+    p_known_times timestamptz[]
 )
 returns table (
-    total bigint, id uuid, number bigint, user_id text, title text, description text,
+    outcome text, list_revision bigint, list_updated_at timestamptz, list_begun_at timestamptz, total bigint,
+    id uuid, number bigint, user_id text, title text, description text,
     due_date timestamptz, completed boolean, completed_at timestamptz,
     created_at timestamptz, updated_at timestamptz, revision bigint
 )
--- Stable, so that the total and the page are of one snapshot.
+-- Stable, so that everything is of one snapshot.
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
     v_scope text := set_config('app.user_id', p_user_id, true);
+    v_numbers bigint[];
 begin
-    select count(*) into total
-    from public.tasks t
-    where t.user_id = p_user_id;
+    outcome := 'done';
+    -- The count is null if code that doesn't keep it wrote last.
+    select u.revision, u.updated_at, u.created_at,
+           case when u.attempts[1] is not distinct from u.revised_by then u.task_count end
+    into list_revision, list_updated_at, list_begun_at, total
+    from public.users u
+    where u.id = p_user_id;
+    if not found then
+        list_revision := 0;
+        list_updated_at := 'epoch';
+        total := 0;
+    end if;
+    if p_begun_at <> list_begun_at or p_begun_at is not null and list_begun_at is null then
+        outcome := 'gone';
+    elsif p_known_revisions is not null
+        and task_api_functions.is_among(list_revision, list_updated_at, p_known_revisions, p_known_times)
+    then
+        outcome := 'known';
+    end if;
+    if outcome <> 'done' then
+        return next;
+        return;
+    end if;
 
-    if not p_newest_first then
+    if p_sort is not null or p_completed is not null or p_search is not null
+        or p_due_after is not null or p_due_before is not null
+    then
+        select f.total, f.numbers
+        into total, v_numbers
+        from task_api_functions.find_matching(
+            p_user_id, p_completed, p_search, p_due_after, p_due_before, p_sort, p_descending, p_limit, p_offset,
+            p_after_number, p_after_time, p_after_title
+        ) f;
+    elsif total is null then
+        select count(*) into total
+        from public.tasks t
+        where t.user_id = p_user_id;
+    end if;
+    if v_numbers is null and p_descending and p_offset > 0 then
+        -- So that tasks are skipped in the index alone.
+        v_numbers := array(
+            select t.number
+            from public.tasks t
+            where t.user_id = p_user_id
+            order by t.number desc
+            limit p_limit + 1 offset p_offset
+        );
+    end if;
+
+    if v_numbers is not null then
         return query
-        select total, t.id, t.number, t.user_id, t.title::text, t.description::text, t.due_date, t.completed,
+        select outcome, list_revision, list_updated_at, list_begun_at, total,
+               t.id, t.number, t.user_id, t.title::text, t.description::text, t.due_date, t.completed,
+               t.completed_at, t.created_at, t.updated_at, t.revision
+        from unnest(v_numbers) with ordinality as page (number, place)
+        join public.tasks t on t.number = page.number
+        where t.user_id = p_user_id
+        order by page.place;
+    elsif p_descending then
+        return query
+        select outcome, list_revision, list_updated_at, list_begun_at, total,
+               t.id, t.number, t.user_id, t.title::text, t.description::text, t.due_date, t.completed,
                t.completed_at, t.created_at, t.updated_at, t.revision
         from public.tasks t
         where t.user_id = p_user_id
-          and t.number > p_after
-        order by t.number
+          and t.number < coalesce(p_after_number, 9223372036854775807)
+        order by t.number desc
         limit p_limit + 1;
-    elsif p_offset < 1000 then
-        return query
-        select total, t.id, t.number, t.user_id, t.title::text, t.description::text, t.due_date, t.completed,
-               t.completed_at, t.created_at, t.updated_at, t.revision
-        from public.tasks t
-        where t.user_id = p_user_id
-        order by t.created_at desc, t.number desc
-        limit p_limit + 1 offset p_offset;
     else
-        -- A deep offset is skipped in the index alone, which costs a little more to start.
         return query
-        select total, t.id, t.number, t.user_id, t.title::text, t.description::text, t.due_date, t.completed,
+        select outcome, list_revision, list_updated_at, list_begun_at, total,
+               t.id, t.number, t.user_id, t.title::text, t.description::text, t.due_date, t.completed,
                t.completed_at, t.created_at, t.updated_at, t.revision
         from public.tasks t
         where t.user_id = p_user_id
-          and t.number = any (array(
-              select n.number
-              from public.tasks n
-              where n.user_id = p_user_id
-              order by n.created_at desc, n.number desc
-              limit p_limit + 1 offset p_offset
-          ))
-        order by t.created_at desc, t.number desc;
+          and t.number > coalesce(p_after_number, 0)
+        order by t.number
+        limit p_limit + 1 offset p_offset;
     end if;
     if not found then
         return next;

@@ -35,7 +35,8 @@ pub use response::{Body, Response};
 pub use run::{PublicRequest, Request, serve, serve_public};
 pub use store::{DatabaseConfig, Limits, Store, sql};
 pub use task::{
-    ChangeList, ChangesQuery, CompleteTask, Completion, DeleteTask, EraseUser, GetTask, ListStart, NewTask,
-    NewTaskFields, Patch, PatchTask, PutTask, Shown, Task, TaskChanges, TaskKey, TaskList, TaskQuery,
-    TaskUpdate, Version, WriteHeaders, Written,
+    ChangeList, ChangesQuery, CompleteTask, Completion, DeleteTask, EraseUser, GetTask, ListPosition,
+    ListStart, NewTask, NewTaskFields, Patch, PatchTask, PutTask, Shown, SortKey, Task, TaskChanges,
+    TaskFilter, TaskKey, TaskList, TaskOrder, TaskQuery, TaskUpdate, Version, Versions, WriteHeaders,
+    Written,
 };

@@ -1,6 +1,7 @@
 //! Tasks, whose they are, and what can be asked of them.
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use uuid::Uuid;
 
 /// A task as the database holds it. How much of it a front end sees is decided by its contract.
@@ -306,37 +307,92 @@ pub enum Change {
     },
 }
 
-/// Input of `GET …/tasks`: which part of the caller's tasks, in which order.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// Input of `GET …/tasks`: which of the caller's tasks, in which order, and which part of them.
+#[derive(Debug, Clone, PartialEq)]
 pub struct TaskQuery {
+    /// Which tasks the list contains.
+    pub filter: TaskFilter,
+    /// Their order.
+    pub order: TaskOrder,
     /// The most tasks to return.
     pub limit: i64,
-    /// Where to start, and in which order to go on.
+    /// Where to start.
     pub start: ListStart,
+    /// The header `If-None-Match`: versions of the list that need not be shown again.
+    pub known: Option<Versions>,
 }
 
-/// Where a list of tasks starts.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// Which tasks a list contains: those that meet every condition.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct TaskFilter {
+    /// Whether they are completed.
+    pub completed: Option<bool>,
+    /// Text that title or description contains, in upper or lower case.
+    pub search: Option<String>,
+    /// They are due at this time or later.
+    pub due_after: Option<DateTime<Utc>>,
+    /// They are due before this time.
+    pub due_before: Option<DateTime<Utc>>,
+}
+
+/// The order of a list. Equal tasks come oldest first.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct TaskOrder {
+    /// What they are sorted by.
+    pub by: SortKey,
+    /// Whether the greatest comes first.
+    pub descending: bool,
+}
+
+/// What a list is sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SortKey {
+    /// [`Task::number`], which is the order of creation. No sorting is needed for it.
+    Number,
+    /// [`Task::created_at`].
+    CreatedAt,
+    /// [`Task::updated_at`].
+    UpdatedAt,
+    /// [`Task::due_date`]. Tasks without one come last in either direction.
+    DueDate,
+    /// [`Task::title`] in lower case, then as it is; both by code point.
+    Title,
+}
+
+/// Where a page of a list starts.
+#[derive(Debug, Clone, PartialEq)]
 pub enum ListStart {
-    /// At the newest task but this many, newest first.
-    Newest {
-        /// At least 0.
-        offset: i64,
-    },
-    /// At the first task with a greater [`Task::number`] than this, in the order of creation.
-    After {
-        /// 0 for the user's first task.
-        number: i64,
-    },
+    /// After this many tasks.
+    Offset(i64),
+    /// After this position.
+    After(ListPosition),
 }
 
-/// A part of a user's tasks.
+/// A position in a sorted list, which stays the same when the task that is there is changed or deleted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListPosition {
+    /// [`TaskList::begun_at`].
+    pub begun_at: DateTime<Utc>,
+    /// [`Task::number`].
+    pub number: i64,
+    /// The time that the list is sorted by. `None` if it is sorted by something else, or the task has no such time.
+    pub time: Option<DateTime<Utc>>,
+    /// The title if the list is sorted by it.
+    pub title: Option<String>,
+}
+
+/// A page of a list.
 #[derive(Debug)]
 pub struct TaskList {
-    /// The tasks of this part.
+    /// The tasks of this page.
     pub tasks: Vec<Task>,
-    /// The number of all tasks of the user.
+    /// The number of tasks in the list, whichever page this is.
     pub total: i64,
-    /// Whether there are tasks beyond this part.
+    /// Whether there are tasks after this page.
     pub has_more: bool,
+    /// The version of the user's list as a whole.
+    pub version: Version,
+    /// When the user's list was begun: another time once it was erased. `None` if there is none.
+    pub begun_at: Option<DateTime<Utc>>,
 }

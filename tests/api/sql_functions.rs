@@ -2,6 +2,7 @@
 //! writes.
 
 mod attempts;
+mod lists;
 mod login;
 pub(crate) mod walls;
 
@@ -44,6 +45,36 @@ struct Attempt {
 enum Key {
     Id(Uuid),
     Number(i64),
+}
+
+/// What to list.
+#[derive(Clone, Copy)]
+struct List {
+    search: Option<&'static str>,
+    sort: Option<&'static str>,
+    descending: bool,
+    limit: i64,
+    offset: i64,
+    /// Of the list that is continued.
+    begun_at: Option<SystemTime>,
+    /// The number of the task after which it is.
+    after: Option<i64>,
+    /// The version that the client has, if there is one. Null is any.
+    known: Option<(Option<i64>, Option<SystemTime>)>,
+}
+
+impl List {
+    /// Newest first.
+    const NEWEST: Self = Self {
+        search: None,
+        sort: None,
+        descending: true,
+        limit: 100,
+        offset: 0,
+        begun_at: None,
+        after: None,
+        known: None,
+    };
 }
 
 impl Attempt {
@@ -141,13 +172,25 @@ impl Database {
         self.call_for_one("get_task", params).await
     }
 
-    async fn list(&self, user: &str, newest_first: bool, limit: i64, start: i64) -> Vec<Row> {
+    async fn list(&self, user: &str, list: List) -> Vec<Row> {
+        let List { search, sort, descending, limit, offset, begun_at, after, known } = list;
+        let (revisions, times) = known.map(|(revision, time)| (vec![revision], vec![time])).unzip();
         let params: &[(&(dyn ToSql + Sync), Type)] = &[
             (&user, Type::TEXT),
-            (&newest_first, Type::BOOL),
+            (&None::<bool>, Type::BOOL),
+            (&search, Type::TEXT),
+            (&None::<SystemTime>, Type::TIMESTAMPTZ),
+            (&None::<SystemTime>, Type::TIMESTAMPTZ),
+            (&sort, Type::TEXT),
+            (&descending, Type::BOOL),
             (&limit, Type::INT8),
-            (&start, Type::INT8),
-            (&start, Type::INT8),
+            (&offset, Type::INT8),
+            (&begun_at, Type::TIMESTAMPTZ),
+            (&after, Type::INT8),
+            (&None::<SystemTime>, Type::TIMESTAMPTZ),
+            (&None::<&str>, Type::TEXT),
+            (&revisions, Type::INT8_ARRAY),
+            (&times, Type::TIMESTAMPTZ_ARRAY),
         ];
         self.call("list_tasks", params).await.expect("a list")
     }

@@ -91,6 +91,9 @@ impl Database {
             ("DATABASE_URL".into(), format!("{url}?{parameters}")),
             ("DATABASE_CA_CERT".into(), self.authority.certificate()),
             ("JWT_SECRET".into(), SECRET.into()),
+            // More than is measured, but limits that are kept.
+            ("TASKS_PER_USER".into(), "1000000".into()),
+            ("WRITES_PER_MINUTE".into(), "100000".into()),
         ])
     }
 }

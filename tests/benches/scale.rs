@@ -36,12 +36,13 @@ struct Case {
     name: &'static str,
     function: &'static str,
     sample: &'static str,
-    query: fn(i64) -> Option<(i64, i64)>,
+    /// The query, for a user with so many tasks.
+    query: fn(i64) -> Option<String>,
     status: u16,
     index: Option<&'static str>,
 }
 
-const CASES: [Case; 7] = [
+const CASES: [Case; 8] = [
     Case {
         name: "get",
         function: "get-task",
@@ -62,25 +63,33 @@ const CASES: [Case; 7] = [
         name: "first page",
         function: "list-tasks",
         sample: "list-tasks",
-        query: |_| Some((10, 0)),
+        query: |_| Some("limit=10&offset=0".into()),
         status: 200,
-        index: Some("tasks_newest"),
+        index: Some("tasks_number"),
     },
     Case {
-        name: "last page",
+        name: "deepest page",
         function: "list-tasks",
         sample: "list-tasks",
-        query: |count| Some((10, count - 10)),
+        query: |count| Some(format!("limit=10&offset={}", (count - 10).min(10_000))),
         status: 200,
-        index: Some("tasks_newest"),
+        index: Some("tasks_number"),
     },
     Case {
-        name: "count, and one task",
+        name: "first page, sorted by title",
         function: "list-tasks",
         sample: "list-tasks",
-        query: |_| Some((1, 0)),
+        query: |_| Some("limit=10&sort=title".into()),
         status: 200,
-        index: Some("tasks_newest"),
+        index: Some("tasks_number"),
+    },
+    Case {
+        name: "search that finds nothing",
+        function: "list-tasks",
+        sample: "list-tasks",
+        query: |_| Some("limit=10&search=nowhere".into()),
+        status: 200,
+        index: Some("tasks_number"),
     },
     Case {
         name: "create",
@@ -168,6 +177,9 @@ async fn fill(database: &Client, count: i64, heavy: Option<i64>) -> Result<()> {
             }
         }
     }
+    // As if the functions had written them.
+    let count = "update users set task_count = (select count(*) from tasks where user_id = users.id)";
+    database.batch_execute(count).await?;
     database.batch_execute("vacuum analyze users").await?;
     database.batch_execute("vacuum analyze tasks").await?;
     Ok(())
@@ -231,10 +243,13 @@ impl Case {
         let (id, number) = first_task(&database.connect().await, user).await?;
         let task = if self.sample.ends_with("-plain") { number.to_string() } else { id };
         let mut event = event(self.sample, user, &task)?;
-        if let Some((limit, offset)) = (self.query)(count) {
-            event["rawQueryString"] = json!(format!("limit={limit}&offset={offset}"));
-            event["queryStringParameters"] =
-                json!({ "limit": limit.to_string(), "offset": offset.to_string() });
+        if let Some(query) = (self.query)(count) {
+            event["queryStringParameters"] = query
+                .split('&')
+                .filter_map(|pair| pair.split_once('='))
+                .map(|(name, value)| (name, json!(value)))
+                .collect();
+            event["rawQueryString"] = json!(query);
         }
         Ok(event.to_string())
     }

@@ -121,13 +121,16 @@ pub struct PlainChanges<'a> {
 pub struct Pagination {
     /// The most tasks of this part.
     pub(super) limit: i64,
-    /// How many tasks were left out before it.
+    /// How many tasks were left out before it; 0 for one that a cursor leads to.
     pub(super) offset: i64,
     /// How many tasks there are in all.
     #[cfg_attr(feature = "openapi", schema(minimum = 0))]
     pub(super) total: i64,
     /// Whether there are tasks after this part.
     pub(super) has_more: bool,
+    /// The `cursor` of the next part; null if this is the last.
+    #[cfg_attr(feature = "openapi", schema(required))]
+    pub(super) next_cursor: Option<String>,
 }
 
 /// A refusal in the envelope contract.

@@ -10,8 +10,17 @@ pub const ENVELOPE_LIMIT: RangeInclusive<i64> = 1..=100;
 /// `limit` of an envelope list if the query has none.
 pub const ENVELOPE_LIMIT_DEFAULT: i64 = 10;
 
-/// `offset` of an envelope list, and `after` of a plain one.
-pub const OFFSET: RangeInclusive<i64> = 0..=i64::MAX;
+/// `offset` of an envelope list.
+pub const OFFSET: RangeInclusive<i64> = 0..=10_000;
+
+/// `limit` of a plain list.
+pub const PLAIN_LIMIT: RangeInclusive<i64> = 1..=1000;
+
+/// `limit` of a plain list if the query has none.
+pub const PLAIN_LIMIT_DEFAULT: i64 = 1000;
+
+/// The longest `search` of a list, in characters.
+pub const SEARCH_MAX: usize = 200;
 
 /// `limit` of a list of changes.
 pub const CHANGES_LIMIT: RangeInclusive<i64> = 1..=500;
@@ -21,9 +30,6 @@ pub const CHANGES_LIMIT_DEFAULT: i64 = 100;
 
 /// The task ids of the plain contract.
 pub const TASK_NUMBER: RangeInclusive<i64> = 1..=i64::MAX;
-
-/// The most tasks in a plain list.
-pub const PLAIN_PAGE: i64 = 1000;
 
 impl Contract {
     /// The longest title, in characters.

@@ -1,4 +1,8 @@
 //! Cursors: positions that a response contains and a later request refers to. To clients they are opaque text.
+//!
+//! A cursor is base64url of its kind, a checksum and a position. The checksum covers the user's id as well, so a cursor
+//! of another user is rejected as one that was changed is. It is not a signature: anyone can make a cursor for their own
+//! list, so a position is a value like any other of a request.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::DateTime;
@@ -9,13 +13,17 @@ use crate::task::ChangesPosition;
 /// What a cursor is a position in. Its number is the cursor's first byte.
 #[derive(Clone, Copy)]
 #[repr(u8)]
-enum Kind {
+pub(super) enum Kind {
     /// The changes of a list.
     Changes = 1,
+    /// A list.
+    List = 2,
 }
 
-/// How much of the hash of the user's id a cursor holds, in bytes: enough to notice that it is another user's.
-const USER_BYTES: usize = 8;
+/// The longest cursor that is read, in bytes. The longest of a list, with a title that JSON escapes, has half of them.
+const MAX_CURSOR_LEN: usize = 4096;
+
+const CHECKSUM_LEN: usize = 8;
 
 /// The cursor for a position in the changes of a user's list; `None` for the beginning of a list that doesn't exist yet.
 pub(super) fn of_changes(user_id: &str, position: Option<ChangesPosition>) -> String {
@@ -39,18 +47,65 @@ pub(super) fn read_changes(user_id: &str, cursor: &str) -> Option<Option<Changes
 }
 
 /// The cursor of a user for a position.
-fn encode(kind: Kind, user_id: &str, position: &[u8]) -> String {
-    BASE64_URL_SAFE_NO_PAD.encode([&[kind as u8], &user_hash(user_id)[..], position].concat())
+pub(super) fn encode(kind: Kind, user_id: &str, position: &[u8]) -> String {
+    let checksum = checksum(kind, user_id, position);
+    BASE64_URL_SAFE_NO_PAD.encode([&[kind as u8], &checksum[..], position].concat())
 }
 
 /// The position in a cursor of a user; `None` if it is no such cursor.
-fn decode(kind: Kind, user_id: &str, cursor: &str) -> Option<Vec<u8>> {
+pub(super) fn decode(kind: Kind, user_id: &str, cursor: &str) -> Option<Vec<u8>> {
+    if cursor.len() > MAX_CURSOR_LEN {
+        return None;
+    }
     let bytes = BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?;
-    let position = bytes.strip_prefix(&[kind as u8])?.strip_prefix(&user_hash(user_id))?;
-    Some(position.to_vec())
+    let (expected, position) = bytes.strip_prefix(&[kind as u8])?.split_at_checked(CHECKSUM_LEN)?;
+    (checksum(kind, user_id, position) == expected).then(|| position.to_vec())
 }
 
-fn user_hash(user_id: &str) -> [u8; USER_BYTES] {
-    let hash = digest(&SHA256, user_id.as_bytes());
-    *hash.as_ref().first_chunk().expect("a SHA-256 has 32 bytes")
+fn checksum(kind: Kind, user_id: &str, position: &[u8]) -> [u8; CHECKSUM_LEN] {
+    // A user id doesn't contain U+0000.
+    let content = [&[kind as u8], user_id.as_bytes(), &[0], position].concat();
+    *digest(&SHA256, &content).as_ref().first_chunk().expect("a SHA-256 has 32 bytes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(user_id: &str, cursor: &str) -> Option<Vec<u8>> {
+        decode(Kind::List, user_id, cursor)
+    }
+
+    #[test]
+    fn position_is_read_back() {
+        for position in [&[][..], &[0; 1500], b"\x00\xff position"] {
+            let cursor = encode(Kind::List, "alice", position);
+            assert_eq!(read("alice", &cursor).as_deref(), Some(position));
+            assert!(cursor.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
+        }
+    }
+
+    #[test]
+    fn cursor_of_another_user_is_rejected() {
+        let cursor = encode(Kind::List, "alice", b"position");
+        for user_id in ["bob", "alic", "alicep", "Alice", ""] {
+            assert_eq!(read(user_id, &cursor), None, "{user_id}");
+        }
+    }
+
+    #[test]
+    fn changed_or_malformed_cursor_is_rejected() {
+        let cursor = encode(Kind::List, "alice", b"position");
+        for at in 0..cursor.len() {
+            let mut changed = cursor.clone();
+            changed.replace_range(at..=at, if cursor[at..].starts_with('A') { "B" } else { "A" });
+            assert_eq!(read("alice", &changed), None, "{changed}");
+            assert_eq!(read("alice", &cursor[..at]), None);
+        }
+        for malformed in ["", "=", "é", "A", &format!("{cursor}="), &format!(" {cursor}"), &"A".repeat(9999)]
+        {
+            assert_eq!(read("alice", malformed), None, "{malformed}");
+        }
+        assert_eq!(read("alice", &encode(Kind::List, "alice", &[0; MAX_CURSOR_LEN])), None, "a huge one");
+    }
 }

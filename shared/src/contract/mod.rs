@@ -5,15 +5,17 @@ pub mod bodies;
 mod bounds;
 mod cursor;
 mod etag;
+mod lists;
 mod read;
 mod render;
 #[cfg(feature = "openapi")]
 pub mod schemas;
 
 pub use bounds::{
-    CHANGES_LIMIT, CHANGES_LIMIT_DEFAULT, ENVELOPE_LIMIT, ENVELOPE_LIMIT_DEFAULT, OFFSET, PLAIN_PAGE,
-    TASK_NUMBER,
+    CHANGES_LIMIT, CHANGES_LIMIT_DEFAULT, ENVELOPE_LIMIT, ENVELOPE_LIMIT_DEFAULT, OFFSET, PLAIN_LIMIT,
+    PLAIN_LIMIT_DEFAULT, SEARCH_MAX, TASK_NUMBER,
 };
+pub use lists::{ORDERS, STATUSES};
 pub use read::Input;
 
 /// The specification that a front end was written against. The route decides: `/plain/…` or not.

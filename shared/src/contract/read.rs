@@ -5,20 +5,16 @@ use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 
 use super::{
     Contract::{self, Envelope, Plain},
-    bounds::{
-        CHANGES_LIMIT, CHANGES_LIMIT_DEFAULT, ENVELOPE_LIMIT, ENVELOPE_LIMIT_DEFAULT, OFFSET, PLAIN_PAGE,
-        TASK_NUMBER,
-    },
+    bounds::{CHANGES_LIMIT, CHANGES_LIMIT_DEFAULT, TASK_NUMBER},
     cursor::read_changes,
     etag::{if_match, if_none_match},
 };
 use crate::{
     error::{Error, Recorded},
-    request::{Fields, Reader, boolean, date_time, idempotency_key, text, title},
+    request::{Fields, Reader, boolean, date_time_value, idempotency_key, text, title},
     task::{
-        ChangesQuery, CompleteTask, Completion, DeleteTask, EraseUser, GetTask, ListStart, NewTask,
-        NewTaskFields, Patch, PatchTask, PutTask, TaskChanges, TaskKey, TaskQuery, TaskUpdate, Versions,
-        WriteHeaders,
+        ChangesQuery, CompleteTask, Completion, DeleteTask, EraseUser, GetTask, NewTask, NewTaskFields,
+        Patch, PatchTask, PutTask, TaskChanges, TaskKey, TaskUpdate, Versions, WriteHeaders,
     },
 };
 
@@ -67,22 +63,6 @@ impl Input for ChangesQuery {
         });
         let limit = request.query_integer("limit", CHANGES_LIMIT, CHANGES_LIMIT_DEFAULT);
         Ok(Self { since: since?.flatten(), limit: limit? })
-    }
-}
-
-impl Input for TaskQuery {
-    fn read(contract: Contract, request: &mut Reader) -> Result<Self, Recorded> {
-        match contract {
-            Envelope => {
-                let limit = request.query_integer("limit", ENVELOPE_LIMIT, ENVELOPE_LIMIT_DEFAULT);
-                let offset = request.query_integer("offset", OFFSET, 0);
-                Ok(Self { limit: limit?, start: ListStart::Newest { offset: offset? } })
-            }
-            Plain => {
-                let number = request.query_integer("after", OFFSET, 0)?;
-                Ok(Self { limit: PLAIN_PAGE, start: ListStart::After { number } })
-            }
-        }
     }
 }
 
@@ -163,7 +143,7 @@ fn write_headers(request: &mut Reader) -> Result<WriteHeaders, Recorded> {
 }
 
 /// The header `If-None-Match`. It is ignored if it can't be read: it only saves sending what the client has.
-fn known(request: &mut Reader) -> Result<Option<Versions>, Recorded> {
+pub(super) fn known(request: &mut Reader) -> Result<Option<Versions>, Recorded> {
     Ok(request.header("if-none-match", |value| Ok(if_none_match(value)))?.flatten())
 }
 
@@ -184,7 +164,7 @@ fn new_task(contract: Contract, body: &mut Fields) -> Result<NewTaskFields, Reco
 
 /// In the envelope contract. Some of its front ends are written in camel case.
 fn due_date(body: &mut Fields) -> Result<Patch<DateTime<Utc>>, Recorded> {
-    body.nullable_or_alias("due_date", "dueDate", date_time)
+    body.nullable_or_alias("due_date", "dueDate", date_time_value)
 }
 
 /// The body of an envelope PUT: the whole task. What is absent becomes empty.

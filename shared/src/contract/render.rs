@@ -16,6 +16,7 @@ use super::{
     },
     cursor::of_changes,
     etag::entity_tag,
+    lists::{next_cursor, next_query},
 };
 use crate::{
     error::{Error, TokenError},
@@ -101,32 +102,37 @@ impl Contract {
 
     /// The response to a GET of many tasks. If a plain list doesn't contain all of them, `Link` (RFC 8288) leads to
     /// the rest.
-    pub fn list(self, user_id: &str, query: &TaskQuery, list: &TaskList) -> Response {
-        match self {
+    pub fn list(self, user_id: &str, query: &TaskQuery, list: &Shown<TaskList>) -> Response {
+        let list = match list {
+            Shown::New(list) => list,
+            Shown::Known(version) => return not_modified(*version),
+        };
+        let response = match self {
             Envelope => {
                 let items = list.tasks.iter().map(EnvelopeTask::from).collect();
                 let offset = match query.start {
-                    ListStart::Newest { offset } => offset,
-                    ListStart::After { .. } => 0,
+                    ListStart::Offset(offset) => offset,
+                    ListStart::After(_) => 0,
                 };
+                let next_cursor = next_cursor(user_id, query, list, list.tasks.len());
                 let TaskList { total, has_more, .. } = *list;
-                let pagination = Pagination { limit: query.limit, offset, total, has_more };
+                let pagination = Pagination { limit: query.limit, offset, total, has_more, next_cursor };
                 Response::json(StatusCode::OK, &Data::new(EnvelopeList { items, pagination }))
             }
             Plain => {
                 let (body, shown) = plain_array(&list.tasks);
                 let response =
                     Response::new(StatusCode::OK, body).with(X_TOTAL_COUNT, list.total.to_string());
-                match list.tasks[..shown].last() {
-                    Some(last) if list.has_more || shown < list.tasks.len() => {
-                        let next =
-                            format!("<{}?after={}>; rel=\"next\"", self.tasks_path(user_id), last.number);
-                        response.with(LINK, next)
+                match next_cursor(user_id, query, list, shown) {
+                    Some(cursor) => {
+                        let next = next_query(self, query, &cursor);
+                        response.with(LINK, format!("<{}?{next}>; rel=\"next\"", self.tasks_path(user_id)))
                     }
-                    _ => response,
+                    None => response,
                 }
             }
-        }
+        };
+        with_version(response, list.version)
     }
 
     /// The response to a request that fails: what the caller may read of the error.

@@ -10,7 +10,10 @@ use utoipa::openapi::{
     schema::{Object, ObjectBuilder, SchemaType, Type},
 };
 
-use super::{Contract, bounds::TASK_NUMBER};
+use super::{
+    Contract,
+    bounds::{SEARCH_MAX, TASK_NUMBER},
+};
 use crate::{
     auth::MAX_USER_ID_CHARS,
     error::{Error, TokenError},
@@ -62,6 +65,11 @@ pub fn title(contract: Contract) -> ObjectBuilder {
 /// A description as a contract takes it, where it is not null.
 pub fn description(contract: Contract) -> ObjectBuilder {
     text(contract.description_max()).description(Some("No U+0000. Characters are Unicode scalar values."))
+}
+
+/// The query parameter `search`.
+pub fn search() -> Object {
+    text(SEARCH_MAX).min_length(Some(1)).build()
 }
 
 /// A title as either contract shows it: both show the longer ones whole.

@@ -18,7 +18,8 @@ use crate::{
     task::Patch,
 };
 pub use values::{
-    MAX_IDEMPOTENCY_KEY_LEN, Parse, Problem, YEARS, boolean, date_time, idempotency_key, integer, text, title,
+    MAX_IDEMPOTENCY_KEY_LEN, Parse, Problem, YEARS, boolean, date_time, date_time_value, idempotency_key,
+    integer, one_of, search, text, title,
 };
 
 /// The largest body that is read, in bytes after decoding.
@@ -92,6 +93,12 @@ impl<'a> Reader<'a> {
             (Some(_), Some(_)) => Err(REPEATED),
         };
         self.check(Place::Query, name, result)
+    }
+
+    /// Records what is wrong with a parameter of the query once others have been read.
+    pub fn reject_query(&mut self, name: &'static str, problem: Problem) -> Recorded {
+        self.errors.push(InputError::new(Place::Query, name, problem));
+        Recorded
     }
 
     /// A header field, if present. Of one that was sent several times, API Gateway joins the values with commas.

@@ -1,4 +1,4 @@
-//! Parses single values: JSON values of a body, and integers of a path or query.
+//! Parses single values: JSON values of a body, and text of a path or query.
 
 use std::{borrow::Cow, ops::RangeInclusive};
 
@@ -14,6 +14,8 @@ pub const YEARS: RangeInclusive<i32> = 1..=9999;
 /// What is wrong with a value: kind and message of an [`InputError`](crate::error::InputError).
 pub type Problem = (&'static str, Cow<'static, str>);
 
+const TOO_SHORT: Problem = ("string_too_short", Cow::Borrowed("String should have at least 1 character"));
+
 /// Parses a JSON value.
 pub trait Parse<T>: FnOnce(Value) -> Result<T, Problem> {}
 
@@ -22,9 +24,7 @@ impl<T, F: FnOnce(Value) -> Result<T, Problem>> Parse<T> for F {}
 /// Text of 1 to `max` characters (Unicode scalar values) that is not only white space.
 pub fn title(max: usize) -> impl Parse<String> {
     move |value| match text(max)(value)? {
-        empty if empty.is_empty() => {
-            Err(("string_too_short", "String should have at least 1 character".into()))
-        }
+        empty if empty.is_empty() => Err(TOO_SHORT),
         blank if blank.trim().is_empty() => {
             Err(("string_blank", "String should not be white space alone".into()))
         }
@@ -35,14 +35,26 @@ pub fn title(max: usize) -> impl Parse<String> {
 /// Text of at most `max` characters (Unicode scalar values). U+0000 is rejected: PostgreSQL can't store it.
 pub fn text(max: usize) -> impl Parse<String> {
     move |value| match value {
-        Value::String(text) if text.chars().count() > max => {
-            Err(("string_too_long", format!("String should have at most {max} characters").into()))
-        }
-        Value::String(text) if text.contains('\0') => {
-            Err(("string_null_character", "String should not contain U+0000".into()))
-        }
-        Value::String(text) => Ok(text),
+        Value::String(text) => check_text(&text, max).map(|()| text),
         _ => Err(("string_type", "Input should be a valid string".into())),
+    }
+}
+
+/// Text to search for, of 1 to `max` characters, which [`text`] could be.
+pub fn search(max: usize) -> impl FnOnce(&str) -> Result<String, Problem> {
+    move |text| match check_text(text, max) {
+        Ok(()) if text.is_empty() => Err(TOO_SHORT),
+        checked => checked.map(|()| text.to_owned()),
+    }
+}
+
+fn check_text(text: &str, max: usize) -> Result<(), Problem> {
+    if text.chars().count() > max {
+        Err(("string_too_long", format!("String should have at most {max} characters").into()))
+    } else if text.contains('\0') {
+        Err(("string_null_character", "String should not contain U+0000".into()))
+    } else {
+        Ok(())
     }
 }
 
@@ -51,11 +63,16 @@ pub fn boolean(value: Value) -> Result<bool, Problem> {
     value.as_bool().ok_or(("bool_type", "Input should be a valid boolean".into()))
 }
 
+/// A [`date_time`] in a JSON string.
+pub fn date_time_value(value: Value) -> Result<DateTime<Utc>, Problem> {
+    // Nothing but a string can be one, not even a number.
+    date_time(value.as_str().unwrap_or_default())
+}
+
 /// A point in time in ISO 8601's extended format: a date alone (midnight UTC), or a date and a time, with an offset
 /// or without (UTC); seconds may be omitted. The year must be in [`YEARS`].
-pub fn date_time(value: Value) -> Result<DateTime<Utc>, Problem> {
+pub fn date_time(text: &str) -> Result<DateTime<Utc>, Problem> {
     let invalid = || ("datetime_parsing", "Input should be a valid datetime".into());
-    let text = value.as_str().ok_or_else(invalid)?;
     let time = DateTime::parse_from_rfc3339(&to_rfc3339(text).ok_or_else(invalid)?).map_err(|_| invalid())?;
     Some(time.to_utc()).filter(|time| YEARS.contains(&time.year())).ok_or_else(invalid)
 }
@@ -107,6 +124,18 @@ pub fn idempotency_key(value: &[u8]) -> Result<String, Problem> {
             Ok(String::from_utf8_lossy(value).into_owned())
         }
         _ => Err(("string_pattern_mismatch", "Input should be 1-255 visible ASCII characters".into())),
+    }
+}
+
+/// One of several words, each with what it means.
+pub fn one_of<T: Copy>(words: &[(&str, T)]) -> impl FnOnce(&str) -> Result<T, Problem> {
+    move |text| match words.iter().find(|(word, _)| *word == text) {
+        Some((_, meaning)) => Ok(*meaning),
+        None => {
+            let quoted: Vec<_> = words.iter().map(|(word, _)| format!("'{word}'")).collect();
+            let (last, others) = quoted.split_last().expect("at least two words");
+            Err(("literal_error", format!("Input should be {} or {last}", others.join(", ")).into()))
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod composite;
 mod config;
 mod idempotency;
 mod limits;
+mod lists;
 mod pool;
 mod query_error;
 pub mod sql;

@@ -5,16 +5,18 @@ use std::sync::LazyLock;
 use ring::digest::{SHA256, digest};
 
 /// The files of `shared/sql/`.
-const FILES: [&str; 12] = [
+const FILES: [&str; 14] = [
     include_str!("../../sql/attempts.sql"),
     include_str!("../../sql/create_task.sql"),
     include_str!("../../sql/create_user.sql"),
     include_str!("../../sql/delete_task.sql"),
     include_str!("../../sql/erase_user.sql"),
+    include_str!("../../sql/find_matching.sql"),
     include_str!("../../sql/get_task.sql"),
     include_str!("../../sql/keys.sql"),
     include_str!("../../sql/list_changes.sql"),
     include_str!("../../sql/list_tasks.sql"),
+    include_str!("../../sql/lower_case.sql"),
     include_str!("../../sql/schema_use.sql"),
     include_str!("../../sql/update_task.sql"),
     include_str!("../../sql/versions.sql"),

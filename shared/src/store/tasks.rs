@@ -8,8 +8,8 @@ use super::{Store, composite::Composite, pool::Arguments};
 use crate::{
     error::Error,
     task::{
-        Caller, Change, ChangeList, ChangesPosition, ChangesQuery, GetTask, ListStart, Shown, Task, TaskKey,
-        TaskList, TaskQuery, Version, Versions,
+        Caller, Change, ChangeList, ChangesPosition, ChangesQuery, GetTask, Shown, Task, TaskKey, Version,
+        Versions,
     },
 };
 
@@ -36,37 +36,6 @@ impl Store {
             "not_found" => Err(Error::NotFound),
             other => Err(Error::Internal(format!("a call ended with the outcome {other}"))),
         }
-    }
-
-    /// A part of the caller's tasks.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], [`Error::Internal`].
-    pub async fn list_tasks(&self, caller: &Caller, query: &TaskQuery) -> Result<TaskList, Error> {
-        let (newest_first, offset, after) = match query.start {
-            ListStart::Newest { offset } => (true, offset, 0),
-            ListStart::After { number } => (false, 0, number),
-        };
-        let arguments: Arguments = &[
-            (&caller.user_id, Type::TEXT),
-            (&newest_first, Type::BOOL),
-            (&query.limit, Type::INT8),
-            (&offset, Type::INT8),
-            (&after, Type::INT8),
-        ];
-        let rows = self.call("list_tasks", arguments, None).await?;
-        let (mut total, mut tasks) = (0, Vec::with_capacity(rows.len()));
-        for mut fields in rows.iter().map(Composite::from) {
-            total = fields.read();
-            // An empty page is one row without a task.
-            if { fields }.read::<Option<Uuid>>().is_some() {
-                tasks.push(task(fields));
-            }
-        }
-        let limit = usize::try_from(query.limit).expect("a limit is positive");
-        let has_more = tasks.len() > limit;
-        tasks.truncate(limit);
-        Ok(TaskList { tasks, total, has_more })
     }
 
     /// A part of the changes of the caller's list.

@@ -57,6 +57,10 @@ async fn queries_are_whole_numbers_within_bounds_given_once() {
     a_task(&alice, Contract::Envelope).await;
     let repeated = |field| FieldError::new("query", field, "repeated", "Given more than once");
     let number = |field| not_an_integer("query", field);
+    let too_deep = || {
+        let message = "Input should be less than or equal to 10000: use cursor to go further";
+        FieldError::new("query", "offset", "less_than_equal", message)
+    };
     let digits = format!("?offset={}", "9".repeat(400));
     for (contract, query, fault) in [
         (Contract::Envelope, "?limit=0", too_small("query", "limit", 1)),
@@ -74,12 +78,12 @@ async fn queries_are_whole_numbers_within_bounds_given_once() {
         (Contract::Envelope, "?limit=5&%6Cimit=6", repeated("limit")),
         (Contract::Envelope, "?limit=5,5", number("limit")),
         (Contract::Envelope, "?offset=-1", too_small("query", "offset", 0)),
-        (Contract::Envelope, "?offset=9223372036854775808", too_great("query", "offset", i64::MAX)),
-        (Contract::Envelope, &digits, too_great("query", "offset", i64::MAX)),
-        (Contract::Plain, "?after=-1", too_small("query", "after", 0)),
-        (Contract::Plain, "?after=x", number("after")),
-        (Contract::Plain, "?after=1&after=1", repeated("after")),
-        (Contract::Plain, "?after=9223372036854775808", too_great("query", "after", i64::MAX)),
+        (Contract::Envelope, "?offset=10001", too_deep()),
+        (Contract::Envelope, &digits, too_deep()),
+        (Contract::Plain, "?limit=0", too_small("query", "limit", 1)),
+        (Contract::Plain, "?limit=1001", too_great("query", "limit", 1000)),
+        (Contract::Plain, "?limit=1e9", number("limit")),
+        (Contract::Plain, "?limit=5&limit=5", repeated("limit")),
     ] {
         println!("{query}");
         alice.at(contract).list(query).await.assert_invalid(contract, &[fault]);
@@ -88,10 +92,10 @@ async fn queries_are_whole_numbers_within_bounds_given_once() {
         (Contract::Envelope, "?limit=1&offset=0", 1),
         (Contract::Envelope, "?limit=100", 1),
         (Contract::Envelope, "?%6Cimit=%31", 1),
-        (Contract::Envelope, "?offset=9223372036854775807", 0),
+        (Contract::Envelope, "?offset=10000", 0),
         (Contract::Envelope, "?colour=red&Limit=x&&=&after=x&%ff=%ff", 1),
-        (Contract::Plain, "?limit=1e9&offset=-1&%zz", 1),
-        (Contract::Plain, "?after=9223372036854775807", 0),
+        (Contract::Plain, "?limit=1&offset=-1&%zz", 1),
+        (Contract::Plain, "?after=x", 1),
     ] {
         let front = alice.at(contract);
         assert_eq!(front.tasks(&front.list(query).await.expect_status(200)).len(), count, "{query}");

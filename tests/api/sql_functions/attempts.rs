@@ -6,7 +6,7 @@ use shared::sql;
 use tokio_postgres::{error::SqlState, types::ToSql};
 use uuid::Uuid;
 
-use super::{Attempt, Database, Key, id, outcome, title};
+use super::{Attempt, Database, Key, List, id, outcome, title};
 
 /// How many writes a user's row remembers.
 const REMEMBERED: usize = 8;
@@ -117,7 +117,7 @@ async fn first_create_of_a_user_is_void_after_its_retry_and_its_deadline() {
             assert_eq!(outcome(&create(attempt.retry()).await), "done");
             assert_eq!(outcome(&create(attempt).await), "void");
         }
-        let tasks = database.list(&user, true, 10, 0).await;
+        let tasks = database.list(&user, List { limit: 10, ..List::NEWEST }).await;
         assert_eq!(tasks[0].get::<_, i64>("total"), i64::from(!late));
     }
 }

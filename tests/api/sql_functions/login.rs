@@ -3,7 +3,7 @@
 use shared::sql;
 use tokio_postgres::error::SqlState;
 
-use super::{Attempt, Database, Key, id};
+use super::{Attempt, Database, Key, List, id};
 
 /// The functions that endpoints call.
 const OPERATIONS: [&str; 7] =
@@ -121,7 +121,7 @@ async fn nothing_of_a_user_or_a_setting_remains_in_the_session() {
     assert_eq!(remains().await, clean, "create");
     database.get("alice", task).await;
     assert_eq!(remains().await, clean, "get");
-    database.list("alice", true, 10, 0).await;
+    database.list("alice", List::NEWEST).await;
     assert_eq!(remains().await, clean, "list");
     database.update("alice", task, "Two", Attempt::new()).await;
     assert_eq!(remains().await, clean, "update");

@@ -3,22 +3,14 @@
 use shared::sql;
 use uuid::Uuid;
 
-use super::{Attempt, Database, Key, id, title};
+use super::{Attempt, Database, Key, List, id, outcome, title};
 
 /// The filters by user in the functions, with the number of each.
-const FILTERS: [&str; 5] = [
-    "t.user_id = p_user_id",
-    "n.user_id = p_user_id",
-    "d.user_id = p_user_id",
-    "k.user_id = p_user_id",
-    "u.id = p_user_id",
-];
+const FILTERS: [&str; 4] =
+    ["t.user_id = p_user_id", "d.user_id = p_user_id", "k.user_id = p_user_id", "u.id = p_user_id"];
 
 pub const TAKE_ROW_LEVEL_SECURITY_DOWN: &str =
     "alter table tasks disable row level security; alter table users disable row level security";
-
-/// Bob's, and more than the offset from which a list skips in the index.
-const TASKS: i64 = 1002;
 
 /// Statements that replace the functions by the same ones without their filters.
 pub fn take_filters_down() -> String {
@@ -35,12 +27,10 @@ pub fn take_filters_down() -> String {
 /// The calls by which Alice sees or changes something of Bob's.
 async fn reach(database: &Database) -> Vec<&'static str> {
     let (alice, bob) = ("alice", "bob");
-    let plant = format!(
-        "insert into users (id) values ('alice'), ('bob');
+    let plant = "insert into users (id) values ('alice'), ('bob');
          insert into tasks (id, user_id, title, idempotency_key, idempotency_hash)
-         select gen_random_uuid(), 'bob', 'Bob''s', 'key' || n, 'Alice''s' from generate_series(1, {TASKS}) n"
-    );
-    database.run_as_owner(&plant).await;
+         select gen_random_uuid(), 'bob', 'Bob''s', 'key' || n, 'Alice''s' from generate_series(1, 20) n";
+    database.run_as_owner(plant).await;
     let own = id(&database.create(alice, "Alice's").await);
     assert_eq!(title(&database.get(alice, Key::Id(own)).await), Some("Alice's"));
 
@@ -72,14 +62,24 @@ async fn reach(database: &Database) -> Vec<&'static str> {
         database.update(alice, missing, "Alice's", Attempt::new().retry()).await;
         reached.extend((his_rows().await != before).then_some(call(["retry by id", "retry by number"])));
     }
-    for (name, newest_first, start) in
-        [("list", true, 0), ("list from deep", true, 1000), ("list in order", false, 0)]
-    {
-        let tasks = database.list(alice, newest_first, 100, start).await;
+    for (name, list) in [
+        ("list", List::NEWEST),
+        ("list with an offset", List { offset: 1, ..List::NEWEST }),
+        ("list in order", List { descending: false, ..List::NEWEST }),
+        ("list that is sorted", List { sort: Some("title"), ..List::NEWEST }),
+        ("list of a search", List { search: Some("'S"), ..List::NEWEST }),
+    ] {
+        let tasks = database.list(alice, list).await;
         let his = tasks.iter().any(|task| title(task) == Some("Bob's"));
         let counted = tasks[0].get::<_, i64>("total") != 1;
         reached.extend((his || counted).then_some(name));
     }
+    // The version of the list is that of the first row that the call sees.
+    let version = "select revision, updated_at, created_at from users where id = 'bob'";
+    let version = database.owner.query_one(version, &[]).await.expect("Bob's row");
+    let known = Some((Some(version.get(0)), Some(version.get(1))));
+    let rows = database.list(alice, List { known, ..List::NEWEST }).await;
+    reached.extend((outcome(&rows[0]) == "known").then_some("version of a list"));
     let before = his_rows().await;
     let created =
         database.create_with(alice, None, Uuid::now_v7(), "Alice's", Some("key9"), Attempt::new()).await;
@@ -124,8 +124,11 @@ async fn without_either_wall_every_call_reaches_another_users_rows() {
         "delete by number",
         "retry by number",
         "list",
-        "list from deep",
+        "list with an offset",
         "list in order",
+        "list that is sorted",
+        "list of a search",
+        "version of a list",
         "create",
     ];
     assert_eq!(reach(&database).await, calls);

@@ -23,10 +23,6 @@ fn read<I: Input>(contract: Contract, body: impl ToString) -> Result<I, Error> {
     contract.read(&event(&body.to_string(), |_| {}))
 }
 
-fn read_query(contract: Contract, query: &str) -> Result<TaskQuery, Error> {
-    contract.read(&event("", |event| event["rawQueryString"] = json!(query)))
-}
-
 /// The faults as `place.field kind`.
 fn faults<I: std::fmt::Debug>(result: Result<I, Error>) -> Vec<String> {
     match result.expect_err("faulty") {
@@ -133,37 +129,6 @@ fn a_content_type_must_say_json_where_it_says_anything() {
         let result = read(json!({ "content-type": other }));
         assert!(matches!(result, Err(Error::UnsupportedMediaType)), "{other}");
     }
-}
-
-#[test]
-fn integers_are_whole_and_within_their_bounds() {
-    let newest = |limit, offset| Some(TaskQuery { limit, start: ListStart::Newest { offset } });
-    let query = |query| read_query(Contract::Envelope, query).ok();
-    assert_eq!(query(""), newest(10, 0));
-    assert_eq!(query("limit=1&offset=0&other=x"), newest(1, 0));
-    assert_eq!(query("limit=100&offset=9223372036854775807"), newest(100, i64::MAX));
-    for (text, fault) in [
-        ("limit=0", "query.limit greater_than_equal"),
-        ("limit=101", "query.limit less_than_equal"),
-        ("limit=1e9", "query.limit int_parsing"),
-        ("limit=", "query.limit int_parsing"),
-        ("limit", "query.limit int_parsing"),
-        ("limit=+1", "query.limit int_parsing"),
-        ("limit=%2B1", "query.limit int_parsing"),
-        ("limit=1.0", "query.limit int_parsing"),
-        ("limit=%D9%A3", "query.limit int_parsing"),
-        ("limit=1&limit=2", "query.limit repeated"),
-        ("offset=-1", "query.offset greater_than_equal"),
-        ("offset=9223372036854775808", "query.offset less_than_equal"),
-        ("offset=-9223372036854775809", "query.offset greater_than_equal"),
-    ] {
-        assert_eq!(faults(read_query(Contract::Envelope, text)), [fault], "{text}");
-    }
-    assert_eq!(
-        read_query(Contract::Plain, "limit=0").ok(),
-        Some(TaskQuery { limit: 1000, start: ListStart::After { number: 0 } })
-    );
-    assert_eq!(faults(read_query(Contract::Plain, "after=x")), ["query.after int_parsing"]);
 }
 
 #[test]

@@ -3,7 +3,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::*;
-use crate::response::Body;
+use crate::{
+    response::Body,
+    task::{SortKey, TaskFilter, TaskOrder, Version},
+};
 
 fn written(task: Task, replayed: bool) -> Written<Task> {
     Written { value: task, replayed, rate_limit: None }
@@ -61,26 +64,40 @@ fn a_task_shows_what_its_contract_knows() {
     assert_eq!(response.headers[IDEMPOTENCY_REPLAYED], "true");
 }
 
+fn query(contract: Contract, limit: i64) -> TaskQuery {
+    TaskQuery {
+        filter: TaskFilter::default(),
+        order: TaskOrder { by: SortKey::Number, descending: contract == Envelope },
+        limit,
+        start: ListStart::Offset(0),
+        known: None,
+    }
+}
+
+fn list(tasks: Vec<Task>, total: i64, has_more: bool) -> Shown<TaskList> {
+    let begun_at = tasks.first().map(|task| task.created_at);
+    let version = Version { revision: 1, updated_at: DateTime::UNIX_EPOCH };
+    Shown::New(TaskList { tasks, total, has_more, version, begun_at })
+}
+
 #[test]
-fn a_plain_list_never_outgrows_lambda_and_says_how_to_go_on() {
+fn plain_list_fits_a_lambda_response_and_links_to_the_rest() {
     // Each quote is two bytes of JSON, and four within the event.
     let tasks: Vec<_> = (1..=1000).map(|number| Task { number, ..task("\"".repeat(2000)) }).collect();
-    let list = TaskList { total: 1000, tasks, has_more: false };
-    let response =
-        Plain.list("a b", &TaskQuery { limit: 1000, start: ListStart::After { number: 0 } }, &list);
+    let response = Plain.list("a b", &query(Plain, 1000), &list(tasks, 1000, false));
     let shown = body(&response).as_array().expect("an array").len();
     assert!((500..1000).contains(&shown), "{shown}");
     let in_event = serde_json::to_string(&response.body).expect("JSON").len();
     assert!(in_event <= MAX_LIST_LEN + 4 && in_event > MAX_LIST_LEN - 20_000, "{in_event}");
     assert_eq!(response.headers[X_TOTAL_COUNT], "1000");
-    let next = format!("</plain/api/a%20b/tasks?after={shown}>; rel=\"next\"");
-    assert_eq!(response.headers[LINK], next);
+    let link = response.headers[LINK].to_str().expect("ASCII");
+    let start = "</plain/api/a%20b/tasks?cursor=";
+    assert!(link.starts_with(start) && link.ends_with(">; rel=\"next\""), "{link}");
 }
 
 #[test]
-fn an_empty_plain_list_is_an_empty_array() {
-    let list = TaskList { total: 0, tasks: Vec::new(), has_more: false };
-    let response = Plain.list("a", &TaskQuery { limit: 1000, start: ListStart::After { number: 0 } }, &list);
+fn empty_plain_list_is_an_empty_array() {
+    let response = Plain.list("a", &query(Plain, 1000), &list(Vec::new(), 0, false));
     assert_eq!(&*response.body, b"[]");
     assert!(!response.headers.contains_key(LINK));
 }
@@ -112,15 +129,15 @@ fn errors_of_ours_tell_nothing_of_their_cause() {
 }
 
 #[test]
-fn a_list_follows_its_contract_whatever_the_query() {
-    let list = TaskList { total: 1, tasks: vec![task("2 litres".into())], has_more: true };
-    for start in [ListStart::Newest { offset: 3 }, ListStart::After { number: 3 }] {
-        let query = TaskQuery { limit: 1, start };
+fn list_has_the_form_of_its_contract_whatever_the_query() {
+    let list = list(vec![task("2 litres".into())], 2, true);
+    for query in [query(Envelope, 1), query(Plain, 1)] {
         let plain = Plain.list("a", &query, &list);
         assert_eq!(body(&plain)[0]["id"], 7);
-        assert_eq!(plain.headers[LINK], "</plain/api/a/tasks?after=7>; rel=\"next\"");
+        assert!(plain.headers.contains_key(LINK));
         let envelope = Envelope.list("a", &query, &list);
         assert_eq!(body(&envelope)["data"]["items"][0]["id"], Uuid::nil().to_string());
+        assert!(body(&envelope)["data"]["pagination"]["next_cursor"].is_string());
         assert!(!envelope.headers.contains_key(LINK));
     }
 }

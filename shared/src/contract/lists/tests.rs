@@ -1,0 +1,281 @@
+use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::*;
+use crate::{
+    error::Error,
+    task::{Task, Version},
+};
+
+fn read(contract: Contract, user_id: &str, query: &str) -> Result<TaskQuery, Error> {
+    let event = json!({
+        "version": "2.0",
+        "rawQueryString": query,
+        "headers": {},
+        "pathParameters": { "user_id": user_id },
+        "requestContext": { "http": { "method": "GET" } },
+        "isBase64Encoded": false,
+    });
+    let event: ApiGatewayV2httpRequest = serde_json::from_value(event).expect("an event");
+    contract.read(&event)
+}
+
+/// What is wrong with a query, as `parameter kind`.
+fn errors(contract: Contract, query: &str) -> Vec<String> {
+    match read(contract, "alice", query).expect_err(query) {
+        Error::Invalid(errors) => {
+            let one = |error: &crate::error::InputError| {
+                assert_eq!(error.place, crate::error::Place::Query);
+                format!("{} {}", error.field.as_deref().expect("a parameter"), error.kind)
+            };
+            errors.iter().map(one).collect()
+        }
+        error => panic!("{error}"),
+    }
+}
+
+fn time(text: &str) -> DateTime<Utc> {
+    text.parse().expect("RFC 3339")
+}
+
+fn page(title: &str) -> TaskList {
+    let at = time("2026-01-06T15:30:00.123456Z");
+    let task = Task {
+        id: Uuid::nil(),
+        number: 7,
+        user_id: "alice".into(),
+        title: title.into(),
+        description: None,
+        due_date: Some(at),
+        completed: false,
+        completed_at: None,
+        created_at: at,
+        updated_at: at,
+        revision: 1,
+    };
+    let version = Version { revision: 1, updated_at: at };
+    TaskList { tasks: vec![task], total: 2, has_more: true, version, begun_at: Some(at) }
+}
+
+/// The cursor of the page after the first one of a query.
+fn cursor_of(contract: Contract, query: &str, title: &str) -> String {
+    let query = read(contract, "alice", query).expect("valid");
+    next_cursor("alice", &query, &page(title), 1).expect("there is more")
+}
+
+#[test]
+fn query_without_parameters_has_the_contracts_defaults() {
+    let defaults = |limit, descending| TaskQuery {
+        filter: TaskFilter::default(),
+        order: TaskOrder { by: SortKey::Number, descending },
+        limit,
+        start: ListStart::Offset(0),
+        known: None,
+    };
+    for query in ["", "status=all&other=x&Limit=x&%ff=%ff"] {
+        assert_eq!(read(Envelope, "alice", query).ok(), Some(defaults(10, true)));
+        assert_eq!(read(Plain, "alice", query).ok(), Some(defaults(1000, false)));
+    }
+}
+
+#[test]
+fn every_parameter_is_read() {
+    let query = "status=pending&search=%C3%9C+%25&due_after=2026-01-06&due_before=2026-02-01T00:00%2B01:00\
+                 &sort=-due_date&limit=3";
+    let expected = |start| TaskQuery {
+        filter: TaskFilter {
+            completed: Some(false),
+            search: Some("Ü %".into()),
+            due_after: Some(time("2026-01-06T00:00:00Z")),
+            due_before: Some(time("2026-01-31T23:00:00Z")),
+        },
+        order: TaskOrder { by: SortKey::DueDate, descending: true },
+        limit: 3,
+        start,
+        known: None,
+    };
+    for contract in [Envelope, Plain] {
+        assert_eq!(read(contract, "alice", query).ok(), Some(expected(ListStart::Offset(0))));
+    }
+    let offset = format!("{query}&offset=10000");
+    assert_eq!(read(Envelope, "alice", &offset).ok(), Some(expected(ListStart::Offset(10_000))));
+    assert_eq!(read(Plain, "alice", &offset).ok(), Some(expected(ListStart::Offset(0))));
+}
+
+#[test]
+fn invalid_parameters_are_all_reported() {
+    for (query, error) in [
+        ("limit=0", "limit greater_than_equal"),
+        ("limit=1e9", "limit int_parsing"),
+        ("limit=", "limit int_parsing"),
+        ("limit", "limit int_parsing"),
+        ("limit=+1", "limit int_parsing"),
+        ("limit=%2B1", "limit int_parsing"),
+        ("limit=1.0", "limit int_parsing"),
+        ("limit=%D9%A3", "limit int_parsing"),
+        ("limit=1&limit=1", "limit repeated"),
+        ("limit=1001", "limit less_than_equal"),
+        ("status=", "status literal_error"),
+        ("status=Pending", "status literal_error"),
+        ("status=all&status=all", "status repeated"),
+        ("sort=", "sort literal_error"),
+        ("sort=number", "sort literal_error"),
+        ("sort=+title", "sort literal_error"),
+        ("sort=--title", "sort literal_error"),
+        ("sort=title,due_date", "sort literal_error"),
+        ("search=", "search string_too_short"),
+        ("search=%00", "search string_null_character"),
+        ("due_after=tomorrow", "due_after datetime_parsing"),
+        ("due_after=2026-01-06T00:00:00+01:00", "due_after datetime_parsing"),
+        ("due_before=", "due_before datetime_parsing"),
+        ("due_before=10000-01-01", "due_before datetime_parsing"),
+        ("cursor=", "cursor value_error"),
+        ("cursor=x&cursor=x", "cursor repeated"),
+    ] {
+        for contract in [Envelope, Plain] {
+            assert_eq!(errors(contract, query), [error], "{query}");
+        }
+    }
+    for (query, error) in [
+        ("limit=101", "limit less_than_equal"),
+        ("offset=-1", "offset greater_than_equal"),
+        ("offset=10001", "offset less_than_equal"),
+        ("offset=9223372036854775808", "offset less_than_equal"),
+    ] {
+        assert_eq!(errors(Envelope, query), [error], "{query}");
+    }
+    assert_eq!(
+        errors(Envelope, "limit=0&offset=-1&status=x&search=&due_after=x&due_before=x&sort=x&cursor=x"),
+        [
+            "limit greater_than_equal",
+            "offset greater_than_equal",
+            "status literal_error",
+            "search string_too_short",
+            "due_after datetime_parsing",
+            "due_before datetime_parsing",
+            "sort literal_error",
+            "cursor value_error",
+        ]
+    );
+    let search = |len| format!("search={}", "%F0%9D%92%B3".repeat(len));
+    assert!(read(Plain, "alice", &search(200)).is_ok());
+    assert_eq!(errors(Plain, &search(201)), ["search string_too_long"]);
+}
+
+#[test]
+fn cursor_leads_to_the_position_of_the_last_task_in_either_contract() {
+    let at = time("2026-01-06T15:30:00.123456Z");
+    for (sort, position_time, title) in [
+        ("created_at", Some(at), None),
+        ("-updated_at", Some(at), None),
+        ("due_date", Some(at), None),
+        ("title", None, Some("milk".to_owned())),
+    ] {
+        let query = format!("sort={sort}&search=x");
+        let cursor = cursor_of(Envelope, &query, "milk");
+        let position = ListPosition { begun_at: at, number: 7, time: position_time, title };
+        for contract in [Envelope, Plain] {
+            let next = read(contract, "alice", &format!("limit=5&cursor={cursor}&{query}")).expect("valid");
+            assert_eq!(next.start, ListStart::After(position.clone()), "{sort}");
+        }
+    }
+}
+
+#[test]
+fn page_that_ends_the_list_has_no_cursor_unless_some_of_its_tasks_are_not_shown() {
+    let query = read(Plain, "alice", "").expect("valid");
+    let last = TaskList { has_more: false, ..page("milk") };
+    assert_eq!(next_cursor("alice", &query, &last, 1), None);
+    let twice = TaskList { tasks: [page("a").tasks, page("b").tasks].concat(), ..last };
+    assert!(next_cursor("alice", &query, &twice, 1).is_some());
+    let empty = TaskList { tasks: Vec::new(), has_more: false, begun_at: None, ..page("") };
+    assert_eq!(next_cursor("alice", &query, &empty, 0), None);
+}
+
+#[test]
+fn cursor_is_bound_to_its_user_and_query() {
+    let query = "status=pending&search=x&due_after=2026-01-06&sort=title";
+    let cursor = cursor_of(Envelope, query, "milk");
+    let with = |query: &str| format!("{query}&cursor={cursor}");
+    assert!(read(Envelope, "alice", &with(query)).is_ok());
+    // The same in other words.
+    let same = "sort=title&due_after=2026-01-06T01:00%2B01:00&search=%78&status=pending&limit=7&other=1";
+    assert!(read(Plain, "alice", &with(same)).is_ok());
+    assert!(read(Envelope, "bob", &with(query)).is_err());
+    for other in [
+        "",
+        "status=pending&search=x&due_after=2026-01-06",
+        "status=completed&search=x&due_after=2026-01-06&sort=title",
+        "status=pending&search=X&due_after=2026-01-06&sort=title",
+        "status=pending&search=x&due_before=2026-01-06&sort=title",
+        "status=pending&search=x&due_after=2026-01-07&sort=title",
+        "status=pending&search=x&due_after=2026-01-06&sort=-title",
+    ] {
+        assert_eq!(errors(Envelope, &with(other)), ["cursor value_error"], "{other}");
+    }
+    // Whether it belongs to an invalid query is not known.
+    assert_eq!(errors(Envelope, &with("sort=x")), ["sort literal_error"]);
+    // Without sort the contracts' orders differ.
+    let cursor = cursor_of(Envelope, "", "milk");
+    assert_eq!(errors(Plain, &format!("cursor={cursor}")), ["cursor value_error"]);
+}
+
+#[test]
+fn cursor_excludes_an_offset() {
+    let cursor = cursor_of(Envelope, "", "milk");
+    assert_eq!(errors(Envelope, &format!("offset=0&cursor={cursor}")), ["cursor value_error"]);
+    let both = ["offset int_parsing", "cursor value_error"];
+    assert_eq!(errors(Envelope, &format!("offset=x&cursor={cursor}")), both);
+    let cursor = cursor_of(Plain, "", "milk");
+    assert!(read(Plain, "alice", &format!("offset=0&cursor={cursor}")).is_ok(), "plain knows no offset");
+}
+
+#[test]
+fn longest_cursor_is_read() {
+    for character in ["\u{1}", "\u{10ffff}", "\"", "\\"] {
+        let cursor = cursor_of(Plain, "sort=title", &character.repeat(255));
+        assert!(cursor.len() <= 2500, "{}", cursor.len());
+        assert!(read(Plain, "alice", &format!("sort=title&cursor={cursor}")).is_ok(), "{character:?}");
+    }
+}
+
+#[test]
+fn forged_cursor_holds_nothing_that_postgresql_can_not_take() {
+    let query = read(Plain, "alice", "sort=title").expect("valid");
+    let hash = hash(&query.filter, query.order);
+    let forge = |content: serde_json::Value| {
+        let cursor = cursor::encode(Kind::List, "alice", content.to_string().as_bytes());
+        read(Plain, "alice", &format!("sort=title&cursor={cursor}"))
+    };
+    let at = "2026-01-06T15:30:00Z";
+    assert!(forge(json!([hash, at, i64::MAX, at, "a"])).is_ok());
+    for content in [
+        json!([hash, "-262143-01-01T00:00:00Z", 7, null, "a"]),
+        json!([hash, "+10000-01-01T00:00:00Z", 7, null, "a"]),
+        json!([hash, at, 7, "+262142-01-01T00:00:00Z", "a"]),
+        json!([hash, at, 7, null, "a\0"]),
+        // Its opposite is no bigint.
+        json!([hash, at, i64::MIN, null, "a"]),
+        json!([hash, at, 9_223_372_036_854_775_808_u64, null, "a"]),
+        json!([hash, at, 7, null, 7]),
+        json!([hash, at, 7, null]),
+        json!([hash, at, 7, null, "a", 1]),
+        json!({}),
+    ] {
+        assert!(matches!(forge(content.clone()), Err(Error::Invalid(_))), "{content}");
+    }
+}
+
+#[test]
+fn next_query_repeats_the_parameters() {
+    let text =
+        "status=completed&search=%C3%9C+%25%26&due_after=2026-01-06&sort=-title&limit=3&offset=1&other=1";
+    let query = read(Plain, "alice", text).expect("valid");
+    assert_eq!(
+        next_query(Plain, &query, "abc"),
+        "cursor=abc&status=completed&search=%C3%9C+%25%26&due_after=2026-01-06T00%3A00%3A00Z&sort=-title&limit=3"
+    );
+    let query = read(Plain, "alice", "status=all&limit=1000").expect("valid");
+    assert_eq!(next_query(Plain, &query, "abc"), "cursor=abc");
+}

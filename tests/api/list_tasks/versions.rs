@@ -1,0 +1,76 @@
+//! Entity tags of lists.
+
+use reqwest::Method;
+use serde_json::json;
+use tests::{Answer, App, Contract, Front};
+
+async fn list_unless(front: &Front<'_>, query: &str, tags: &str) -> Answer {
+    Answer::to(front.request(Method::GET, query).header("if-none-match", tags)).await
+}
+
+fn assert_not_modified(answer: &Answer, tag: &str) {
+    assert_eq!((answer.status, answer.text.as_str()), (304, ""));
+    assert_eq!((answer.header("etag"), answer.header("cache-control")), (tag, "private, no-cache"));
+    assert_eq!((answer.header("link"), answer.header("x-total-count")), ("", ""));
+}
+
+/// The tag of a list as it is now.
+async fn tag(front: &Front<'_>, query: &str) -> String {
+    let answer = front.list(query).await.expect_status(200);
+    assert_eq!(answer.header("cache-control"), "private, no-cache");
+    let tag = answer.header("etag").to_owned();
+    assert!(tag.len() > 2 && tag.starts_with('"') && tag.ends_with('"'), "{tag:?}");
+    tag
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn list_is_304_until_something_is_written() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        let mut before = tag(&front, "").await;
+        assert_not_modified(&list_unless(&front, "", &before).await, &before);
+        let id = front.id(&front.new_task("one").await);
+        for write in 0..4 {
+            match write {
+                0 => {}
+                1 => drop(front.put(&id, json!({ "title": "one" })).await.expect_status(200)),
+                2 => drop(front.complete(&id, true).await.expect_status(200)),
+                _ => drop(front.delete(&id).await.expect_status(204)),
+            }
+            let answer = list_unless(&front, "", &before).await.expect_status(200);
+            let after = tag(&front, "").await;
+            assert_eq!(answer.header("etag"), after);
+            assert_ne!(after, before, "write {write}");
+            assert_not_modified(&list_unless(&front, "", &after).await, &after);
+            before = after;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn list_is_304_whatever_the_query() {
+    let app = App::start().await;
+    let (alice, bob) = (app.user("alice"), app.user("bob"));
+    for title in ["one", "two", "three"] {
+        alice.plain().new_task(title).await;
+    }
+    bob.plain().new_task("Bob's").await;
+    for contract in Contract::BOTH {
+        let front = alice.at(contract);
+        for query in ["", "?limit=2", "?sort=-title&search=o", "?status=completed", "?due_after=2026-01-01"] {
+            let tag = tag(&front, query).await;
+            for tags in [tag.clone(), format!("W/{tag}"), format!("\"x\", {tag} "), "*".to_owned()] {
+                assert_not_modified(&list_unless(&front, query, &tags).await, &tag);
+            }
+            for tags in ["\"x\"", "x", "", &tag[1..], "\"*\""] {
+                list_unless(&front, query, tags).await.expect_status(200);
+            }
+        }
+        // The query is checked first.
+        list_unless(&front, "?limit=0", "*").await.expect_status(422);
+        let tag = tag(&bob.at(contract), "").await;
+        list_unless(&front, "", &tag).await.expect_status(200);
+    }
+}
