@@ -6,7 +6,8 @@ use shared::sql;
 use tests::{binary, connect, empty_database};
 use tokio::process::Command;
 
-const APPLIED: &str = "Applied V1__users_and_tasks, V2__functions_and_attempts, V3__revisions, functions {schema}.";
+const APPLIED: &str =
+    "Applied V1__users_and_tasks, V2__functions_and_attempts, V3__revisions, functions {schema}.";
 
 async fn migrate(database_url: &str) -> Output {
     let mut command = Command::new(binary("migrate").await);
