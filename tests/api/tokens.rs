@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use tests::{Answer, App, Contract, Refusal, SECRET, refusals};
 
+mod claims;
 mod command;
 mod configuration;
 mod hostile;
