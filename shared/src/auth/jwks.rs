@@ -26,9 +26,8 @@ use crate::{
 /// How long fetched keys are used before they are fetched again, in seconds.
 const MAX_AGE: i64 = 600;
 
-/// How long fetched keys are used if they can't be fetched again, in seconds since the last successful fetch. An issuer
-/// may have withdrawn a key that was stolen, so an outage must not keep it in use; for a shorter outage nobody should be
-/// signed out.
+/// How long fetched keys are used if they can't be fetched again, in seconds since the last successful fetch. A shorter
+/// outage signs nobody out; a longer one must not keep a key in use that was stolen and may have been withdrawn.
 const MAX_AGE_IN_OUTAGE: i64 = 3600;
 
 /// Delay before the next fetch after one that failed or was made for an unknown key id, in seconds. Anyone can invent
@@ -81,8 +80,8 @@ impl KeySet {
     /// The key of this id for this algorithm.
     ///
     /// # Errors
-    /// [`Error::Unauthorized`] if the issuer has no such key; [`Error::Unavailable`] if that can't be known, because the
-    /// keys can't be fetched.
+    /// [`Error::Unauthorized`] if the issuer has no such key; [`Error::Unavailable`] if that can't be known, because
+    /// the keys can't be fetched.
     pub(super) async fn find(
         &self,
         id: &str,

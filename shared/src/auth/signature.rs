@@ -21,7 +21,7 @@ pub enum HmacAlgorithm {
 /// The algorithms of public keys (RFC 7518 §3.1, RFC 8037 §3.1, RFC 9864 §2.2).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum PublicKeyAlgorithm {
-    /// EdDSA on the curve Ed25519. Both names are in use: RFC 8037's `EdDSA`, and `Ed25519`, by which RFC 9864 replaces it.
+    /// EdDSA on the curve Ed25519: `EdDSA` in RFC 8037, renamed to `Ed25519` by RFC 9864. Both names are in use.
     Ed25519,
     Es256,
     Rs256,
