@@ -279,6 +279,7 @@ mod tests {
             ("DATABASE_URL", "postgres://here"),
             ("ENVIRONMENT", "local"),
             ("JWT_SECRET", "a,b"),
+            ("WRITES_PER_MINUTE", "0"),
         ];
         let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(environment.expect("it is sound"), expected.into());
