@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use jsonwebtoken::Algorithm;
 use uuid::Uuid;
 
-use crate::token::{self, TokenRequest};
+use crate::token::{self, Claims, TokenRequest};
 
 /// Variables that reach the functions, besides AWS's own.
 const FUNCTION_VARIABLES: [&str; 19] = [
@@ -126,17 +126,18 @@ impl Configuration {
         name.parse().ok().with_context(|| format!("JWT_ALGORITHM is not HS256, HS384 or HS512, but {name}"))
     }
 
-    /// Signs a token that the functions accept under this configuration.
+    /// Signs a token that the functions accept under this configuration, unless the request says otherwise. Returns its
+    /// claims as well.
     ///
     /// # Errors
     /// The secret or the algorithm is unusable.
-    pub fn mint(&self, request: TokenRequest) -> Result<String> {
-        let request = TokenRequest {
-            issuer: self.get("JWT_ISSUER").map(str::to_owned),
-            audience: self.get("JWT_AUDIENCE").map(str::to_owned),
+    pub fn mint(&self, request: TokenRequest) -> Result<(String, Claims)> {
+        let claims = Claims::from(&TokenRequest {
+            issuer: request.issuer.or_else(|| self.get("JWT_ISSUER").map(str::to_owned)),
+            audience: request.audience.or_else(|| self.get("JWT_AUDIENCE").map(str::to_owned)),
             ..request
-        };
-        token::mint(&self.secret()?, self.algorithm()?, &request)
+        });
+        Ok((token::sign(&self.secret()?, self.algorithm()?, &claims)?, claims))
     }
 
     /// How many hours a token is valid: `JWT_EXPIRATION_HOURS`, else a week.
@@ -278,6 +279,7 @@ mod tests {
             ("DATABASE_URL", "postgres://here"),
             ("ENVIRONMENT", "local"),
             ("JWT_SECRET", "a,b"),
+            ("WRITES_PER_MINUTE", "0"),
         ];
         let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(environment.expect("it is sound"), expected.into());

@@ -4,9 +4,11 @@ mod serve;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{Args, Parser, Subcommand};
 use local::{binaries, configuration::Configuration, token::TokenRequest};
+use serde_json::json;
 
 /// Runs the whole API on this machine: PostgreSQL, gateway and functions.
 #[derive(Parser)]
@@ -20,24 +22,46 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Prints a token that the API on this machine accepts.
+    /// Prints a token that the API on this machine accepts, with the claims of Better Auth's tokens. An empty value, as
+    /// in `--email ''`, leaves a claim out.
     Token(TokenArguments),
 }
 
 #[derive(Args)]
 struct TokenArguments {
-    /// Id of the user that the token is for.
-    #[arg(long)]
+    /// Id of the user that the token is for: the claim `sub`.
+    #[arg(long, default_value = serve::DEMO_USER)]
     user: String,
-    /// The user's e-mail address.
+    /// The claim `user_id`, which must equal `sub` [default: the user's id].
+    #[arg(long, value_name = "ID")]
+    user_id: Option<String>,
+    /// The user's e-mail address: the claim `email` [default: the user's id, followed by @example.com].
     #[arg(long)]
     email: Option<String>,
-    /// The user's name.
+    /// The user's name: the claim `name` [default: the user's id].
     #[arg(long)]
     name: Option<String>,
+    /// When the token was issued, as RFC 3339 or in seconds since 1970: the claim `iat` [default: now].
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    issued_at: Option<DateTime<Utc>>,
+    /// When the token expires: the claim `exp`. A time that has passed makes an expired token.
+    #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "hours")]
+    expires_at: Option<DateTime<Utc>>,
     /// Hours until the token expires [default: JWT_EXPIRATION_HOURS, or 168].
     #[arg(long)]
     hours: Option<u32>,
+    /// The issuer: the claim `iss` [default: JWT_ISSUER].
+    #[arg(long, value_name = "URL")]
+    issuer: Option<String>,
+    /// The audience: the claim `aud` [default: JWT_AUDIENCE].
+    #[arg(long)]
+    audience: Option<String>,
+    /// Print a JSON object for scripts: `token`, `user_id`, `expires_at`, `claims`, and `base_urls` of both contracts.
+    #[arg(long)]
+    json: bool,
+    /// Where the API is, for `--json`.
+    #[arg(long, default_value_t = format!("http://127.0.0.1:{}", serve::DEFAULT_PORT))]
+    url: String,
 }
 
 #[tokio::main]
@@ -56,10 +80,40 @@ async fn main() -> ExitCode {
     }
 }
 
-fn print_token(TokenArguments { user, email, name, hours }: TokenArguments) -> Result<()> {
+fn print_token(arguments: TokenArguments) -> Result<()> {
     let configuration = Configuration::load(&binaries::workspace_root())?;
-    let hours = hours.map_or_else(|| configuration.token_hours(), Ok)?;
-    let request = TokenRequest { user, email, name, hours, ..TokenRequest::default() };
-    println!("{}", configuration.mint(request)?);
+    let defaults = TokenRequest::for_user(&arguments.user);
+    let (token, claims) = configuration.mint(TokenRequest {
+        user_id: arguments.user_id.or(defaults.user_id),
+        email: arguments.email.or(defaults.email),
+        name: arguments.name.or(defaults.name),
+        issued_at: arguments.issued_at,
+        expires_at: arguments.expires_at,
+        hours: arguments.hours.map_or_else(|| configuration.token_hours(), Ok)?,
+        issuer: arguments.issuer,
+        audience: arguments.audience,
+        user: arguments.user,
+    })?;
+    if !arguments.json {
+        println!("{token}");
+        return Ok(());
+    }
+    let expires_at = DateTime::from_timestamp_secs(claims.exp).context("no time that can be shown")?;
+    let url = arguments.url.trim_end_matches('/');
+    let json = json!({
+        "token": token,
+        "user_id": claims.sub,
+        "expires_at": expires_at.to_rfc3339_opts(SecondsFormat::Secs, true),
+        "base_urls": { "envelope": url, "plain": format!("{url}/plain") },
+        "claims": claims,
+    });
+    println!("{json}");
     Ok(())
+}
+
+/// Reads a time in one of the two forms that people and scripts have it in.
+fn time(text: &str) -> Result<DateTime<Utc>> {
+    let seconds = text.parse().ok().and_then(DateTime::from_timestamp_secs);
+    let time = seconds.or_else(|| Some(DateTime::parse_from_rfc3339(text).ok()?.to_utc()));
+    time.context("not a time such as 2026-12-24T18:00:00Z or 1798135200")
 }

@@ -32,12 +32,16 @@ const DATABASE: &str = "tasks";
 /// The function that is run as a command before anything is served.
 const MIGRATE: &str = "migrate";
 
-const DEMO_USER: &str = "demo";
+/// The user of the token that is printed, and of `cargo dev token` unless it is told another.
+pub(super) const DEMO_USER: &str = "demo";
+
+/// Where `cargo dev` serves unless it is told another port.
+pub(super) const DEFAULT_PORT: u16 = 9000;
 
 #[derive(Args)]
 pub(super) struct Options {
     /// Port to serve on, on 127.0.0.1.
-    #[arg(long, default_value_t = 9000)]
+    #[arg(long, default_value_t = DEFAULT_PORT)]
     port: u16,
     /// Build the functions as they are deployed.
     #[arg(long)]
@@ -108,7 +112,7 @@ pub(super) async fn serve(options: &Options) -> Result<()> {
 async fn bind(port: u16) -> Result<TcpListener> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => {
-            let other = port.checked_add(1).unwrap_or(9000);
+            let other = port.checked_add(1).unwrap_or(DEFAULT_PORT);
             anyhow!("port {port} is taken; choose another: cargo dev --port {other}")
         }
         _ => anyhow!(error).context(format!("port {port} can't be served")),
@@ -158,14 +162,8 @@ fn terminal() -> LogSink {
 
 /// Says where everything is, and shows three requests that work when pasted into a shell.
 fn greet(url: &str, database_url: Option<&str>, configuration: &Configuration) -> Result<()> {
-    let request = TokenRequest {
-        user: DEMO_USER.into(),
-        email: Some("demo@example.com".into()),
-        name: Some("Demo".into()),
-        hours: configuration.token_hours()?,
-        ..TokenRequest::default()
-    };
-    let token = configuration.mint(request)?;
+    let request = TokenRequest { hours: configuration.token_hours()?, ..TokenRequest::for_user(DEMO_USER) };
+    let (token, _) = configuration.mint(request)?;
     let database = match database_url {
         Some(url) => format!("psql '{url}'"),
         // It holds a password that others may not see on this screen.

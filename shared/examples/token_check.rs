@@ -3,14 +3,14 @@
 use std::{error::Error, hint::black_box, time::Instant};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use jsonwebtoken::{Algorithm, get_current_timestamp};
+use chrono::Utc;
 use ring::{
     hmac,
     rand::SystemRandom,
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair},
 };
 use serde_json::json;
-use shared::auth::{TokenConfig, Verifier};
+use shared::auth::{HmacAlgorithm, TokenConfig, Verifier};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -38,15 +38,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let config = TokenConfig {
         secrets: vec![SECRET.into()],
         jwks_url,
-        algorithm: Algorithm::HS256,
+        algorithm: HmacAlgorithm::Hs256,
         issuer: None,
         audience: None,
     };
     let verifier = Verifier::new(&config);
     verifier.fetch_keys().await;
 
-    let claims =
-        json!({ "sub": "alice", "exp": get_current_timestamp() + 600, "email": "alice@example.com" });
+    let claims = json!({ "sub": "alice", "exp": Utc::now().timestamp() + 600, "email": "alice@example.com" });
     for algorithm in ["HS256", "EdDSA", "ES256"] {
         let header = json!({ "alg": algorithm, "kid": algorithm }).to_string();
         let message = format!("{}.{}", encoded(header.as_bytes()), encoded(claims.to_string().as_bytes()));

@@ -50,7 +50,7 @@ pub enum TokenError {
     /// The token is properly signed, but past its `exp`.
     Expired,
     /// Anything else. The reason must not quote the token.
-    Invalid(Cow<'static, str>),
+    Invalid(&'static str),
 }
 
 /// A value in a request that is invalid.

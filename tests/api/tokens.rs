@@ -6,8 +6,11 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use tests::{Answer, App, Contract, Refusal, SECRET, refusals};
 
+mod claims;
+mod command;
 mod configuration;
 mod hostile;
+mod key_refresh;
 mod paths;
 mod public_keys;
 
@@ -35,7 +38,7 @@ fn sign(secret: &str, algorithm: Algorithm, claims: &impl Serialize) -> String {
 
 /// A token of this user, sound but for what secret and algorithm make of it.
 fn token(secret: &str, algorithm: Algorithm, user_id: &str) -> String {
-    sign(secret, algorithm, &json!({ "sub": user_id, "exp": get_current_timestamp() + 600 }))
+    sign(secret, algorithm, &json!({ "sub": user_id, "exp": get_current_timestamp() + 86_400 }))
 }
 
 /// The path of a user's tasks, the user id as it stands there.

@@ -21,6 +21,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -72,6 +73,15 @@ impl SigningKey {
     /// A token with these claims.
     pub fn sign(&self, claims: &impl Serialize) -> String {
         jsonwebtoken::encode(&self.header(), claims, &self.key).expect("signable")
+    }
+
+    /// A token with these claims, whose header has this text as the name of the algorithm.
+    pub fn sign_as(&self, algorithm: &str, claims: &impl Serialize) -> String {
+        let header = json!({ "alg": algorithm, "kid": self.id });
+        let part = |value: Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+        let message = format!("{}.{}", part(header), part(json!(claims)));
+        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &self.key, self.algorithm);
+        format!("{message}.{}", signature.expect("signable"))
     }
 }
 

@@ -6,6 +6,8 @@
 
 mod answer;
 mod app;
+#[cfg(target_os = "linux")]
+mod clock;
 mod issuer;
 #[cfg(target_os = "linux")]
 mod network;
@@ -20,6 +22,8 @@ pub use app::{
     App, Local, MIGRATED, Options, SECRET, binary, cluster_migrated_by, connect, database_port,
     empty_database, migrate, migrated_cluster, migrated_database,
 };
+#[cfg(target_os = "linux")]
+pub use clock::Clock;
 pub use issuer::{Issuer, SigningKey};
 #[cfg(target_os = "linux")]
 pub use network::Network;

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use local::binaries::workspace_root;
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
+use local::{
+    binaries::workspace_root,
+    token::{TokenRequest, mint},
+};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
-use tests::{Answer, App, Contract, Options, empty_database};
+use tests::{Answer, App, Contract, Options, SECRET, empty_database};
 use tokio::{process::Command, time};
 
 use crate::Server;
@@ -90,11 +94,15 @@ async fn use_the_api(app: &App, user_id: &str, token: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_signs_up_uses_the_api_whichever_algorithm_signs() {
-    for algorithm in ["EdDSA", "ES256", "RS256", "PS256"] {
+    // Better Auth's types know EdDSA only, but it passes any name on to jose, which knows RFC 9864's.
+    for algorithm in ["EdDSA", "Ed25519", "ES256", "RS256", "PS256"] {
         let server = better_auth(algorithm, None).await;
         let ada = Session::sign_up(&server, "ada@example.com").await;
         let app = api(&server).await;
         let token = ada.token().await;
+        let header = BASE64.decode(token.split('.').next().expect("a header")).expect("base64url");
+        let header: Value = serde_json::from_slice(&header).expect("JSON");
+        assert_eq!(header["alg"], algorithm);
         use_the_api(&app, ada.id(), &token).await;
 
         let database = app.hands_on().database().await;
@@ -139,4 +147,25 @@ async fn what_better_auth_signs_besides_is_no_token() {
     for (_, value) in ada.cookie.split("; ").filter_map(|cookie| cookie.split_once('=')) {
         Answer::to(app.request(Method::GET, &path).bearer_auth(value)).await.expect_status(401);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_of_cargo_dev_is_one_for_jose_and_has_claims_like_better_auths() {
+    let request = TokenRequest { hours: 1, ..TokenRequest::for_user("ada") };
+    let token = mint(SECRET, jsonwebtoken::Algorithm::HS256, &request).expect("HS256 signs");
+    let mut node = Command::new("node");
+    node.arg("verify.mjs").current_dir(workspace_root().join("tests/peers/better-auth"));
+    let output = node.env("TOKEN", token).env("SECRET", SECRET).output().await.expect("node");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let ours: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+
+    let server = better_auth("EdDSA", None).await;
+    let theirs = Session::sign_up(&server, "ada@example.com").await.token().await;
+    let theirs = BASE64.decode(theirs.split('.').nth(1).expect("claims")).expect("base64url");
+    let theirs: Value = serde_json::from_slice(&theirs).expect("JSON");
+    for claim in ["sub", "email", "name", "iat", "exp"] {
+        let kinds = [&ours, &theirs].map(|claims| (claims[claim].is_string(), claims[claim].is_u64()));
+        assert!(kinds[0] == kinds[1] && kinds[0] != (false, false), "{claim} of {ours} and {theirs}");
+    }
+    assert_eq!((&ours["sub"], &ours["email"]), (&json!("ada"), &theirs["email"]));
 }

@@ -113,7 +113,7 @@ async fn what_is_wrong_with_a_secret_is_told_in_one_line() {
         (None, "SECRET_ID names a secret that does not exist"),
         (Some("no JSON"), "SECRET_ID's secret is no JSON object"),
         (Some("{}"), "JWT_SECRET is not set (nor are BETTER_AUTH_SECRET or JWT_JWKS_URL)"),
-        (Some(r#"{"JWT_SECRET": "short"}"#), "JWT_SECRET has 5 bytes, it needs at least 32"),
+        (Some(r#"{"JWT_SECRET": "short"}"#), "JWT_SECRET has 5 bytes, HS256 needs at least 32"),
     ] {
         let name = format!("secret-{}", uuid::Uuid::new_v4());
         if let Some(secret) = secret {

@@ -2,23 +2,21 @@
 
 use std::fmt;
 
-use jsonwebtoken::Algorithm;
-
-use super::jwks::KeySetUrl;
+use super::{jwks::KeySetUrl, signature::HmacAlgorithm};
 use crate::{error::Recorded, variables::Variables};
 
-/// The shortest secret, in bytes: HS256 needs a key at least as long as its hash (RFC 7518 §3.2).
-const MIN_SECRET_LEN: usize = 32;
+/// The values of `ENVIRONMENT` that make some warnings errors. The first is this project's own name for it.
+const PRODUCTION: [&str; 2] = ["prod", "production"];
 
 /// Which tokens are accepted.
 pub struct TokenConfig {
-    /// `JWT_SECRET` or `BETTER_AUTH_SECRET`, each at least 32 bytes. A token may be signed with any of them, so that
-    /// secrets can be rotated; the first is the current one.
+    /// `JWT_SECRET` or `BETTER_AUTH_SECRET`, each at least as long as the hash of `algorithm`. A token may be signed
+    /// with any of them, so that secrets can be rotated; the first is the current one.
     pub secrets: Vec<String>,
     /// `JWT_JWKS_URL`: where public keys are published.
     pub jwks_url: Option<KeySetUrl>,
     /// `JWT_ALGORITHM`: HS256, HS384 or HS512.
-    pub algorithm: Algorithm,
+    pub algorithm: HmacAlgorithm,
     /// `JWT_ISSUER`: if set, a token's `iss` must be present and equal it.
     pub issuer: Option<String>,
     /// `JWT_AUDIENCE`: if set, a token's `aud` must be present and contain it.
@@ -26,34 +24,33 @@ pub struct TokenConfig {
 }
 
 impl TokenConfig {
-    /// Reads the variables named above.
+    /// Reads the variables named above, and `ENVIRONMENT`.
     ///
     /// # Errors
-    /// A variable is invalid, or neither a secret nor a key set is configured.
+    /// A variable is invalid, neither a secret nor a key set is configured, or in production a key set without an
+    /// issuer and an audience.
     pub fn read(variables: &mut Variables) -> Result<Self, Recorded> {
-        let secrets = read_secrets(variables);
-        let algorithm = match variables.get("JWT_ALGORITHM").as_deref() {
-            None | Some("HS256") => Ok(Algorithm::HS256),
-            Some("HS384") => Ok(Algorithm::HS384),
-            Some("HS512") => Ok(Algorithm::HS512),
-            Some(_) => variables.error("JWT_ALGORITHM must be HS256, HS384 or HS512"),
+        let algorithm = match variables.get("JWT_ALGORITHM").map(|name| name.parse()) {
+            None => Ok(HmacAlgorithm::Hs256),
+            Some(Ok(algorithm)) => Ok(algorithm),
+            Some(Err(())) => variables.error("JWT_ALGORITHM must be HS256, HS384 or HS512"),
         };
+        // The least that any algorithm needs, if it is not known which.
+        let secrets = read_secrets(variables, algorithm.unwrap_or(HmacAlgorithm::Hs256));
         let jwks_url = match variables.get("JWT_JWKS_URL").map(|url| url.parse()) {
             None => Ok(None),
             Some(Ok(url)) => Ok(Some(url)),
             Some(Err(reason)) => variables.error(format!("JWT_JWKS_URL {reason}")),
         };
-        Ok(Self {
-            secrets: secrets?,
-            jwks_url: jwks_url?,
-            algorithm: algorithm?,
-            issuer: variables.get("JWT_ISSUER"),
-            audience: variables.get("JWT_AUDIENCE"),
-        })
+        let (issuer, audience) = (variables.get("JWT_ISSUER"), variables.get("JWT_AUDIENCE"));
+        if let Ok(Some(_)) = jwks_url {
+            check_recipient(variables, issuer.is_some(), audience.is_some())?;
+        }
+        Ok(Self { secrets: secrets?, jwks_url: jwks_url?, algorithm: algorithm?, issuer, audience })
     }
 }
 
-fn read_secrets(variables: &mut Variables) -> Result<Vec<String>, Recorded> {
+fn read_secrets(variables: &mut Variables, algorithm: HmacAlgorithm) -> Result<Vec<String>, Recorded> {
     let Some((name, list)) = variables.first(&["JWT_SECRET", "BETTER_AUTH_SECRET"]) else {
         return match variables.get("JWT_JWKS_URL") {
             Some(_) => Ok(Vec::new()),
@@ -61,15 +58,44 @@ fn read_secrets(variables: &mut Variables) -> Result<Vec<String>, Recorded> {
         };
     };
     let secrets: Vec<String> = list.split(',').map(|secret| secret.trim().to_owned()).collect();
-    match secrets.iter().map(String::len).find(|len| *len < MIN_SECRET_LEN) {
-        None => Ok(secrets),
-        Some(len) if secrets.len() == 1 => {
-            variables.error(format!("{name} has {len} bytes, it needs at least {MIN_SECRET_LEN}"))
+    let min = algorithm.min_secret_len();
+    let short = secrets.iter().map(String::len).find(|len| *len < min);
+    let is_list = format!("{name} is a list of {} secrets, because it contains a comma", secrets.len());
+    match (secrets.len(), short) {
+        (1, None) => Ok(secrets),
+        (1, Some(len)) => {
+            variables.error(format!("{name} has {len} bytes, {algorithm} needs at least {min}"))
         }
-        Some(len) => variables.error(format!(
-            "{name} is a list in which a secret has {len} bytes, each needs at least {MIN_SECRET_LEN}"
-        )),
+        (_, None) => {
+            variables
+                .warn(format!("{is_list}: the first is current, and a token may be signed with any of them"));
+            Ok(secrets)
+        }
+        (_, Some(len)) => {
+            variables.error(format!("{is_list}, and one has {len} bytes: {algorithm} needs at least {min}"))
+        }
     }
+}
+
+/// Checks that tokens of published keys must name who issued them and whom they are meant for: one issuer's keys may
+/// sign tokens for several services (RFC 8725 §3.8, §3.9).
+fn check_recipient(variables: &mut Variables, issuer: bool, audience: bool) -> Result<(), Recorded> {
+    let missing = match (issuer, audience) {
+        (true, true) => return Ok(()),
+        (false, true) => "JWT_ISSUER is",
+        (true, false) => "JWT_AUDIENCE is",
+        (false, false) => "JWT_ISSUER and JWT_AUDIENCE are",
+    };
+    let message = format!(
+        "{missing} not set, so a token that the issuer of JWT_JWKS_URL signed for another service is accepted: set \
+         JWT_ISSUER to the `iss` and JWT_AUDIENCE to the `aud` of its tokens (for Better Auth, both are its base URL)"
+    );
+    let environment = variables.get("ENVIRONMENT").map(|name| name.to_ascii_lowercase());
+    if environment.is_some_and(|name| PRODUCTION.contains(&name.as_str())) {
+        return variables.error(message);
+    }
+    variables.warn(message);
+    Ok(())
 }
 
 impl fmt::Debug for TokenConfig {
@@ -87,7 +113,7 @@ mod tests {
     const SECRET: (&str, &str) = ("JWT_SECRET", "0123456789abcdef0123456789abcdef");
 
     #[test]
-    fn better_auth_secret_serves_where_jwt_secret_is_not_set() {
+    fn better_auth_secret_is_used_if_jwt_secret_is_not_set() {
         let other = ("BETTER_AUTH_SECRET", "fedcba9876543210fedcba9876543210");
         let config = read_for_test(&[("JWT_SECRET", " "), other], TokenConfig::read).expect("complete");
         assert_eq!(config.secrets, [other.1]);
@@ -103,6 +129,10 @@ mod tests {
 
         let list = format!("{},short", "a".repeat(32));
         let mistake = read_for_test(&[("JWT_SECRET", &list)], TokenConfig::read).expect_err("short");
-        assert_eq!(mistake, "JWT_SECRET is a list in which a secret has 5 bytes, each needs at least 32");
+        assert_eq!(
+            mistake,
+            "JWT_SECRET is a list of 2 secrets, because it contains a comma, and one has 5 bytes: HS256 needs at \
+             least 32"
+        );
     }
 }

@@ -1,22 +1,22 @@
 //! The public keys of an issuer, fetched from the URL at which it publishes them (RFC 7517).
 //!
 //! Lambda freezes the process between requests, so there is no refresh in the background: keys are fetched when a
-//! request needs them and they are too old by the wall clock. Fetched keys stay in use until a later fetch succeeds.
+//! request needs them and they are too old by the wall clock. If that fails, the old keys are used, but not for ever.
 
 use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 use chrono::Utc;
 use http_body_util::Full;
-use jsonwebtoken::{
-    Algorithm, DecodingKey, Validation,
-    jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse},
-};
 use lambda_http::http::{Request, Uri, uri::Scheme};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::{sync::Mutex, time::timeout};
 use tracing::{info, warn};
 
+use super::{
+    jwk::Jwk,
+    signature::{PublicKeyAlgorithm, VerifyingKey},
+};
 use crate::{
     error::{Error, TokenError},
     http_client::HttpClient,
@@ -25,6 +25,10 @@ use crate::{
 
 /// How long fetched keys are used before they are fetched again, in seconds.
 const MAX_AGE: i64 = 600;
+
+/// How long fetched keys are used if they can't be fetched again, in seconds since the last successful fetch. A shorter
+/// outage signs nobody out; a longer one must not keep a key in use that was stolen and may have been withdrawn.
+const MAX_AGE_IN_OUTAGE: i64 = 3600;
 
 /// Delay before the next fetch after one that failed or was made for an unknown key id, in seconds. Anyone can invent
 /// key ids, so these must not cause a fetch each.
@@ -37,28 +41,18 @@ const FETCH_LIMIT: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, PartialEq)]
 pub struct KeySetUrl(Uri);
 
-/// A public key, for one algorithm.
-pub(super) struct Key {
-    id: String,
-    algorithm: Algorithm,
-    pub(super) key: DecodingKey,
-    pub(super) validation: Validation,
-}
-
 /// The keys of one issuer.
 pub(super) struct KeySet {
     url: KeySetUrl,
     client: HttpClient,
-    /// What a token must satisfy, for each algorithm that a public key can have.
-    validations: [Validation; 4],
     /// Locked during a fetch, so that concurrent requests share one.
     cache: Mutex<Cache>,
 }
 
 #[derive(Default)]
 struct Cache {
-    keys: Vec<Arc<Key>>,
-    /// Seconds since the epoch of the last fetch that brought keys.
+    keys: Vec<PublishedKey>,
+    /// Seconds since the epoch of the last successful fetch.
     fetched: i64,
     /// Seconds since the epoch when the last pause began.
     paused: i64,
@@ -66,52 +60,64 @@ struct Cache {
     failed: bool,
 }
 
+/// A public key, for one algorithm.
+struct PublishedKey {
+    id: String,
+    algorithm: PublicKeyAlgorithm,
+    key: Arc<VerifyingKey>,
+}
+
 impl KeySet {
-    pub(super) fn new(url: KeySetUrl, validation: impl Fn(Algorithm) -> Validation) -> Self {
-        let algorithms = [Algorithm::EdDSA, Algorithm::ES256, Algorithm::RS256, Algorithm::PS256];
-        let validations = algorithms.map(validation);
-        Self { url, client: HttpClient::new(), validations, cache: Mutex::default() }
+    pub(super) fn new(url: KeySetUrl) -> Self {
+        Self { url, client: HttpClient::new(), cache: Mutex::default() }
     }
 
     /// Fetches the keys before the first request needs them.
     pub(super) async fn fetch_first(&self) {
-        self.refresh(&mut *self.cache.lock().await).await;
+        self.refresh(&mut *self.cache.lock().await, Utc::now().timestamp()).await;
     }
 
     /// The key of this id for this algorithm.
     ///
     /// # Errors
-    /// [`Error::Unauthorized`] if the issuer has no such key; [`Error::Unavailable`] if it can't be reached.
-    pub(super) async fn find(&self, id: &str, algorithm: Algorithm) -> Result<Arc<Key>, Error> {
+    /// [`Error::Unauthorized`] if the issuer has no such key; [`Error::Unavailable`] if that can't be known, because
+    /// the keys can't be fetched.
+    pub(super) async fn find(
+        &self,
+        id: &str,
+        algorithm: PublicKeyAlgorithm,
+    ) -> Result<Arc<VerifyingKey>, Error> {
         let mut cache = self.cache.lock().await;
-        let found = |cache: &Cache| {
-            let fits = |key: &&Arc<Key>| key.id == id && key.algorithm == algorithm;
-            cache.keys.iter().find(fits).cloned()
-        };
         let now = Utc::now().timestamp();
         // If the clock was set back, the time counts as elapsed.
         let is_within = |since: i64, seconds| (0..seconds).contains(&(now - since));
-        let is_unknown = found(&cache).is_none();
+        let is_unknown = cache.find(id, algorithm).is_none();
         if (is_unknown || !is_within(cache.fetched, MAX_AGE)) && !is_within(cache.paused, PAUSE) {
-            self.refresh(&mut cache).await;
+            self.refresh(&mut cache, now).await;
             if is_unknown {
                 cache.paused = now;
             }
         }
-        match found(&cache) {
+        match cache.find(id, algorithm) {
+            _ if !is_within(cache.fetched, MAX_AGE_IN_OUTAGE) => Err(Error::Unavailable(
+                "the public keys can't be fetched, and the old ones are too old".into(),
+            )),
             Some(key) => Ok(key),
             None if cache.failed => Err(Error::Unavailable("the token's public key can't be fetched".into())),
-            None => Err(TokenError::Invalid("unknown key id".into()).into()),
+            None => Err(TokenError::Invalid("unknown key id").into()),
         }
     }
 
     /// Fetches the keys. If that fails, the old ones stay.
-    async fn refresh(&self, cache: &mut Cache) {
-        let now = Utc::now().timestamp();
+    async fn refresh(&self, cache: &mut Cache, now: i64) {
         let fetched = timeout(FETCH_LIMIT, self.fetch()).await;
         match fetched.unwrap_or_else(|_| Err(format!("no answer within {FETCH_LIMIT:?}"))) {
             Ok(keys) => {
-                info!(keys = keys.len(), "public keys fetched");
+                match keys.len() {
+                    // Legitimate, if the issuer has withdrawn all of them. No token can be verified then.
+                    0 => warn!("no public key in the set can be used"),
+                    count => info!(keys = count, "public keys fetched"),
+                }
                 *cache = Cache { keys, fetched: now, paused: cache.paused, failed: false };
             }
             Err(reason) => {
@@ -122,73 +128,41 @@ impl KeySet {
         }
     }
 
-    async fn fetch(&self) -> Result<Vec<Arc<Key>>, String> {
+    async fn fetch(&self) -> Result<Vec<PublishedKey>, String> {
         let request =
             Request::get(self.url.0.clone()).body(Full::default()).map_err(|error| error.to_string())?;
         let response = self.client.send(request).await?;
         if !response.status().is_success() {
             return Err(format!("status {}", response.status()));
         }
-        let keys = self.parse(response.body())?;
-        // More likely a mistake than a withdrawal of all keys, and it would lock everybody out.
-        if keys.is_empty() { Err("no key of use".into()) } else { Ok(keys) }
-    }
-
-    /// The keys that can verify a token. Keys that can't be parsed are skipped.
-    fn parse(&self, json: &[u8]) -> Result<Vec<Arc<Key>>, String> {
-        #[derive(Deserialize)]
-        struct Published {
-            keys: Vec<Value>,
-        }
-        let published: Published = serde_json::from_slice(json).map_err(|_| "not a JSON Web Key Set")?;
-        Ok(published
-            .keys
-            .into_iter()
-            .filter_map(|key| serde_json::from_value::<Jwk>(key).ok())
-            .flat_map(|jwk| self.keys(&jwk))
-            .collect())
-    }
-
-    /// A key for each algorithm that this JWK can be used with.
-    fn keys(&self, jwk: &Jwk) -> Vec<Arc<Key>> {
-        let (Some(id), Ok(decoding_key)) = (&jwk.common.key_id, DecodingKey::from_jwk(jwk)) else {
-            return Vec::new();
-        };
-        let key = |validation: &Validation| {
-            let (key, validation) = (decoding_key.clone(), validation.clone());
-            Arc::new(Key { id: id.clone(), algorithm: validation.algorithms[0], key, validation })
-        };
-        let is_good_for = |validation: &&Validation| algorithms(jwk).contains(&validation.algorithms[0]);
-        self.validations.iter().filter(is_good_for).map(key).collect()
+        parse(response.body()).ok_or_else(|| "not a JSON Web Key Set".into())
     }
 }
 
-/// The algorithms that a published key can be used with: those of its kind, limited by its own `use`, `key_ops` and
-/// `alg` if it has them.
-fn algorithms(jwk: &Jwk) -> Vec<Algorithm> {
-    let for_signatures =
-        jwk.common.public_key_use.as_ref().is_none_or(|purpose| *purpose == PublicKeyUse::Signature)
-            && jwk.common.key_operations.as_ref().is_none_or(|uses| uses.contains(&KeyOperations::Verify));
-    let by_kind: &[(Algorithm, KeyAlgorithm)] = match &jwk.algorithm {
-        _ if !for_signatures => &[],
-        AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519 => {
-            &[(Algorithm::EdDSA, KeyAlgorithm::EdDSA)]
+impl Cache {
+    fn find(&self, id: &str, algorithm: PublicKeyAlgorithm) -> Option<Arc<VerifyingKey>> {
+        let found = self.keys.iter().find(|key| key.id == id && key.algorithm == algorithm);
+        found.map(|found| Arc::clone(&found.key))
+    }
+}
+
+/// The keys that can verify a token. Keys that can't be parsed are skipped.
+fn parse(json: &[u8]) -> Option<Vec<PublishedKey>> {
+    #[derive(Deserialize)]
+    struct Published {
+        keys: Vec<Value>,
+    }
+    let published: Published = serde_json::from_slice(json).ok()?;
+    let mut keys = Vec::new();
+    for jwk in published.keys {
+        let Ok(jwk) = serde_json::from_value::<Jwk>(jwk) else { continue };
+        for algorithm in PublicKeyAlgorithm::ALL {
+            if let Some(key) = jwk.key(algorithm) {
+                keys.push(PublishedKey { id: jwk.kid.clone(), algorithm, key: Arc::new(key) });
+            }
         }
-        AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => {
-            &[(Algorithm::ES256, KeyAlgorithm::ES256)]
-        }
-        AlgorithmParameters::RSA(_) => {
-            &[(Algorithm::RS256, KeyAlgorithm::RS256), (Algorithm::PS256, KeyAlgorithm::PS256)]
-        }
-        // Above all no symmetric key: a published one is not secret.
-        _ => &[],
-    };
-    let says = jwk.common.key_algorithm.as_ref();
-    by_kind
-        .iter()
-        .filter(|(_, name)| says.is_none_or(|said| said == name))
-        .map(|(algorithm, _)| *algorithm)
-        .collect()
+    }
+    Some(keys)
 }
 
 impl FromStr for KeySetUrl {

@@ -1,89 +1,109 @@
-//! Checks signatures with ring, which TLS uses as well. jsonwebtoken has no provider for it.
+//! Verifies signatures with ring, which TLS uses as well.
 
-use jsonwebtoken::{
-    Algorithm, DecodingKey, DecodingKeyKind, EncodingKey,
-    crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils},
-    errors::{ErrorKind, Result},
-    signature::{Error, Verifier},
-};
+use std::{fmt, str::FromStr};
+
 use ring::{
-    hmac::{self, HMAC_SHA256, HMAC_SHA384, HMAC_SHA512},
-    signature::{
-        ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256,
-        RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm,
-    },
+    hmac,
+    signature::{RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey},
 };
 
-/// Verifies every algorithm that a token may have here (RFC 7518 §3.1, RFC 8037 §3.1). It can't sign.
-static RING: CryptoProvider = CryptoProvider {
-    signer_factory: no_signer,
-    verifier_factory: verifier,
-    key_utils: KeyUtils::new_unimplemented(),
-};
-
-struct RingVerifier {
-    algorithm: Algorithm,
-    key: DecodingKey,
+/// The algorithms of shared secrets (RFC 7518 §3.2).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum HmacAlgorithm {
+    /// HMAC with SHA-256.
+    Hs256,
+    /// HMAC with SHA-384.
+    Hs384,
+    /// HMAC with SHA-512.
+    Hs512,
 }
 
-/// Makes jsonwebtoken verify signatures with ring in this process.
-pub(super) fn use_ring() {
-    // It fails if a provider is already installed: that is this one.
-    RING.install_default().ok();
+/// The algorithms of public keys (RFC 7518 §3.1, RFC 8037 §3.1, RFC 9864 §2.2).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum PublicKeyAlgorithm {
+    /// EdDSA on the curve Ed25519: `EdDSA` in RFC 8037, renamed to `Ed25519` by RFC 9864. Both names are in use.
+    Ed25519,
+    Es256,
+    Rs256,
+    Ps256,
 }
 
-fn no_signer(_: &Algorithm, _: &EncodingKey) -> Result<Box<dyn JwtSigner>> {
-    Err(ErrorKind::UnsupportedAlgorithm.into())
+/// A key that verifies signatures of one algorithm.
+pub(super) enum VerifyingKey {
+    Secret(hmac::Key),
+    Curve(UnparsedPublicKey<Vec<u8>>),
+    Rsa(&'static RsaParameters, RsaPublicKeyComponents<Vec<u8>>),
 }
 
-fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>> {
-    if key.family() != algorithm.family() {
-        return Err(ErrorKind::InvalidKeyFormat.into());
+impl HmacAlgorithm {
+    /// Length of the shortest secret, in bytes: a key must be at least as long as the hash.
+    pub(super) fn min_secret_len(self) -> usize {
+        self.hmac().digest_algorithm().output_len()
     }
-    Ok(Box::new(RingVerifier { algorithm: *algorithm, key: key.clone() }))
-}
 
-impl JwtVerifier for RingVerifier {
-    fn algorithm(&self) -> Algorithm {
-        self.algorithm
-    }
-}
-
-impl Verifier<Vec<u8>> for RingVerifier {
-    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> std::result::Result<(), Error> {
-        let verified = match self.algorithm {
-            Algorithm::HS256 => self.verify_hmac(HMAC_SHA256, message, signature),
-            Algorithm::HS384 => self.verify_hmac(HMAC_SHA384, message, signature),
-            Algorithm::HS512 => self.verify_hmac(HMAC_SHA512, message, signature),
-            Algorithm::EdDSA => self.verify_curve(&ED25519, message, signature),
-            Algorithm::ES256 => self.verify_curve(&ECDSA_P256_SHA256_FIXED, message, signature),
-            Algorithm::RS256 => self.verify_rsa(&RSA_PKCS1_2048_8192_SHA256, message, signature),
-            Algorithm::PS256 => self.verify_rsa(&RSA_PSS_2048_8192_SHA256, message, signature),
-            _ => None,
-        };
-        verified.ok_or_else(Error::new)
+    fn hmac(self) -> hmac::Algorithm {
+        match self {
+            Self::Hs256 => hmac::HMAC_SHA256,
+            Self::Hs384 => hmac::HMAC_SHA384,
+            Self::Hs512 => hmac::HMAC_SHA512,
+        }
     }
 }
 
-impl RingVerifier {
-    fn verify_hmac(&self, algorithm: hmac::Algorithm, message: &[u8], tag: &[u8]) -> Option<()> {
-        let DecodingKeyKind::SecretOrDer(secret) = self.key.kind() else { return None };
-        // In constant time.
-        hmac::verify(&hmac::Key::new(algorithm, secret), message, tag).ok()
+impl FromStr for HmacAlgorithm {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        match name {
+            "HS256" => Ok(Self::Hs256),
+            "HS384" => Ok(Self::Hs384),
+            "HS512" => Ok(Self::Hs512),
+            _ => Err(()),
+        }
+    }
+}
+
+impl fmt::Display for HmacAlgorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hs256 => "HS256",
+            Self::Hs384 => "HS384",
+            Self::Hs512 => "HS512",
+        })
+    }
+}
+
+impl PublicKeyAlgorithm {
+    pub(super) const ALL: [Self; 4] = [Self::Ed25519, Self::Es256, Self::Rs256, Self::Ps256];
+}
+
+impl FromStr for PublicKeyAlgorithm {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        match name {
+            "EdDSA" | "Ed25519" => Ok(Self::Ed25519),
+            "ES256" => Ok(Self::Es256),
+            "RS256" => Ok(Self::Rs256),
+            "PS256" => Ok(Self::Ps256),
+            _ => Err(()),
+        }
+    }
+}
+
+impl VerifyingKey {
+    /// A shared secret, for one algorithm.
+    pub(super) fn secret(algorithm: HmacAlgorithm, secret: &str) -> Self {
+        Self::Secret(hmac::Key::new(algorithm.hmac(), secret.as_bytes()))
     }
 
-    fn verify_curve(
-        &self,
-        algorithm: &'static dyn VerificationAlgorithm,
-        message: &[u8],
-        signature: &[u8],
-    ) -> Option<()> {
-        let DecodingKeyKind::SecretOrDer(point) = self.key.kind() else { return None };
-        UnparsedPublicKey::new(algorithm, point).verify(message, signature).ok()
-    }
-
-    fn verify_rsa(&self, parameters: &'static RsaParameters, message: &[u8], signature: &[u8]) -> Option<()> {
-        let DecodingKeyKind::RsaModulusExponent { n, e } = self.key.kind() else { return None };
-        RsaPublicKeyComponents { n, e }.verify(parameters, message, signature).ok()
+    /// Whether this is the signature of a message.
+    pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        match self {
+            // In constant time.
+            Self::Secret(key) => hmac::verify(key, message, signature).is_ok(),
+            Self::Curve(key) => key.verify(message, signature).is_ok(),
+            Self::Rsa(parameters, key) => key.verify(parameters, message, signature).is_ok(),
+        }
     }
 }

@@ -1,5 +1,5 @@
+use chrono::Utc;
 use futures_util::FutureExt;
-use jsonwebtoken::{Algorithm, get_current_timestamp};
 use ring::hmac;
 use serde_json::{Value, json};
 
@@ -11,21 +11,20 @@ fn config() -> TokenConfig {
     TokenConfig {
         secrets: vec![SECRET.into()],
         jwks_url: None,
-        algorithm: Algorithm::HS256,
+        algorithm: HmacAlgorithm::Hs256,
         issuer: None,
         audience: None,
     }
 }
 
-fn sign(secret: &str, algorithm: Algorithm, claims: &Value) -> String {
-    let hash = match algorithm {
-        Algorithm::HS256 => hmac::HMAC_SHA256,
-        Algorithm::HS384 => hmac::HMAC_SHA384,
-        Algorithm::HS512 => hmac::HMAC_SHA512,
-        other => panic!("{other:?} needs more than a secret"),
+fn sign(secret: &str, algorithm: HmacAlgorithm, claims: &Value) -> String {
+    let (name, hash) = match algorithm {
+        HmacAlgorithm::Hs256 => ("HS256", hmac::HMAC_SHA256),
+        HmacAlgorithm::Hs384 => ("HS384", hmac::HMAC_SHA384),
+        HmacAlgorithm::Hs512 => ("HS512", hmac::HMAC_SHA512),
     };
     let encoded = |part: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(part);
-    let header = json!({ "typ": "JWT", "alg": algorithm }).to_string();
+    let header = json!({ "typ": "JWT", "alg": name }).to_string();
     let message = format!("{}.{}", encoded(header.as_bytes()), encoded(claims.to_string().as_bytes()));
     let tag = hmac::sign(&hmac::Key::new(hash, secret.as_bytes()), message.as_bytes());
     format!("Bearer {message}.{}", encoded(tag.as_ref()))
@@ -34,9 +33,10 @@ fn sign(secret: &str, algorithm: Algorithm, claims: &Value) -> String {
 /// What becomes of these claims, with an `exp` ten minutes away unless they bring their own.
 fn check(config: &TokenConfig, mut claims: Value) -> Result<Caller, TokenError> {
     if claims.get("exp").is_none() {
-        claims["exp"] = json!(get_current_timestamp() + 600);
+        claims["exp"] = json!(Utc::now().timestamp() + 600);
     }
-    caller(config, Some(&sign(SECRET, config.algorithm, &claims)))
+    let header = sign(SECRET, config.algorithm, &claims);
+    caller(config, Some(&header))
 }
 
 fn caller(config: &TokenConfig, header: Option<&str>) -> Result<Caller, TokenError> {
@@ -86,7 +86,7 @@ fn no_or_an_unusable_user_id_is_refused() {
 
 #[test]
 fn times_have_thirty_seconds_of_leeway() {
-    let now = get_current_timestamp();
+    let now = Utc::now().timestamp();
     assert!(user_id(json!({"sub": "a", "exp": now - 25})).is_ok());
     assert_eq!(user_id(json!({"sub": "a", "exp": now - 35})), Err(TokenError::Expired));
     assert!(user_id(json!({"sub": "a", "nbf": now + 25})).is_ok());
@@ -95,21 +95,21 @@ fn times_have_thirty_seconds_of_leeway() {
 
 #[test]
 fn exp_must_be_there_and_a_number() {
-    let later = get_current_timestamp() + 600;
+    let later = Utc::now().timestamp() + 600;
     for exp in [json!(null), json!(later.to_string()), json!(-1), json!(1e300), json!(true), json!([later])] {
         assert!(is_invalid(user_id(json!({"sub": "a", "exp": exp}))), "{exp}");
     }
     let claims = json!({"sub": "a"});
-    let header = sign(SECRET, Algorithm::HS256, &claims);
+    let header = sign(SECRET, HmacAlgorithm::Hs256, &claims);
     assert!(is_invalid(caller(&config(), Some(&header))));
 }
 
 #[test]
 fn each_configured_algorithm_is_the_only_one_accepted() {
-    let claims = json!({"sub": "a", "exp": get_current_timestamp() + 600});
-    for configured in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
+    let claims = json!({"sub": "a", "exp": Utc::now().timestamp() + 600});
+    for configured in [HmacAlgorithm::Hs256, HmacAlgorithm::Hs384, HmacAlgorithm::Hs512] {
         let config = TokenConfig { algorithm: configured, ..config() };
-        for signed in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
+        for signed in [HmacAlgorithm::Hs256, HmacAlgorithm::Hs384, HmacAlgorithm::Hs512] {
             let result = caller(&config, Some(&sign(SECRET, signed, &claims)));
             assert_eq!(result.is_ok(), signed == configured, "{signed:?} for {configured:?}");
         }
@@ -138,16 +138,16 @@ fn issuer_and_audience_must_match_and_be_there_where_configured() {
 #[test]
 fn every_secret_of_a_rotation_verifies_and_no_other() {
     let config = TokenConfig { secrets: vec!["n".repeat(32), SECRET.into()], ..config() };
-    let claims = json!({"sub": "a", "exp": get_current_timestamp() + 600});
+    let claims = json!({"sub": "a", "exp": Utc::now().timestamp() + 600});
     for (secret, valid) in [("n".repeat(32), true), (SECRET.into(), true), ("x".repeat(32), false)] {
-        let header = sign(&secret, Algorithm::HS256, &claims);
+        let header = sign(&secret, HmacAlgorithm::Hs256, &claims);
         assert_eq!(caller(&config, Some(&header)).is_ok(), valid);
     }
 }
 
 #[test]
 fn the_header_is_bearer_in_any_letter_case_and_nothing_else() {
-    let token = sign(SECRET, Algorithm::HS256, &json!({"sub": "a", "exp": get_current_timestamp() + 600}));
+    let token = sign(SECRET, HmacAlgorithm::Hs256, &json!({"sub": "a", "exp": Utc::now().timestamp() + 600}));
     let token = token.trim_start_matches("Bearer ");
     let check_header = |header: &str| caller(&config(), Some(header));
     for header in [format!("Bearer {token}"), format!("bEARER {token}"), format!("Bearer   {token} ")] {
@@ -187,4 +187,25 @@ fn odd_profile_claims_are_left_out_and_lock_nobody_out() {
     )
     .expect("valid");
     assert_eq!(caller, Caller { user_id: "a".into(), ..Caller::default() });
+}
+
+/// RFC 8037, appendix A: A.2 has the key, A.4 the signature. RFC 9864 changes the name of the algorithm only.
+#[test]
+fn the_example_of_rfc_8037_verifies_under_both_names_of_the_algorithm() {
+    let jwk: jwk::Jwk = serde_json::from_value(json!({
+        "kty": "OKP",
+        "crv": "Ed25519",
+        "kid": "A.2",
+        "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+    }))
+    .expect("a key");
+    let message = b"eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc";
+    let signature = "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
+    let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).expect("base64url");
+    for name in ["EdDSA", "Ed25519"] {
+        let key = jwk.key(name.parse().expect("supported")).expect("a key on this curve");
+        assert!(key.verifies(message, &signature), "{name}");
+        assert!(!key.verifies(&message[1..], &signature), "{name}");
+    }
+    assert!(jwk.key(PublicKeyAlgorithm::Es256).is_none());
 }

@@ -26,7 +26,7 @@ pub fn errors() -> Vec<Error> {
     vec![
         Error::InvalidJson,
         Error::Unauthorized(TokenError::Missing),
-        Error::Unauthorized(TokenError::Invalid("".into())),
+        Error::Unauthorized(TokenError::Invalid("")),
         Error::Unauthorized(TokenError::Expired),
         Error::Forbidden(String::new()),
         Error::NotFound,

@@ -156,8 +156,8 @@ mod tests {
             mistakes,
             "DATABASE_POOL_SIZE must be a whole number from 1 to 100; \
              DATABASE_URL is not set (nor is NEON_DATABASE_URL); \
-             JWT_SECRET has 11 bytes, it needs at least 32; \
-             JWT_ALGORITHM must be HS256, HS384 or HS512"
+             JWT_ALGORITHM must be HS256, HS384 or HS512; \
+             JWT_SECRET has 11 bytes, HS256 needs at least 32"
         );
     }
 

@@ -1,8 +1,9 @@
 //! Which tokens are believed is a matter of configuration.
 
 use jsonwebtoken::Algorithm::{HS256, HS384, HS512};
+use reqwest::Method;
 use serde_json::json;
-use tests::{App, Contract, Options, SECRET};
+use tests::{Answer, App, Contract, Issuer, Options};
 
 use super::{BAD, BELIEVED, judge, judge_claims, token};
 
@@ -31,7 +32,7 @@ async fn names_issuer_and_audience_where_they_are_configured() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn secrets_and_algorithm_are_those_of_the_configuration() {
-    let (new, old, other) = ("n".repeat(32), "o".repeat(40), "x".repeat(32));
+    let (new, old, other) = ("n".repeat(64), "o".repeat(32), "x".repeat(64));
     let rotation = format!("{new}, {old}");
     for (variables, cases) in [
         (
@@ -73,28 +74,119 @@ async fn secrets_and_algorithm_are_those_of_the_configuration() {
     }
 }
 
+/// Checks that a function with these settings does not start, and gives this reason in its log.
+async fn does_not_start(variables: &[(&str, &str)], reason: &str) {
+    let options =
+        variables.iter().fold(Options::default(), |options, (name, value)| options.with(name, *value));
+    let Some(app) = App::local_with(options).await else { return };
+    for contract in Contract::BOTH {
+        let answer = app.user("alice").at(contract).list("").await.expect_status(500);
+        assert_eq!(answer.json(), json!({ "message": "Internal Server Error" }));
+    }
+    let lines = app.hands_on().log_lines();
+    assert_eq!(lines[0]["message"], format!("cannot start: {reason}"));
+    assert_eq!((&lines[0]["level"], &lines[0]["function"]), (&json!("ERROR"), &json!("list-tasks")));
+    assert!(!app.hands_on().log_text().contains("kept-to-myself"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_short_secret_stops_start_up_with_a_line_that_names_it_and_does_not_tell_it() {
-    for (name, value, told) in [
-        ("JWT_SECRET", "kept-to-myself-kept-to-myself31", "JWT_SECRET has 31 bytes, it needs at least 32"),
-        ("BETTER_AUTH_SECRET", "kept-to-myself", "BETTER_AUTH_SECRET has 14 bytes, it needs at least 32"),
+async fn a_secret_shorter_than_its_hash_stops_start_up_with_a_line_that_has_both_lengths() {
+    let kept = |length| format!("{:-<length$}", "kept-to-myself");
+    for (name, secret, algorithm, reason) in [
+        ("JWT_SECRET", kept(47), "HS384", "JWT_SECRET has 47 bytes, HS384 needs at least 48"),
+        ("JWT_SECRET", kept(63), "HS512", "JWT_SECRET has 63 bytes, HS512 needs at least 64"),
+        ("JWT_SECRET", kept(31), "", "JWT_SECRET has 31 bytes, HS256 needs at least 32"),
+        ("BETTER_AUTH_SECRET", kept(14), "HS256", "BETTER_AUTH_SECRET has 14 bytes, HS256 needs at least 32"),
         (
             "JWT_SECRET",
-            "a-secret-that-is-long-enough-for-us,kept-to-myself",
-            "JWT_SECRET is a list in which a secret has 14 bytes, each needs at least 32",
+            format!("{},{}", kept(64), kept(48)),
+            "HS512",
+            "JWT_SECRET is a list of 2 secrets, because it contains a comma, and one has 48 bytes: HS512 needs \
+             at least 64",
         ),
-        ("JWT_ALGORITHM", "kept-to-myself", "JWT_ALGORITHM must be HS256, HS384 or HS512"),
+        ("JWT_SECRET", kept(64), "kept-to-myself", "JWT_ALGORITHM must be HS256, HS384 or HS512"),
     ] {
-        let usual = if name == "JWT_ALGORITHM" { SECRET } else { "" };
-        let options = Options::default().with("JWT_SECRET", usual).with(name, value);
+        let mut variables = vec![("JWT_SECRET", ""), ("JWT_ALGORITHM", algorithm)];
+        variables.push((name, &secret));
+        does_not_start(&variables, reason).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_as_long_as_its_hash_is_accepted() {
+    for (algorithm, length) in [(HS256, 32), (HS384, 48), (HS512, 64)] {
+        let secret = "s".repeat(length);
+        let options = Options::default().with("JWT_SECRET", &secret);
+        let options = options.with("JWT_ALGORITHM", format!("{algorithm:?}"));
         let Some(app) = App::local_with(options).await else { return };
         for contract in Contract::BOTH {
-            let answer = app.user("alice").at(contract).list("").await.expect_status(500);
-            assert_eq!(answer.json(), json!({ "message": "Internal Server Error" }));
+            let authorization = format!("Bearer {}", token(&secret, algorithm, "alice"));
+            judge(&app, contract, "alice", &authorization, BELIEVED).await;
         }
-        let lines = app.hands_on().log_lines();
-        assert_eq!(lines[0]["message"], format!("cannot start: {told}"));
-        assert_eq!((&lines[0]["level"], &lines[0]["function"]), (&json!("ERROR"), &json!("list-tasks")));
-        assert!(!app.hands_on().log_text().contains("kept-to-myself"));
+    }
+}
+
+/// What a function with these settings warns of when it starts.
+async fn warnings(variables: &[(&str, &str)]) -> Option<Vec<String>> {
+    let options =
+        variables.iter().fold(Options::default(), |options, (name, value)| options.with(name, *value));
+    let app = App::local_with(options).await?;
+    let request = app.request(Method::GET, "/api/alice/tasks");
+    Answer::to(request).await.expect_status(401);
+    let lines = app.hands_on().log_lines();
+    let at_start = lines.iter().filter(|line| line["request_id"].is_null() && line["level"] == "WARN");
+    Some(at_start.filter_map(|line| line["message"].as_str().map(str::to_owned)).collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_with_a_comma_are_reported_as_a_list_at_start_up() {
+    let secret = "kept-to-myself-kept-to-myself-kept-to-myself";
+    for (name, value, count) in [
+        ("JWT_SECRET", format!("{secret},{secret}"), 2),
+        ("BETTER_AUTH_SECRET", format!(" {secret} , {secret}, {secret}"), 3),
+    ] {
+        let Some(warnings) = warnings(&[("JWT_SECRET", ""), (name, &value)]).await else { return };
+        let expected = format!(
+            "{name} is a list of {count} secrets, because it contains a comma: the first is current, and a token \
+             may be signed with any of them"
+        );
+        assert_eq!(warnings, [expected]);
+    }
+    let Some(warnings) = warnings(&[("JWT_SECRET", secret)]).await else { return };
+    assert_eq!(warnings, [""; 0]);
+}
+
+const ISSUER: (&str, &str) = ("JWT_ISSUER", "https://auth.example");
+const AUDIENCE: (&str, &str) = ("JWT_AUDIENCE", "tasks");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn published_keys_without_issuer_and_audience_are_a_warning_and_in_production_an_error() {
+    let issuer = Issuer::start(&[]).await;
+    let jwks = ("JWT_JWKS_URL", issuer.url.as_str());
+    let missing = |names: &str| {
+        format!(
+            "{names} not set, so a token that the issuer of JWT_JWKS_URL signed for another service is \
+             accepted: set JWT_ISSUER to the `iss` and JWT_AUDIENCE to the `aud` of its tokens (for Better \
+             Auth, both are its base URL)"
+        )
+    };
+    for (variables, names) in [
+        (vec![jwks], Some("JWT_ISSUER and JWT_AUDIENCE are")),
+        (vec![jwks, ISSUER], Some("JWT_AUDIENCE is")),
+        (vec![jwks, AUDIENCE], Some("JWT_ISSUER is")),
+        (vec![jwks, ISSUER, AUDIENCE], None),
+        (vec![], None),
+    ] {
+        let Some(warned) = warnings(&variables).await else { return };
+        let warned: Vec<_> = warned.into_iter().filter(|warning| warning.contains("JWT_")).collect();
+        assert_eq!(warned, names.map(missing).into_iter().collect::<Vec<_>>());
+
+        for environment in ["production", "prod"] {
+            let variables = [&variables[..], &[("ENVIRONMENT", environment)]].concat();
+            match names {
+                Some(names) => does_not_start(&variables, &missing(names)).await,
+                None => assert!(warnings(&variables).await.is_some(), "it starts"),
+            }
+        }
     }
 }

@@ -1,0 +1,124 @@
+//! The claims of a token (RFC 7519 §4): which are required, and what they say about the caller.
+
+use chrono::Utc;
+use serde::Deserialize;
+use serde_json::{Number, Value};
+
+use crate::{error::TokenError, task::Caller};
+
+/// The longest user id, in characters.
+pub const MAX_USER_ID_CHARS: usize = 255;
+
+/// The clock difference allowed between issuer and function, in seconds.
+const LEEWAY: f64 = 30.0;
+
+/// The greatest `exp`: the last second of the year 9999. Anything greater is a mistake, such as milliseconds, and would
+/// make a token that never expires.
+const MAX_EXP: f64 = 253_402_300_799.0;
+
+/// The claims that are used; all others are ignored. A claim that is present twice is rejected (RFC 7519 §4).
+#[derive(Deserialize)]
+pub(super) struct Claims {
+    sub: Option<UserId>,
+    user_id: Option<UserId>,
+    exp: Number,
+    nbf: Option<Number>,
+    iss: Option<String>,
+    aud: Option<Audience>,
+    #[serde(default)]
+    email: Value,
+    #[serde(default)]
+    name: Value,
+    #[serde(default)]
+    image: Value,
+    #[serde(default)]
+    picture: Value,
+    #[serde(default, rename = "emailVerified")]
+    email_verified_camel: Value,
+    #[serde(default)]
+    email_verified: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum UserId {
+    Text(String),
+    Integer(Number),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Claims {
+    /// Checks that the token is valid at this time.
+    pub(super) fn check_times(&self) -> Result<(), TokenError> {
+        let now = Utc::now().timestamp() as f64;
+        match self.exp.as_f64() {
+            Some(exp @ 0.0..=MAX_EXP) if exp < now - LEEWAY => return Err(TokenError::Expired),
+            Some(0.0..=MAX_EXP) => {}
+            _ => return Err(TokenError::Invalid("exp is negative or past the year 9999")),
+        }
+        match self.nbf.as_ref().map(Number::as_f64) {
+            Some(Some(nbf)) if nbf > now + LEEWAY => Err(TokenError::Invalid("not valid yet")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks that the token comes from this issuer.
+    pub(super) fn check_issuer(&self, issuer: &str) -> Result<(), TokenError> {
+        match &self.iss {
+            Some(iss) if iss == issuer => Ok(()),
+            Some(_) => Err(TokenError::Invalid("iss is not JWT_ISSUER")),
+            None => Err(TokenError::Invalid("no iss")),
+        }
+    }
+
+    /// Checks that the token is meant for this audience.
+    pub(super) fn check_audience(&self, audience: &str) -> Result<(), TokenError> {
+        match &self.aud {
+            Some(Audience::One(aud)) if aud == audience => Ok(()),
+            Some(Audience::Several(auds)) if auds.iter().any(|aud| aud == audience) => Ok(()),
+            Some(_) => Err(TokenError::Invalid("JWT_AUDIENCE is not in aud")),
+            None => Err(TokenError::Invalid("no aud")),
+        }
+    }
+
+    /// The caller that the token identifies.
+    pub(super) fn caller(self) -> Result<Caller, TokenError> {
+        let user_id = match (self.sub.map(UserId::text), self.user_id.map(UserId::text)) {
+            (Some(sub), Some(user_id)) if sub != user_id => {
+                return Err(TokenError::Invalid("sub and user_id differ"));
+            }
+            (Some(id), _) | (None, Some(id)) => id.ok_or(TokenError::Invalid("user id is no integer"))?,
+            (None, None) => return Err(TokenError::Invalid("neither sub nor user_id")),
+        };
+        if !(1..=MAX_USER_ID_CHARS).contains(&user_id.chars().count()) || user_id.contains('\0') {
+            return Err(TokenError::Invalid("user id is not 1-255 characters"));
+        }
+        Ok(Caller {
+            user_id,
+            email: storable(&self.email),
+            name: storable(&self.name),
+            image: storable(&self.image).or_else(|| storable(&self.picture)),
+            email_verified: [self.email_verified_camel, self.email_verified].contains(&Value::Bool(true)),
+        })
+    }
+}
+
+impl UserId {
+    fn text(self) -> Option<String> {
+        match self {
+            UserId::Text(text) => Some(text),
+            UserId::Integer(number) => (!number.is_f64()).then(|| number.to_string()),
+        }
+    }
+}
+
+/// A profile claim, if the database can store it. Others are dropped: they must not lock the user out.
+fn storable(claim: &Value) -> Option<String> {
+    claim.as_str().filter(|text| !text.is_empty() && !text.contains('\0')).map(str::to_owned)
+}

@@ -1,0 +1,174 @@
+//! When public keys are fetched, and how long they are used.
+
+use std::time::{Duration, Instant};
+
+use axum::http::StatusCode;
+use jsonwebtoken::Algorithm::{ES256, EdDSA, HS256};
+use serde_json::json;
+#[cfg(target_os = "linux")]
+use tests::{App, Clock};
+use tests::{Contract, Issuer, SECRET, SigningKey, refusals};
+
+use super::{
+    BAD, BELIEVED, Verdict, judge,
+    public_keys::{app_of, judge_both, signed_by},
+    token,
+};
+
+const UNAVAILABLE: Verdict = Some(&refusals::UNAVAILABLE);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unknown_key_causes_at_most_one_fetch_in_30_seconds() {
+    let (old, new, newest) = (
+        SigningKey::generate("old", EdDSA),
+        SigningKey::generate("new", EdDSA),
+        SigningKey::generate("newest", ES256),
+    );
+    let issuer = Issuer::start(&[&old.jwk]).await;
+    let Some(app) = app_of(&issuer).await else { return };
+    judge(&app, Contract::Plain, "alice", &signed_by(&old), BELIEVED).await;
+
+    issuer.publish(&[&old.jwk, &new.jwk]);
+    judge(&app, Contract::Plain, "alice", &signed_by(&new), BELIEVED).await;
+    judge(&app, Contract::Plain, "alice", &signed_by(&old), BELIEVED).await;
+    assert_eq!(issuer.fetches(), 2);
+
+    issuer.publish(&[&newest.jwk]);
+    for number in 0..20 {
+        let made_up = SigningKey::generate(&format!("made up {number}"), EdDSA);
+        judge(&app, Contract::Plain, "alice", &signed_by(&made_up), BAD).await;
+    }
+    judge(&app, Contract::Plain, "alice", &signed_by(&newest), BAD).await;
+    assert_eq!(issuer.fetches(), 2, "made-up key ids cause no fetch");
+
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    judge(&app, Contract::Plain, "alice", &signed_by(&newest), BELIEVED).await;
+    judge(&app, Contract::Plain, "alice", &signed_by(&old), BAD).await;
+    assert_eq!(issuer.fetches(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn known_keys_verify_while_the_issuer_is_down() {
+    let key = SigningKey::generate("one", EdDSA);
+    let issuer = Issuer::start(&[&key.jwk]).await;
+    let Some(app) = app_of(&issuer).await else { return };
+    judge_both(&app, &signed_by(&key), BELIEVED).await;
+    issuer.stop();
+    judge_both(&app, &signed_by(&key), BELIEVED).await;
+    let unknown = SigningKey::generate("unknown", EdDSA);
+    judge_both(&app, &signed_by(&unknown), UNAVAILABLE).await;
+    judge_both(&app, &signed_by(&key), BELIEVED).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_can_not_be_fetched_at_first_answer_503() {
+    let key = SigningKey::generate("one", EdDSA);
+    let published = json!({ "keys": [key.jwk] }).to_string();
+    let large = json!({ "keys": [key.jwk], "x": "x".repeat(64 * 1024) }).to_string();
+    for (status, body) in [
+        (StatusCode::OK, "not JSON"),
+        (StatusCode::OK, "{}"),
+        (StatusCode::OK, large.as_str()),
+        (StatusCode::INTERNAL_SERVER_ERROR, published.as_str()),
+        (StatusCode::FOUND, published.as_str()),
+    ] {
+        let issuer = Issuer::start(&[]).await;
+        issuer.answer_with(status, body, Duration::ZERO);
+        let Some(app) = app_of(&issuer).await else { return };
+        judge_both(&app, &signed_by(&key), UNAVAILABLE).await;
+        judge_both(&app, &format!("Bearer {}", token(SECRET, HS256, "alice")), BELIEVED).await;
+        assert_eq!(issuer.fetches(), 1, "{status} {body:.40}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_issuer_that_does_not_answer_delays_a_request_by_seconds_only() {
+    let (key, other) = (SigningKey::generate("one", EdDSA), SigningKey::generate("other", EdDSA));
+    let issuer = Issuer::start(&[&key.jwk]).await;
+    let Some(app) = app_of(&issuer).await else { return };
+    judge(&app, Contract::Plain, "alice", &signed_by(&key), BELIEVED).await;
+    issuer.answer_with(StatusCode::OK, "", Duration::from_secs(60));
+    let started = Instant::now();
+    judge(&app, Contract::Plain, "alice", &signed_by(&other), UNAVAILABLE).await;
+    assert!(started.elapsed() < Duration::from_secs(7), "{:?}", started.elapsed());
+    judge(&app, Contract::Plain, "alice", &signed_by(&key), BELIEVED).await;
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_key_set_withdraws_all_keys() {
+    let key = SigningKey::generate("one", EdDSA);
+    let issuer = Issuer::start(&[&key.jwk]).await;
+    let Some(app) = app_of(&issuer).await else { return };
+    judge_both(&app, &signed_by(&key), BELIEVED).await;
+
+    issuer.publish(&[]);
+    // An unknown key makes the function fetch the set.
+    judge_both(&app, &signed_by(&SigningKey::generate("unknown", EdDSA)), BAD).await;
+    assert_eq!(issuer.fetches(), 2);
+    judge_both(&app, &signed_by(&key), BAD).await;
+    judge_both(&app, &format!("Bearer {}", token(SECRET, HS256, "alice")), BELIEVED).await;
+    let log = app.hands_on().log_text();
+    assert!(log.contains("no public key in the set can be used"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_set_that_is_empty_at_first_is_fetched_again_for_the_first_token() {
+    let issuer = Issuer::start(&[]).await;
+    let Some(app) = app_of(&issuer).await else { return };
+    let key = SigningKey::generate("one", EdDSA);
+    // Starts the process.
+    judge(&app, Contract::Plain, "alice", &format!("Bearer {}", token(SECRET, HS256, "alice")), BELIEVED)
+        .await;
+    issuer.publish(&[&key.jwk]);
+    judge_both(&app, &signed_by(&key), BELIEVED).await;
+    assert_eq!(issuer.fetches(), 2);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_withdrawn_key_is_rejected_after_10_minutes() {
+    let (old, new) = (SigningKey::generate("old", EdDSA), SigningKey::generate("new", EdDSA));
+    let issuer = Issuer::start(&[&old.jwk, &new.jwk]).await;
+    let clock = Clock::start();
+    let Some(app) = App::local_with(clock.options().with("JWT_JWKS_URL", &issuer.url)).await else { return };
+    judge_both(&app, &signed_by(&old), BELIEVED).await;
+
+    issuer.publish(&[&new.jwk]);
+    clock.set_ahead(590);
+    judge_both(&app, &signed_by(&old), BELIEVED).await;
+    assert_eq!(issuer.fetches(), 1);
+    clock.set_ahead(601);
+    judge_both(&app, &signed_by(&old), BAD).await;
+    judge_both(&app, &signed_by(&new), BELIEVED).await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_successful_refresh_keys_are_used_for_one_hour() {
+    let key = SigningKey::generate("one", EdDSA);
+    let issuer = Issuer::start(&[&key.jwk]).await;
+    let clock = Clock::start();
+    let Some(app) = App::local_with(clock.options().with("JWT_JWKS_URL", &issuer.url)).await else { return };
+    judge_both(&app, &signed_by(&key), BELIEVED).await;
+
+    issuer.answer_with(StatusCode::INTERNAL_SERVER_ERROR, "", Duration::ZERO);
+    for seconds in [601, 1800, 3590] {
+        clock.set_ahead(seconds);
+        judge_both(&app, &signed_by(&key), BELIEVED).await;
+    }
+    assert_eq!(issuer.fetches(), 4, "one after each step of the clock");
+    clock.set_ahead(3601);
+    judge_both(&app, &signed_by(&key), UNAVAILABLE).await;
+    judge_both(&app, &format!("Bearer {}", token(SECRET, HS256, "alice")), BELIEVED).await;
+
+    // The next refresh that succeeds ends it.
+    issuer.publish(&[&key.jwk]);
+    clock.set_ahead(3640);
+    judge_both(&app, &signed_by(&key), BELIEVED).await;
+    clock.set_ahead(3640 + 3590);
+    issuer.stop();
+    judge_both(&app, &signed_by(&key), BELIEVED).await;
+    clock.set_ahead(3640 + 3650);
+    judge_both(&app, &signed_by(&key), UNAVAILABLE).await;
+}
