@@ -20,7 +20,8 @@ language plpgsql stable
 as $$
 declare
     v_search text := task_api_functions.lower_case(p_search);
-    -- Every order is one of four values, ascending or descending. Those that it doesn't sort by are constant.
+    -- Every order compares a time, a title in lower case, the title and a place, all of them ascending or all
+    -- descending. What it doesn't sort by is the same for all tasks.
     v_last timestamptz := case when p_descending then '-infinity' else 'infinity' end;  -- comes after all dates
     v_older_first bigint := case when p_descending and p_sort is not null then -1 else 1 end;
     v_after_time timestamptz := coalesce(p_after_time, v_last);

@@ -94,6 +94,22 @@ mod tests {
     }
 
     #[test]
+    fn cursor_of_another_kind_is_rejected() {
+        let changes = of_changes("alice", None);
+        assert!(read_changes("alice", &changes).is_some());
+        assert_eq!(read("alice", &changes), None);
+        assert!(read_changes("alice", &encode(Kind::List, "alice", &[0; 32])).is_none());
+    }
+
+    #[test]
+    fn forged_time_that_postgresql_does_not_have_is_rejected() {
+        let list_updated_at =
+            DateTime::from_timestamp_micros(-8_000_000_000_000_000_000).expect("chrono has it");
+        let position = ChangesPosition { revision: 1, number: 1, copied_from: 1, list_updated_at };
+        assert!(read_changes("alice", &of_changes("alice", Some(position))).is_none());
+    }
+
+    #[test]
     fn changed_or_malformed_cursor_is_rejected() {
         let cursor = encode(Kind::List, "alice", b"position");
         for at in 0..cursor.len() {
