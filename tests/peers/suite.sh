@@ -34,6 +34,17 @@ node_packages() {
     npm ci --no-audit --no-fund --silent
 }
 
+# Takes Node.js from npm if this machine's is older than Vite needs.
+recent_node() {
+    need npm nodejs npm
+    local folder=$root/target/peers/node package
+    node -e 'const [major, minor] = process.versions.node.split(".").map(Number);
+        process.exit(major > 20 || (major === 20 && minor >= 19) ? 0 : 1)' && return
+    package=node-linux-$(node -p process.arch)
+    npm install --no-audit --no-fund --silent --prefix "$folder" "$package@22.23.3"
+    PATH=$folder/node_modules/$package/bin:$PATH
+}
+
 passed=0 failed=0 skipped=0
 
 # Runs a check that passes or fails, or one that counts by itself in its last line: check NAME COMMAND...

@@ -1,0 +1,28 @@
+// The Better Auth server: sign-up and sign-in with e-mail and password, and tokens for the API from the JWT plugin.
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { betterAuth } from "better-auth";
+import { getMigrations } from "better-auth/db/migration";
+import { toNodeHandler } from "better-auth/node";
+import { jwt } from "better-auth/plugins";
+import { SqliteDialect } from "kysely";
+import Database from "libsql";
+
+/** Keeps its database, and the secret that signs cookies and encrypts the keys, in `folder`. */
+export async function authServer(baseURL: string, folder: string) {
+  mkdirSync(folder, { recursive: true });
+  const secret = `${folder}/secret`;
+  if (!existsSync(secret)) writeFileSync(secret, randomBytes(32).toString("base64"), { mode: 0o600 });
+
+  const auth = betterAuth({
+    baseURL,
+    secret: readFileSync(secret, "utf8"),
+    database: { dialect: new SqliteDialect({ database: new Database(`${folder}/auth.db`) }), type: "sqlite" },
+    emailAndPassword: { enabled: true },
+    // EdDSA, with public keys at /api/auth/jwks. A new key signs every 30 days.
+    plugins: [jwt({ jwks: { rotationInterval: 30 * 24 * 60 * 60 } })],
+    telemetry: { enabled: false },
+  });
+  await (await getMigrations(auth.options)).runMigrations();
+  return toNodeHandler(auth);
+}

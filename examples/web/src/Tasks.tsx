@@ -1,0 +1,99 @@
+import { keepPreviousData, onlineManager, useInfiniteQuery } from "@tanstack/react-query";
+import { useDeferredValue, useRef, useState, useSyncExternalStore } from "react";
+import { api, ok, type Task } from "./api";
+import { Failures } from "./Failures";
+import { TaskForm } from "./TaskForm";
+import { TaskRow } from "./TaskRow";
+import { usePendingWrites, useTrouble, useWrite, withWrites, type Fields } from "./writes";
+
+const STATUSES = { all: "All", pending: "Open", completed: "Done" } as const;
+type Status = keyof typeof STATUSES;
+
+/** The user's tasks, page by page. An unchanged page costs a 304: the browser sends If-None-Match by itself. */
+function useTasks(user_id: string, status: Status, search: string) {
+  return useInfiniteQuery({
+    queryKey: ["tasks", user_id, status, search],
+    queryFn: async ({ pageParam: cursor, signal }) => {
+      const query = { status, limit: 50, ...(search && { search }), ...(cursor && { cursor }) };
+      return (await ok(api.GET("/api/{user_id}/tasks", { params: { path: { user_id }, query }, signal }))).data.data;
+    },
+    initialPageParam: "",
+    getNextPageParam: ({ pagination }) => pagination.next_cursor,
+    placeholderData: keepPreviousData,
+    refetchInterval: 5_000,
+  });
+}
+
+export function Tasks({ userId }: { userId: string }) {
+  const [status, setStatus] = useState<Status>("all");
+  const [search, setSearch] = useState("");
+  const tasks = useTasks(userId, status, useDeferredValue(search));
+  const pending = usePendingWrites();
+  const trouble = useTrouble();
+  const write = useWrite();
+  const list = useRef<HTMLUListElement>(null);
+  const isOnline = useSyncExternalStore(
+    (listener) => onlineManager.subscribe(listener),
+    () => onlineManager.isOnline(),
+  );
+
+  function create(fields: Fields) {
+    const key = crypto.randomUUID();
+    const now = new Date().toISOString();
+    const task: Task = {
+      id: key,
+      user_id: userId,
+      ...fields,
+      completed: false,
+      completed_at: null,
+      created_at: now,
+      updated_at: now,
+    };
+    write({ kind: "create", key, task, fields });
+  }
+
+  const shown = withWrites(tasks.data?.pages.flatMap((page) => page.items) ?? [], pending);
+  return (
+    <main>
+      <p role="status" className="banner">
+        {isOnline
+          ? trouble && `${trouble.message}. Trying again…`
+          : `Offline. ${pending.length === 1 ? "1 change" : `${pending.length} changes`} will be sent later.`}
+      </p>
+      <TaskForm label="New task" submit="Add" onSubmit={create} />
+      <Failures />
+      <search className="filters">
+        <fieldset>
+          <legend className="hidden">Show</legend>
+          {(Object.keys(STATUSES) as Status[]).map((value) => (
+            <label key={value}>
+              <input type="radio" name="status" checked={status === value} onChange={() => setStatus(value)} />
+              {STATUSES[value]}
+            </label>
+          ))}
+        </fieldset>
+        <input
+          type="search"
+          aria-label="Search"
+          placeholder="Search"
+          maxLength={200}
+          value={search}
+          onChange={(event) => setSearch(event.target.value)}
+        />
+      </search>
+      {tasks.error && <p role="alert">{tasks.error.message}</p>}
+      <ul ref={list} tabIndex={-1} aria-label="Tasks">
+        {shown.map((task) => (
+          <TaskRow
+            key={task.id}
+            task={task}
+            pending={pending.filter((write) => write.task.id === task.id)}
+            onDelete={() => list.current?.focus()}
+          />
+        ))}
+      </ul>
+      {tasks.isSuccess && shown.length === 0 && <p className="empty">Nothing here.</p>}
+      {tasks.hasNextPage && <button onClick={() => tasks.fetchNextPage()}>Show more</button>}
+    </main>
+  );
+}
