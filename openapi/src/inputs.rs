@@ -104,7 +104,7 @@ pub struct Body {
 /// Every body.
 pub fn bodies() -> Vec<Body> {
     let both = [Envelope, Plain].into_iter().flat_map(|contract| [new_task(contract), put(contract)]);
-    both.chain([patch(), completion()]).collect()
+    both.chain([patch(Envelope), completion()]).collect()
 }
 
 /// The body of a POST.
@@ -139,6 +139,24 @@ pub fn put(contract: Contract) -> Body {
             "What the task is to be: what is absent becomes null, and `completed` false.",
             json!({ "title": "Buy oat milk", "description": null, "completed": true }),
         ),
+        Plain => patch(contract),
+    }
+}
+
+/// The body of a PATCH of a task.
+pub fn patch(contract: Contract) -> Body {
+    match contract {
+        Envelope => Body::new(
+            contract,
+            "TaskChanges",
+            object()
+                .property("title", title(contract))
+                .property("description", nullable(description(contract)))
+                .property("due_date", due_date())
+                .property("completed", boolean("Whether the task is completed.")),
+            "The fields to change. Null clears `description` and `due_date`.",
+            json!({ "description": null, "due_date": "2026-12-24" }),
+        ),
         Plain => Body::new(
             contract,
             "TaskChanges",
@@ -150,21 +168,6 @@ pub fn put(contract: Contract) -> Body {
             json!({ "title": "Buy oat milk" }),
         ),
     }
-}
-
-/// The body of a PATCH of a task, which only the envelope contract has.
-pub fn patch() -> Body {
-    Body::new(
-        Envelope,
-        "TaskChanges",
-        object()
-            .property("title", title(Envelope))
-            .property("description", nullable(description(Envelope)))
-            .property("due_date", due_date())
-            .property("completed", boolean("Whether it is done.")),
-        "The fields to change. Null clears `description` and `due_date`.",
-        json!({ "description": null, "due_date": "2026-12-24" }),
-    )
 }
 
 /// The body of a PATCH of `…/complete`, which only the envelope contract has.

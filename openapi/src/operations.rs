@@ -112,25 +112,23 @@ fn tasks(contract: Contract) -> Vec<(HttpMethod, String, Operation)> {
     };
     let erased = Success { description: "Nothing is left.", answer: Response::no_content(), schema: None };
     let erase = TaskOperation::new("eraseUser", "Delete everything about the user", erased);
-    let patch = (contract == Envelope).then(|| TaskOperation {
-        description: "What the body does not name stays as it is.",
-        body: Some(inputs::patch()),
+    let patch = TaskOperation {
+        description: "Fields that are not in the body stay as they are.",
+        body: Some(inputs::patch(contract)),
         ..TaskOperation::new("patchTask", "Change a task", changed()).on_task(contract)
-    });
+    };
 
-    let mut operations = vec![
+    let operations = vec![
         (HttpMethod::Post, &all, create),
         (HttpMethod::Get, &all, list),
         (HttpMethod::Get, &one, get),
         (HttpMethod::Put, &one, update),
-    ];
-    operations.extend(patch.map(|patch| (HttpMethod::Patch, &one, patch)));
-    operations.extend([
+        (HttpMethod::Patch, &one, patch),
         (HttpMethod::Delete, &one, delete),
         (HttpMethod::Patch, &complete, complete_task),
         (HttpMethod::Get, &changes, list_changes),
         (HttpMethod::Delete, &user, erase),
-    ]);
+    ];
     let describe = |(method, path, operation): (_, &String, TaskOperation)| {
         (method, path.clone(), operation.describe(contract))
     };
@@ -217,10 +215,7 @@ fn links(contract: Contract) -> std::collections::BTreeMap<String, RefOr<Link>> 
         Envelope => "$response.body#/data/id",
         Plain => "$response.body#/id",
     };
-    let mut ids = vec!["getTask", "updateTask", "completeTask", "deleteTask"];
-    if contract == Envelope {
-        ids.push("patchTask");
-    }
+    let ids = ["getTask", "updateTask", "patchTask", "completeTask", "deleteTask"];
     let link = |id| {
         let link = LinkBuilder::new()
             .operation_id(operation_id(contract, id))

@@ -93,6 +93,10 @@ async function plain(): Promise<void> {
     await client.PUT("/plain/api/{user_id}/tasks/{task_id}", { ...one, body: { description: "the large one" } }),
   );
   assert.equal(changed.title, "Walk the dog");
+  const patched = ok(
+    await client.PATCH("/plain/api/{user_id}/tasks/{task_id}", { ...one, body: { title: "Walk the large dog" } }),
+  );
+  assert.equal(patched.description, "the large one");
   assert.equal(ok(await client.PATCH("/plain/api/{user_id}/tasks/{task_id}/complete", one)).completed, true);
   assert.equal((await client.DELETE("/plain/api/{user_id}/tasks/{task_id}", one)).response.status, 204);
 
