@@ -5,7 +5,7 @@ use shared::{
     Contract::{self, Envelope, Plain},
     contract::{
         CHANGES_LIMIT, CHANGES_LIMIT_DEFAULT, ENVELOPE_LIMIT, ENVELOPE_LIMIT_DEFAULT, OFFSET, TASK_NUMBER,
-        schemas::{description, idempotency_key, integer, null, title, user_id},
+        schemas::{self as values, description, integer, null, title, user_id},
     },
     request::{MAX_BODY_LEN, YEARS},
 };
@@ -64,9 +64,8 @@ pub fn list(contract: Contract) -> Vec<Parameter> {
 
 /// What a request for changes takes.
 pub fn changes() -> Vec<Parameter> {
-    let since = ObjectBuilder::new().schema_type(Type::String).build();
     vec![
-        parameter("since", ParameterIn::Query, since)
+        parameter("since", ParameterIn::Query, text())
             .required(Required::False)
             .description(Some("The cursor of an earlier response. Absent: all tasks, for a new copy."))
             .build(),
@@ -81,15 +80,33 @@ pub fn changes() -> Vec<Parameter> {
     ]
 }
 
-/// The header that makes a POST safe to repeat.
-pub fn idempotency() -> Parameter {
-    parameter("Idempotency-Key", ParameterIn::Header, idempotency_key())
+/// The header that makes a write safe to repeat.
+pub fn idempotency_key() -> Parameter {
+    parameter("Idempotency-Key", ParameterIn::Header, values::idempotency_key())
         .required(Required::False)
         .description(Some(
-            "Makes the task once, however often the request is sent. Visible ASCII characters, made up for this \
-             task. A key is free again once its task is deleted.",
+            "The write is carried out once, however often the request is sent. Use a new value, such as a UUID, for \
+             each write; a repeat has the same value. Kept for at least 24 hours.",
         ))
-        .example(Some(json!("9f2c6a1e-buy-milk")))
+        .build()
+}
+
+/// The header that makes a write depend on the task's version.
+pub fn if_match() -> Parameter {
+    parameter("If-Match", ParameterIn::Header, text())
+        .required(Required::False)
+        .description(Some(
+            "The `ETag` of the task as it was read. If the task was changed since, nothing is written and the \
+             response is 412 (RFC 9110 §13.1.1).",
+        ))
+        .build()
+}
+
+/// The header that saves the transfer of a version that the client has.
+pub fn if_none_match() -> Parameter {
+    parameter("If-None-Match", ParameterIn::Header, text())
+        .required(Required::False)
+        .description(Some("The `ETag` of the version that the client has (RFC 9110 §13.1.2)."))
         .build()
 }
 
@@ -211,6 +228,10 @@ impl Body {
             .content("application/json", content)
             .build()
     }
+}
+
+fn text() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).build()
 }
 
 fn object() -> ObjectBuilder {

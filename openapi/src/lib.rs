@@ -8,6 +8,7 @@
 #![warn(missing_docs)]
 
 mod answers;
+mod errors;
 mod inputs;
 mod operations;
 mod public;
@@ -15,11 +16,9 @@ mod samples;
 
 use std::path::{Path, PathBuf};
 
-use shared::contract::bodies::{
-    Data, EnvelopeFailure, EnvelopeList, EnvelopeTask, PlainError, PlainFault, PlainTask,
-};
+use shared::contract::bodies::{Data, EnvelopeChanges, EnvelopeList, EnvelopeTask};
 use utoipa::{
-    PartialSchema, ToSchema,
+    ToSchema,
     openapi::{
         Components, ComponentsBuilder, Info, License, OpenApi, OpenApiBuilder, Server, Tag,
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
@@ -87,16 +86,11 @@ fn components() -> Components {
         .bearer_format("JWT")
         .description(Some("A token of Better Auth. Its claim `sub` or `user_id` is the user of the path."))
         .build();
-    let mut schemas = vec![
-        schema::<EnvelopeTask>(),
-        schema::<EnvelopeList>(),
-        schema::<EnvelopeFailure>(),
-        schema::<PlainTask>(),
-        ("PlainError".into(), PlainError::<&str>::schema()),
-        ("PlainValidationError".into(), PlainError::<Vec<PlainFault>>::schema()),
-    ];
+    let mut schemas = vec![schema::<EnvelopeTask>(), schema::<EnvelopeList>(), schema::<EnvelopeChanges>()];
     <Data<EnvelopeList>>::schemas(&mut schemas);
-    EnvelopeFailure::schemas(&mut schemas);
+    schemas.extend(answers::schemas());
+    schemas.extend(errors::schemas());
+    schemas.extend(public::schemas());
     schemas.extend(inputs::bodies().into_iter().map(inputs::Body::schema));
     schemas.sort_by(|(one, _), (other, _)| one.cmp(other));
     let mut components = ComponentsBuilder::new()
@@ -105,7 +99,7 @@ fn components() -> Components {
     for (name, header) in answers::headers() {
         components = components.header(name, header);
     }
-    for (name, response) in answers::errors() {
+    for (name, response) in errors::responses() {
         components = components.response(name, response);
     }
     components.build()
