@@ -40,24 +40,22 @@ pub fn task(contract: Contract) -> Parameter {
 
 /// Which part of the tasks to list.
 pub fn list(contract: Contract) -> Vec<Parameter> {
-    let query = |name: &str, schema: ObjectBuilder, default: i64, description: &str, example: i64| {
+    let query = |name: &str, schema: ObjectBuilder, default: i64, description: &str| {
         parameter(name, ParameterIn::Query, schema.default(Some(json!(default))).build())
             .required(Required::False)
             .description(Some(description))
-            .example(Some(json!(example)))
             .build()
     };
     match contract {
         Envelope => vec![
-            query("limit", integer(ENVELOPE_LIMIT), ENVELOPE_LIMIT_DEFAULT, "The most tasks to answer.", 1),
-            query("offset", integer(OFFSET), 0, "How many of the newest tasks to leave out.", 0),
+            query("limit", integer(ENVELOPE_LIMIT), ENVELOPE_LIMIT_DEFAULT, "The most tasks to return."),
+            query("offset", integer(OFFSET), 0, "How many of the newest tasks to leave out."),
         ],
         Plain => vec![query(
             "after",
             integer(OFFSET),
             0,
-            "Only tasks with a greater id. A `Link` to the next part of a list says which.",
-            0,
+            "Only tasks with a greater id. A `Link` to the next page of a list has it.",
         )],
     }
 }
