@@ -19,10 +19,10 @@ const DESCRIPTION: &str = "../../openapi.json";
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> Result<()> {
-    for file in ["page.html", "start.js", DESCRIPTION] {
+    for file in ["page.html", "page.css", "start.js", DESCRIPTION] {
         println!("cargo::rerun-if-changed={file}");
     }
-    let style = swagger_ui("dist/swagger-ui.css")?;
+    let style = swagger_ui("dist/swagger-ui.css")? + &fs::read_to_string("page.css")?;
     let bundle = swagger_ui("dist/swagger-ui-bundle.js")?;
     // The licence demands both with every copy.
     let notice = swagger_ui("NOTICE")?;

@@ -1,8 +1,68 @@
-SwaggerUIBundle({
+// A token as it was pasted, without the scheme in front of it.
+const bare = (token) => token.trim().replace(/^bearer\s+/i, "");
+
+// The user that a token names, as far as it can be read. The API verifies it.
+function userOf(token) {
+  try {
+    const bytes = Uint8Array.from(atob(token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt());
+    const { sub, user_id } = JSON.parse(new TextDecoder().decode(bytes));
+    return sub ?? user_id;
+  } catch {
+    return undefined;
+  }
+}
+
+// Fills in the user of every path from the token.
+function fillInUser({ authSelectors, specSelectors, specActions }) {
+  const user = userOf(authSelectors.authorized()?.getIn(["token", "value"]) ?? "");
+  if (user === undefined) return;
+  for (const entry of specSelectors.operations()) {
+    for (const parameter of entry.getIn(["operation", "parameters"]) ?? []) {
+      if (parameter.get("name") !== "user_id") continue;
+      specActions.changeParamByIdentity([entry.get("path"), entry.get("method")], parameter, String(user), false);
+    }
+  }
+}
+
+const TokenPlugin = () => ({
+  statePlugins: {
+    auth: {
+      wrapActions: {
+        authorizeWithPersistOption: (authorize, system) => (payload) => {
+          const { token } = payload;
+          authorize(token ? { token: { ...token, value: bare(token.value) } } : payload);
+          fillInUser(system);
+        },
+      },
+    },
+  },
+});
+
+// Errors are one line each until they are asked for.
+const ErrorsPlugin = () => ({
+  wrapComponents: {
+    response: (Response, { React: { createElement, useState } }) => (props) => {
+      const [shown, show] = useState(Number(props.code) < 400);
+      if (shown) return createElement(Response, props);
+      const button = { type: "button", className: "show-error", "aria-expanded": false, onClick: () => show(true) };
+      return createElement(
+        "tr",
+        { className: "response", "data-code": props.code },
+        createElement("td", { className: "response-col_status" }, props.code),
+        createElement("td", { colSpan: 2 }, createElement("button", button, props.response.get("description"))),
+      );
+    },
+  },
+});
+
+const ui = SwaggerUIBundle({
   url: "openapi.json",
   dom_id: "#swagger-ui",
   deepLinking: true,
   displayRequestDuration: true,
+  persistAuthorization: true,
+  plugins: [TokenPlugin, ErrorsPlugin],
+  onComplete: () => fillInUser(ui.getSystem()),
   // Nothing about the API leaves this page.
   validatorUrl: null,
 });

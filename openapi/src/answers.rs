@@ -1,59 +1,67 @@
-//! What the operations answer. Statuses, header fields and examples are read off answers that the code renders.
+//! What the operations answer when they succeed, and the header fields of all responses. Statuses, header fields and
+//! examples are taken from responses that the code renders.
 
-use std::collections::BTreeMap;
-
-use serde_json::Value;
 use shared::{
     Contract::{self, Envelope, Plain},
-    Error, StatusCode,
+    StatusCode,
     contract::{
         PLAIN_LIMIT,
-        bodies::{
-            Data, EnvelopeChanges, EnvelopeFailure, EnvelopeList, EnvelopeTask, PlainChanges, PlainTask,
-        },
-        schemas::{self, integer},
+        bodies::{Data, EnvelopeChanges, EnvelopeList, EnvelopeTask, PlainChanges, PlainTask},
+        schemas::integer,
     },
-    error::{InputError, Place},
+    header::{CACHE_CONTROL, ETAG},
 };
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
         Content, Header, HeaderBuilder, Object, ObjectBuilder, Ref, RefOr, Response, Schema, Type,
-        example::ExampleBuilder, extensions::Extensions, schema::ArrayBuilder,
+        extensions::Extensions, schema::ArrayBuilder,
     },
 };
 
-use crate::samples;
-
-/// Every answer carries it; the run loop adds it.
+/// Every response has it; the run loop adds it.
 const REQUEST_ID: &str = "X-Request-Id";
 
-/// The schema of an answer that shows one task.
-pub fn task_schema(contract: Contract) -> RefOr<Schema> {
-    match contract {
-        Envelope => Data::<EnvelopeTask>::schema(),
-        Plain => Ref::from_schema_name(PlainTask::name()).into(),
-    }
+/// The schemas of all bodies of successes on tasks, by name.
+pub fn schemas() -> Vec<(String, RefOr<Schema>)> {
+    let most = usize::try_from(*PLAIN_LIMIT.end()).ok();
+    let plain_tasks = ArrayBuilder::new().items(Ref::from_schema_name(PlainTask::name())).max_items(most);
+    vec![
+        (schema_name(Envelope, Shape::Task), Data::<EnvelopeTask>::schema()),
+        (schema_name(Envelope, Shape::List), Data::<EnvelopeList>::schema()),
+        (schema_name(Envelope, Shape::Changes), Data::<EnvelopeChanges>::schema()),
+        (schema_name(Plain, Shape::Task), PlainTask::schema()),
+        (schema_name(Plain, Shape::List), plain_tasks.into()),
+        (schema_name(Plain, Shape::Changes), PlainChanges::schema()),
+    ]
 }
 
-/// The schema of an answer that shows a list.
-pub fn list_schema(contract: Contract) -> RefOr<Schema> {
-    match contract {
-        Envelope => Data::<EnvelopeList>::schema(),
-        Plain => {
-            let most = usize::try_from(*PLAIN_LIMIT.end()).ok();
-            let task = Ref::from_schema_name(PlainTask::name());
-            ArrayBuilder::new().items(task).max_items(most).into()
-        }
-    }
+/// What the body of a success shows.
+#[derive(Clone, Copy)]
+pub enum Shape {
+    /// One task.
+    Task,
+    /// Many tasks.
+    List,
+    /// Changes of a list.
+    Changes,
 }
 
-/// The schema of an answer that shows changes.
-pub fn changes_schema(contract: Contract) -> RefOr<Schema> {
-    match contract {
-        Envelope => Data::<EnvelopeChanges>::schema(),
-        Plain => PlainChanges::schema(),
-    }
+/// The schema of a body, by its name.
+pub fn schema(contract: Contract, shape: Shape) -> RefOr<Schema> {
+    Ref::from_schema_name(schema_name(contract, shape)).into()
+}
+
+fn schema_name(contract: Contract, shape: Shape) -> String {
+    let name = match (contract, shape) {
+        (Envelope, Shape::Task) => "EnvelopeTaskResponse",
+        (Envelope, Shape::List) => "EnvelopeListResponse",
+        (Envelope, Shape::Changes) => "EnvelopeChangesResponse",
+        (Plain, Shape::Task) => "PlainTask",
+        (Plain, Shape::List) => "PlainTaskList",
+        (Plain, Shape::Changes) => "PlainChanges",
+    };
+    name.into()
 }
 
 /// Describes an answer that the code has rendered; `schema` where it has a body.
@@ -73,111 +81,43 @@ pub fn rendered(description: &str, answer: &shared::Response, schema: Option<Ref
     response
 }
 
-/// The errors of a contract with these statuses.
-pub fn error_refs(contract: Contract, statuses: &[u16]) -> Vec<(String, Ref)> {
-    let name = |status: &u16| {
-        let status = StatusCode::from_u16(*status).expect("a status of the table");
-        (status.as_str().to_owned(), Ref::from_response_name(error_name(contract, status)))
-    };
-    statuses.iter().map(name).collect()
-}
-
-/// The errors of both contracts by name, with an example for each cause.
-pub fn errors() -> Vec<(String, Response)> {
-    [Envelope, Plain].into_iter().flat_map(errors_of).collect()
-}
-
-fn errors_of(contract: Contract) -> Vec<(String, Response)> {
-    let mut answers = BTreeMap::<_, Vec<shared::Response>>::new();
-    for error in schemas::errors() {
-        let error = match error {
-            Error::Invalid(_) => Error::Invalid(vec![sample_error()]),
-            error => error,
-        };
-        let answer = contract.error(&error, samples::REQUEST_ID);
-        answers.entry(answer.status).or_default().push(answer);
+/// The response to a client that has the current version of what `response` shows.
+pub fn not_modified(response: &shared::Response) -> Response {
+    let mut same = shared::Response::empty(StatusCode::NOT_MODIFIED);
+    for name in [CACHE_CONTROL, ETAG] {
+        same.headers.extend(response.headers.get(&name).map(|value| (name, value.clone())));
     }
-    let describe = |(status, answers): (StatusCode, Vec<shared::Response>)| {
-        let schema = match (contract, status) {
-            (Envelope, _) => EnvelopeFailure::name(),
-            (Plain, StatusCode::UNPROCESSABLE_ENTITY) => "PlainValidationError".into(),
-            (Plain, _) => "PlainError".into(),
-        };
-        let schema = Ref::from_schema_name(schema).into();
-        let mut response = rendered(meaning(status), &answers[0], Some(schema));
-        if answers.len() > 1 {
-            for content in response.content.values_mut() {
-                let RefOr::T(content) = content else { continue };
-                content.example = None;
-                content.examples = answers.iter().map(example).collect();
-            }
-        }
-        (error_name(contract, status), response)
-    };
-    answers.into_iter().map(describe).collect()
+    rendered("The client has the current version.", &same, None)
 }
 
-fn error_name(contract: Contract, status: StatusCode) -> String {
-    let reason = status.canonical_reason().expect("a status of the table").replace(' ', "");
-    format!("{contract:?}{reason}")
-}
-
-/// An example, named by the words that tell it from the others.
-fn example(answer: &shared::Response) -> (String, RefOr<utoipa::openapi::example::Example>) {
-    let body: Value = serde_json::from_slice(&answer.body).expect("the body of an error is JSON");
-    let words = body["detail"].as_str().or(body["error"]["message"].as_str()).expect("an error has words");
-    (words.replace(' ', "_"), ExampleBuilder::new().summary(words).value(Some(body.clone())).build().into())
-}
-
-fn sample_error() -> InputError {
-    InputError {
-        place: Place::Body,
-        field: Some("title".into()),
-        kind: "missing",
-        message: "Field required".into(),
-    }
-}
-
-fn meaning(status: StatusCode) -> &'static str {
-    match status.as_u16() {
-        400 => "The body is not JSON.",
-        401 => "No token, an expired one, or one not to be trusted.",
-        403 => "The path names another user than the token.",
-        404 => "There is no such task of this user.",
-        409 => "The idempotency key came before, with another request; or the user has too many tasks.",
-        410 => "The cursor has expired.",
-        412 => "The task was changed since it was read.",
-        413 => "The body is too large.",
-        415 => "The body says it is something else than JSON.",
-        422 => "Values out of bounds, of the wrong type or missing: all of them are told.",
-        429 => "The user has made too many writes.",
-        500 => "A fault of the service. The log knows the request by its id.",
-        503 => "The database is out of reach.",
-        _ => unreachable!("no error has another status"),
-    }
-}
-
-/// The header fields of answers.
+/// The header fields of responses.
 pub fn headers() -> Vec<(&'static str, Header)> {
-    let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).build();
+    let seconds = || integer(0..=i64::from(u32::MAX)).build();
+    let replayed = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["true"])).build();
     vec![
-        ("Cache-Control", header(string(), true, "How long the answer may be kept.")),
-        ("ETag", header(string(), true, "Changes with the body; for `If-None-Match`.")),
-        ("Idempotency-Replayed", {
-            let replayed = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["true"])).build();
-            header(replayed, false, "There where the task was made by an earlier request with the same key.")
-        }),
+        ("Cache-Control", header(string(), true, "How long the response may be kept.")),
         (
-            "Link",
-            header(string(), false, "There where tasks follow: `<…?cursor=…>; rel=\"next\"` (RFC 8288)."),
+            "ETag",
+            header(string(), true, "The version of the task or list, for `If-Match` and `If-None-Match`."),
         ),
+        (
+            "Idempotency-Replayed",
+            header(replayed, false, "Present if an earlier request with the same key was carried out."),
+        ),
+        ("Link", header(string(), false, "Present if more tasks follow: `<…>; rel=\"next\"` (RFC 8288).")),
         ("Location", header(string(), true, "The path of the task.")),
-        ("Retry-After", header(seconds, true, "Seconds after which to try again.")),
+        (
+            "RateLimit",
+            header(string(), false, "How many writes the user may still make, and when there are more."),
+        ),
+        (
+            "RateLimit-Policy",
+            header(string(), false, "How many writes a user may make. Absent if unlimited."),
+        ),
+        ("Retry-After", header(seconds(), true, "Seconds after which to try again.")),
         ("WWW-Authenticate", header(string(), true, "`Bearer` (RFC 6750).")),
-        ("X-Request-Id", header(string(), true, "The id by which the log knows the request.")),
-        ("X-Total-Count", {
-            header(integer(0..=i64::MAX).build(), true, "How many tasks the user has in all.")
-        }),
+        ("X-Request-Id", header(string(), true, "The request's id in the log.")),
+        ("X-Total-Count", header(integer(0..=i64::MAX).build(), true, "How many tasks there are in all.")),
     ]
 }
 

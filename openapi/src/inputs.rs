@@ -6,7 +6,7 @@ use shared::{
     contract::{
         CHANGES_LIMIT, CHANGES_LIMIT_DEFAULT, ENVELOPE_LIMIT, ENVELOPE_LIMIT_DEFAULT, OFFSET, ORDERS,
         PLAIN_LIMIT, PLAIN_LIMIT_DEFAULT, STATUSES, TASK_NUMBER,
-        schemas::{description, idempotency_key, integer, null, search, title, user_id},
+        schemas::{self as values, description, integer, null, search, title, user_id},
     },
     request::{MAX_BODY_LEN, YEARS},
 };
@@ -41,11 +41,11 @@ pub fn task(contract: Contract) -> Parameter {
 
 /// Which of the tasks to list, in which order, and which part of them.
 pub fn list(contract: Contract) -> Vec<Parameter> {
-    let query = |name: &str, schema: Object, description: &str, example: Value| {
+    // Without examples: /docs would send them, and so filter.
+    let query = |name: &str, schema: Object, description: &str| {
         parameter(name, ParameterIn::Query, schema)
             .required(Required::False)
             .description(Some(description))
-            .example(Some(example))
             .build()
     };
     let number = |range, default| integer(range).default(Some(json!(default))).build();
@@ -58,35 +58,31 @@ pub fn list(contract: Contract) -> Vec<Parameter> {
     let status = words(STATUSES.map(|(word, _)| word).to_vec()).default(Some(json!("all"))).build();
     let sort = words(ORDERS.map(|(word, _)| word).to_vec()).build();
     let mut parameters = vec![
-        query("limit", number(limits, default), "The most tasks to return.", json!(1)),
-        query("status", status, "Only tasks that are open, or that are completed.", json!("all")),
+        query("limit", number(limits, default), "The most tasks to return."),
+        query("status", status, "Only tasks that are open, or that are completed."),
         query(
             "search",
             search(),
             "Only tasks whose title or description contains this text, in upper or lower case.",
-            json!("milk"),
         ),
-        query("due_after", due_time(), "Only tasks that are due at this time or later.", json!("2026-12-24")),
-        query("due_before", due_time(), "Only tasks that are due before this time.", json!("2026-12-25")),
+        query("due_after", due_time(), "Only tasks that are due at this time or later."),
+        query("due_before", due_time(), "Only tasks that are due before this time."),
         query(
             "sort",
             sort,
             "The order; descending after `-`. Tasks without a due date come last in either direction, equal tasks \
              oldest first.",
-            json!("due_date"),
         ),
-        // Without an example: a cursor that was not returned for the same query is rejected.
-        parameter("cursor", ParameterIn::Query, ObjectBuilder::new().schema_type(Type::String).build())
-            .required(Required::False)
-            .description(Some(
-                "Continues where a page ended, as the response with that page says. Filters and `sort` must be those of \
-                 that page's query; `limit` may differ.",
-            ))
-            .build(),
+        query(
+            "cursor",
+            ObjectBuilder::new().schema_type(Type::String).build(),
+            "Continues where a page ended, as the response with that page says. Filters and `sort` must be those of \
+             that page's query; `limit` may differ.",
+        ),
     ];
     if contract == Envelope {
         let description = "How many tasks to leave out. To go further, use `cursor`.";
-        parameters.insert(1, query("offset", number(OFFSET, 0), description, json!(0)));
+        parameters.insert(1, query("offset", number(OFFSET, 0), description));
     }
     parameters
 }
@@ -101,9 +97,8 @@ fn due_time() -> Object {
 
 /// What a request for changes takes.
 pub fn changes() -> Vec<Parameter> {
-    let since = ObjectBuilder::new().schema_type(Type::String).build();
     vec![
-        parameter("since", ParameterIn::Query, since)
+        parameter("since", ParameterIn::Query, text())
             .required(Required::False)
             .description(Some("The cursor of an earlier response. Absent: all tasks, for a new copy."))
             .build(),
@@ -118,15 +113,33 @@ pub fn changes() -> Vec<Parameter> {
     ]
 }
 
-/// The header that makes a POST safe to repeat.
-pub fn idempotency() -> Parameter {
-    parameter("Idempotency-Key", ParameterIn::Header, idempotency_key())
+/// The header that makes a write safe to repeat.
+pub fn idempotency_key() -> Parameter {
+    parameter("Idempotency-Key", ParameterIn::Header, values::idempotency_key())
         .required(Required::False)
         .description(Some(
-            "Makes the task once, however often the request is sent. Visible ASCII characters, made up for this \
-             task. A key is free again once its task is deleted.",
+            "The write is carried out once, however often the request is sent. Use a new value, such as a UUID, for \
+             each write; a repeat has the same value. Kept for at least 24 hours.",
         ))
-        .example(Some(json!("9f2c6a1e-buy-milk")))
+        .build()
+}
+
+/// The header that makes a write depend on the task's version.
+pub fn if_match() -> Parameter {
+    parameter("If-Match", ParameterIn::Header, text())
+        .required(Required::False)
+        .description(Some(
+            "The `ETag` of the task as it was read. If the task was changed since, nothing is written and the \
+             response is 412 (RFC 9110 §13.1.1).",
+        ))
+        .build()
+}
+
+/// The header that saves the transfer of a version that the client has.
+pub fn if_none_match() -> Parameter {
+    parameter("If-None-Match", ParameterIn::Header, text())
+        .required(Required::False)
+        .description(Some("The `ETag` of the version that the client has (RFC 9110 §13.1.2)."))
         .build()
 }
 
@@ -141,7 +154,7 @@ pub struct Body {
 /// Every body.
 pub fn bodies() -> Vec<Body> {
     let both = [Envelope, Plain].into_iter().flat_map(|contract| [new_task(contract), put(contract)]);
-    both.chain([patch(), completion()]).collect()
+    both.chain([patch(Envelope), completion()]).collect()
 }
 
 /// The body of a POST.
@@ -176,6 +189,24 @@ pub fn put(contract: Contract) -> Body {
             "What the task is to be: what is absent becomes null, and `completed` false.",
             json!({ "title": "Buy oat milk", "description": null, "completed": true }),
         ),
+        Plain => patch(contract),
+    }
+}
+
+/// The body of a PATCH of a task.
+pub fn patch(contract: Contract) -> Body {
+    match contract {
+        Envelope => Body::new(
+            contract,
+            "TaskChanges",
+            object()
+                .property("title", title(contract))
+                .property("description", nullable(description(contract)))
+                .property("due_date", due_date())
+                .property("completed", boolean("Whether the task is completed.")),
+            "The fields to change. Null clears `description` and `due_date`.",
+            json!({ "description": null, "due_date": "2026-12-24" }),
+        ),
         Plain => Body::new(
             contract,
             "TaskChanges",
@@ -187,21 +218,6 @@ pub fn put(contract: Contract) -> Body {
             json!({ "title": "Buy oat milk" }),
         ),
     }
-}
-
-/// The body of a PATCH of a task, which only the envelope contract has.
-pub fn patch() -> Body {
-    Body::new(
-        Envelope,
-        "TaskChanges",
-        object()
-            .property("title", title(Envelope))
-            .property("description", nullable(description(Envelope)))
-            .property("due_date", due_date())
-            .property("completed", boolean("Whether it is done.")),
-        "The fields to change. Null clears `description` and `due_date`.",
-        json!({ "description": null, "due_date": "2026-12-24" }),
-    )
 }
 
 /// The body of a PATCH of `…/complete`, which only the envelope contract has.
@@ -245,6 +261,10 @@ impl Body {
             .content("application/json", content)
             .build()
     }
+}
+
+fn text() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).build()
 }
 
 fn object() -> ObjectBuilder {

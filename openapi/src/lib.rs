@@ -8,6 +8,7 @@
 #![warn(missing_docs)]
 
 mod answers;
+mod errors;
 mod inputs;
 mod operations;
 mod public;
@@ -15,11 +16,9 @@ mod samples;
 
 use std::path::{Path, PathBuf};
 
-use shared::contract::bodies::{
-    Data, EnvelopeFailure, EnvelopeList, EnvelopeTask, PlainError, PlainFault, PlainTask,
-};
+use shared::contract::bodies::{Data, EnvelopeChanges, EnvelopeList, EnvelopeTask};
 use utoipa::{
-    PartialSchema, ToSchema,
+    ToSchema,
     openapi::{
         Components, ComponentsBuilder, Info, License, OpenApi, OpenApiBuilder, Server, Tag,
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
@@ -27,17 +26,32 @@ use utoipa::{
 };
 
 const DESCRIPTION: &str = "\
-Tasks of many users over HTTP. Users see and change their own tasks only.
+Tasks of many users over HTTP. Users see and change only their own tasks.
 
-Two contracts serve two families of front ends from the same tasks: `envelope` wraps every answer in \
-`{\"data\": …, \"error\": …}`, `plain` answers the object itself or `{\"detail\": …}`. A task made through one is \
-visible through the other.
+### Base URLs
 
-Types are strict: `1` is no boolean and a number no string. Unknown fields of a body are ignored; one that stands in it \
-twice is refused. What is wrong with a request is told all at once.
+| front ends of | base URL | responses | task ids |
+|---|---|---|---|
+| the **envelope** contract | the address of this page without `/docs` | `{\"data\": …, \"error\": …}` | UUIDs |
+| the **plain** contract | the same with `/plain` | the object itself, or `{\"detail\": …, \"error\": …}` | numbers |
 
-Requests for which there is no route are answered by the gateway: 404 with `{\"message\": \"Not Found\"}`. So are those \
-that it refuses or can't serve itself, with 400, 413, 429, 431, 500 or 503 and a `message`.";
+Below it, both have the same paths, `/api/{user_id}/tasks…`. A task created through one contract is visible through the \
+other.
+
+### Tokens
+
+Every request on tasks needs `Authorization: Bearer <token>`, a JWT of Better Auth. A signed-in front end gets one from \
+Better Auth's JWT plugin (`authClient.token()`, or `GET /api/auth/token` of the service that signs users in). In \
+development, `cargo dev token --user alice` prints one. To try requests here, press **Authorize** and paste it; the user \
+id of each path is then filled in.
+
+### Requests
+
+Types are strict: `1` is not a boolean, and a number is not a string. Unknown fields of a body are ignored; a field that \
+appears twice is rejected. All invalid values of a request are reported together.
+
+The gateway itself answers requests that have no route, with 404 and `{\"message\": \"Not Found\"}`, and those that it \
+rejects or can't serve, with 400, 413, 429, 431, 500 or 503 and a `message`.";
 
 /// Where the committed description lies.
 pub fn path() -> PathBuf {
@@ -60,9 +74,9 @@ pub fn document() -> OpenApi {
         .info(info)
         .servers(Some([server()]))
         .tags(Some([
-            tag("envelope", "Answers are `{\"data\": …, \"error\": …}`; tasks are named by UUID."),
-            tag("plain", "Answers are the object itself, or `{\"detail\": …}`; tasks are named by number."),
-            tag("service", "The service itself: whether it runs, and this description."),
+            tag("envelope", "For front ends of the envelope contract."),
+            tag("plain", "For front ends of the plain contract."),
+            tag("service", "Whether the service runs."),
         ]))
         .paths(operations::paths())
         .components(Some(components()))
@@ -85,18 +99,13 @@ fn components() -> Components {
     let token = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("JWT")
-        .description(Some("A token of Better Auth. Its claim `sub` or `user_id` is the user of the path."))
+        .description(Some("A JWT of Better Auth, with or without `Bearer`. Its claim `sub` or `user_id` is the user of the path."))
         .build();
-    let mut schemas = vec![
-        schema::<EnvelopeTask>(),
-        schema::<EnvelopeList>(),
-        schema::<EnvelopeFailure>(),
-        schema::<PlainTask>(),
-        ("PlainError".into(), PlainError::<&str>::schema()),
-        ("PlainValidationError".into(), PlainError::<Vec<PlainFault>>::schema()),
-    ];
+    let mut schemas = vec![schema::<EnvelopeTask>(), schema::<EnvelopeList>(), schema::<EnvelopeChanges>()];
     <Data<EnvelopeList>>::schemas(&mut schemas);
-    EnvelopeFailure::schemas(&mut schemas);
+    schemas.extend(answers::schemas());
+    schemas.extend(errors::schemas());
+    schemas.extend(public::schemas());
     schemas.extend(inputs::bodies().into_iter().map(inputs::Body::schema));
     schemas.sort_by(|(one, _), (other, _)| one.cmp(other));
     let mut components = ComponentsBuilder::new()
@@ -105,7 +114,7 @@ fn components() -> Components {
     for (name, header) in answers::headers() {
         components = components.header(name, header);
     }
-    for (name, response) in answers::errors() {
+    for (name, response) in errors::responses() {
         components = components.response(name, response);
     }
     components.build()

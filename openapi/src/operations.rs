@@ -1,19 +1,21 @@
-//! The operations: method, path, what they take and what they answer.
+//! The operations on tasks, with their parameters and responses.
 
 use serde_json::json;
 use shared::{
     Contract::{self, Envelope, Plain},
     ListStart, Response, Shown, SortKey, TaskFilter, TaskOrder, TaskQuery,
+    header::ETAG,
 };
 use utoipa::openapi::{
-    HttpMethod, Paths, RefOr, Schema, SecurityRequirement,
+    HttpMethod, Paths, RefOr, SecurityRequirement,
     link::{Link, LinkBuilder},
     path::{Operation, OperationBuilder, Parameter},
     response::ResponsesBuilder,
 };
 
 use crate::{
-    answers,
+    answers::{self, Shape},
+    errors,
     inputs::{self, Body},
     public, samples,
 };
@@ -33,200 +35,244 @@ pub fn paths() -> Paths {
 
 /// The operations of a contract on tasks.
 fn tasks(contract: Contract) -> Vec<(HttpMethod, String, Operation)> {
-    let all = format!("{}/api/{{user_id}}/tasks", contract.prefix());
+    let user = format!("{}/api/{{user_id}}", contract.prefix());
+    let all = format!("{user}/tasks");
+    let changes = format!("{all}/changes");
     let one = format!("{all}/{{task_id}}");
     let complete = format!("{one}/complete");
-    let changes = format!("{all}/changes");
-    let user = format!("{}/api/{{user_id}}", contract.prefix());
-    let updates = |task| contract.updated(&samples::written(task));
-    let schema = answers::task_schema(contract);
-    let changed = || Success::new("The task as it is now.", updates(samples::task()), schema.clone());
+    let updated = |task| contract.updated(&samples::written(task));
 
-    let create = TaskOperation {
-        description: "With an `Idempotency-Key` the task is made once, however often the request is sent: a repeat \
-                      is answered with the same task and `Idempotency-Replayed: true`.",
-        parameters: vec![inputs::idempotency()],
-        body: Some(inputs::new_task(contract)),
-        errors: &[409],
-        links: true,
-        ..TaskOperation::new(
-            "createTask",
-            "Make a task",
-            Success::new("The task.", contract.created(&samples::written(samples::task())), schema.clone()),
-        )
-    };
-    let description = match contract {
+    let list_description = match contract {
         Envelope => "Newest first, unless `sort` says otherwise.",
         Plain => {
             "In the order of creation, unless `sort` says otherwise. If they are too many for one response, `Link` \
              leads to the next page."
         }
     };
-    let query = TaskQuery {
+    let list_query = TaskQuery {
         filter: TaskFilter::default(),
         order: TaskOrder { by: SortKey::Number, descending: contract == Envelope },
         limit: 1,
         start: ListStart::Offset(0),
         known: None,
     };
-    let list = TaskOperation {
-        description,
-        parameters: inputs::list(contract),
-        ..TaskOperation::new(
-            "listTasks",
-            "List the tasks",
-            Success::new(
-                "The tasks, or a part of them.",
-                contract.list(samples::USER_ID, &query, &samples::list()),
-                answers::list_schema(contract),
-            ),
-        )
+    let (put, put_description) = match contract {
+        Envelope => ("Replace a task", "Fields that are not in the body become null, and `completed` false."),
+        Plain => ("Change a task", "Fields that are not in the body stay as they are."),
     };
-    let get = Success::new("The task.", contract.shown(&Shown::New(samples::task())), schema.clone());
-    let get = TaskOperation::new("getTask", "Read a task", get).on_task(contract);
-    let (summary, description) = match contract {
-        Envelope => ("Replace a task", "What the body does not name becomes null, and `completed` false."),
-        Plain => ("Change a task", "What the body does not name stays as it is."),
+    let (completion, completion_body) = match contract {
+        Envelope => ("Set whether a task is completed", Some(inputs::completion())),
+        Plain => ("Toggle whether a task is completed", None),
     };
-    let update = TaskOperation {
-        description,
-        body: Some(inputs::put(contract)),
-        ..TaskOperation::new("updateTask", summary, changed()).on_task(contract)
-    };
-    let (summary, body) = match contract {
-        Envelope => ("Set whether a task is done", Some(inputs::completion())),
-        Plain => ("Flip whether a task is done", None),
-    };
-    let done = Success::new("The task as it is now.", updates(samples::completed_task()), schema.clone());
-    let complete_task =
-        TaskOperation { body, ..TaskOperation::new("completeTask", summary, done).on_task(contract) };
-    let gone =
-        Success { description: "It is gone.", answer: contract.deleted(&samples::written(())), schema: None };
-    let delete = TaskOperation::new("deleteTask", "Delete a task", gone).on_task(contract);
-    let list_changes = TaskOperation {
-        parameters: inputs::changes(),
-        errors: &[410],
-        ..TaskOperation::new(
-            "listChanges",
-            "List what has changed",
-            Success::new(
-                "What has changed.",
-                contract.changes(samples::USER_ID, &samples::changes()),
-                answers::changes_schema(contract),
-            ),
-        )
-    };
-    let erased = Success { description: "Nothing is left.", answer: Response::no_content(), schema: None };
-    let erase = TaskOperation::new("eraseUser", "Delete everything about the user", erased);
-    let patch = (contract == Envelope).then(|| TaskOperation {
-        description: "What the body does not name stays as it is.",
-        body: Some(inputs::patch()),
-        ..TaskOperation::new("patchTask", "Change a task", changed()).on_task(contract)
-    });
-
-    let mut operations = vec![
-        (HttpMethod::Post, &all, create),
-        (HttpMethod::Get, &all, list),
-        (HttpMethod::Get, &one, get),
-        (HttpMethod::Put, &one, update),
+    let operations = [
+        TaskOperation {
+            id: "createTask",
+            summary: "Create a task",
+            description: "",
+            route: (HttpMethod::Post, &all),
+            query: vec![],
+            body: Some(inputs::new_task(contract)),
+            success: "The task.",
+            response: contract.created(&samples::written(samples::task())),
+            shape: Some(Shape::Task),
+        },
+        TaskOperation {
+            id: "listTasks",
+            summary: "List the tasks",
+            description: list_description,
+            route: (HttpMethod::Get, &all),
+            query: inputs::list(contract),
+            body: None,
+            success: "The tasks, or a page of them.",
+            response: contract.list(samples::USER_ID, &list_query, &samples::list()),
+            shape: Some(Shape::List),
+        },
+        TaskOperation {
+            id: "listChanges",
+            summary: "List what has changed",
+            description: "A client that repeats the request with the last `cursor` has a copy of the list.",
+            route: (HttpMethod::Get, &changes),
+            query: inputs::changes(),
+            body: None,
+            success: "The changes, or a page of them.",
+            response: contract.changes(samples::USER_ID, &samples::changes()),
+            shape: Some(Shape::Changes),
+        },
+        TaskOperation {
+            id: "getTask",
+            summary: "Get a task",
+            description: "",
+            route: (HttpMethod::Get, &one),
+            query: vec![],
+            body: None,
+            success: "The task.",
+            response: contract.shown(&Shown::New(samples::task())),
+            shape: Some(Shape::Task),
+        },
+        TaskOperation {
+            id: "updateTask",
+            summary: put,
+            description: put_description,
+            route: (HttpMethod::Put, &one),
+            query: vec![],
+            body: Some(inputs::put(contract)),
+            success: "The task as it is now.",
+            response: updated(samples::task()),
+            shape: Some(Shape::Task),
+        },
+        TaskOperation {
+            id: "patchTask",
+            summary: "Change a task",
+            description: "Fields that are not in the body stay as they are.",
+            route: (HttpMethod::Patch, &one),
+            query: vec![],
+            body: Some(inputs::patch(contract)),
+            success: "The task as it is now.",
+            response: updated(samples::task()),
+            shape: Some(Shape::Task),
+        },
+        TaskOperation {
+            id: "completeTask",
+            summary: completion,
+            description: "",
+            route: (HttpMethod::Patch, &complete),
+            query: vec![],
+            body: completion_body,
+            success: "The task as it is now.",
+            response: updated(samples::completed_task()),
+            shape: Some(Shape::Task),
+        },
+        TaskOperation {
+            id: "deleteTask",
+            summary: "Delete a task",
+            description: "",
+            route: (HttpMethod::Delete, &one),
+            query: vec![],
+            body: None,
+            success: "The task is deleted.",
+            response: contract.deleted(&samples::written(())),
+            shape: None,
+        },
+        TaskOperation {
+            id: "eraseUser",
+            summary: "Delete the user's tasks and everything else about the user",
+            description: "",
+            route: (HttpMethod::Delete, &user),
+            query: vec![],
+            body: None,
+            success: "Nothing is left.",
+            response: Response::no_content(),
+            shape: None,
+        },
     ];
-    operations.extend(patch.map(|patch| (HttpMethod::Patch, &one, patch)));
-    operations.extend([
-        (HttpMethod::Delete, &one, delete),
-        (HttpMethod::Patch, &complete, complete_task),
-        (HttpMethod::Get, &changes, list_changes),
-        (HttpMethod::Delete, &user, erase),
-    ]);
-    let describe = |(method, path, operation): (_, &String, TaskOperation)| {
+    let describe = |operation: TaskOperation| {
+        let (method, path) = operation.route.clone();
         (method, path.clone(), operation.describe(contract))
     };
     operations.into_iter().map(describe).collect()
 }
 
-/// An answer with which an operation says that it is done.
-struct Success {
-    description: &'static str,
-    /// As the code renders it.
-    answer: Response,
-    schema: Option<RefOr<Schema>>,
-}
-
-impl Success {
-    fn new(description: &'static str, answer: Response, schema: RefOr<Schema>) -> Self {
-        Self { description, answer, schema: Some(schema) }
-    }
-}
-
-/// What tells an operation on tasks from the others.
-struct TaskOperation {
+/// What is particular to an operation on tasks. What it has in common with others is in its methods.
+struct TaskOperation<'a> {
     id: &'static str,
     summary: &'static str,
     description: &'static str,
-    parameters: Vec<Parameter>,
+    route: (HttpMethod, &'a String),
+    query: Vec<Parameter>,
     body: Option<Body>,
-    success: Success,
-    /// Statuses, besides those that every such operation can answer, or every one that has a body.
-    errors: &'static [u16],
-    /// Whether the operations on one task can be called with the id in the answer.
-    links: bool,
+    /// What a success means.
+    success: &'static str,
+    /// A success, as the code renders it. Its header fields are those of the description.
+    response: Response,
+    /// What its body shows.
+    shape: Option<Shape>,
 }
 
-impl TaskOperation {
-    fn new(id: &'static str, summary: &'static str, success: Success) -> Self {
-        Self {
-            id,
-            summary,
-            description: "",
-            parameters: Vec::new(),
-            body: None,
-            success,
-            errors: &[],
-            links: false,
-        }
+impl TaskOperation<'_> {
+    /// The parameters, by the operations that have them.
+    fn parameters(&self, contract: Contract) -> Vec<Parameter> {
+        [
+            (true, inputs::user()),
+            (self.is_on_task(), inputs::task(contract)),
+            (self.is_write(), inputs::idempotency_key()),
+            (self.is_write() && self.is_on_task(), inputs::if_match()),
+            (self.has_version(), inputs::if_none_match()),
+        ]
+        .into_iter()
+        .filter_map(|(applies, parameter)| applies.then_some(parameter))
+        .chain(self.query.iter().cloned())
+        .collect()
     }
 
-    /// The same on one task, which may not be there.
-    fn on_task(self, contract: Contract) -> Self {
-        Self { parameters: vec![inputs::task(contract)], errors: &[404], ..self }
+    /// The statuses of errors, by the operations that can return them.
+    fn errors(&self) -> Vec<u16> {
+        let takes_input =
+            self.is_on_task() || self.is_write() || self.body.is_some() || !self.query.is_empty();
+        [
+            (self.body.is_some(), 400),
+            (true, 401),
+            (true, 403),
+            (self.is_on_task() || self.is_write(), 404),
+            (self.is_write(), 409),
+            (self.id == "listChanges", 410),
+            (self.is_write() && self.is_on_task(), 412),
+            (self.body.is_some(), 413),
+            (self.body.is_some(), 415),
+            (takes_input, 422),
+            (self.is_write(), 429),
+            (true, 500),
+            (true, 503),
+        ]
+        .into_iter()
+        .filter_map(|(applies, status)| applies.then_some(status))
+        .collect()
+    }
+
+    fn is_on_task(&self) -> bool {
+        self.route.1.contains("{task_id}")
+    }
+
+    /// Whether it changes tasks one by one: an erasure is not part of the list's history.
+    fn is_write(&self) -> bool {
+        self.route.0 != HttpMethod::Get && self.id != "eraseUser"
+    }
+
+    /// Whether it reads something that has an entity tag.
+    fn has_version(&self) -> bool {
+        self.route.0 == HttpMethod::Get && self.response.headers.contains_key(ETAG)
     }
 
     fn describe(self, contract: Contract) -> Operation {
-        let mut errors = [self.errors, &[401, 403, 422, 500, 503]].concat();
-        if self.body.is_some() {
-            errors.extend([400, 413, 415]);
-        }
-        let Success { description, answer, schema } = self.success;
-        let mut success = answers::rendered(description, &answer, schema);
-        if self.links {
+        let schema = self.shape.map(|shape| answers::schema(contract, shape));
+        let mut success = answers::rendered(self.success, &self.response, schema);
+        if self.id == "createTask" {
             success.links = links(contract);
         }
-        let responses = ResponsesBuilder::new()
-            .response(answer.status.as_str(), success)
-            .responses_from_iter(answers::error_refs(contract, &errors));
+        let responses = ResponsesBuilder::new().response(self.response.status.as_str(), success);
+        let responses = match self.has_version() {
+            true => responses.response("304", answers::not_modified(&self.response)),
+            false => responses,
+        };
         OperationBuilder::new()
             .operation_id(Some(operation_id(contract, self.id)))
             .tag(tag(contract))
             .summary(Some(self.summary))
             .description(Some(self.description).filter(|description| !description.is_empty()))
-            .parameter(inputs::user())
-            .parameters(Some(self.parameters))
-            .request_body(self.body.map(Body::describe))
-            .responses(responses.build())
+            .parameters(Some(self.parameters(contract)))
+            .responses(responses.responses_from_iter(errors::references(contract, &self.errors())).build())
             .security(SecurityRequirement::new(TOKEN, [""; 0]))
+            .request_body(self.body.map(Body::describe))
             .build()
     }
 }
 
-/// The operations that can be called with the task of an answer.
+/// The operations that can be called with the task of a response.
 fn links(contract: Contract) -> std::collections::BTreeMap<String, RefOr<Link>> {
     let task_id = match contract {
         Envelope => "$response.body#/data/id",
         Plain => "$response.body#/id",
     };
-    let mut ids = vec!["getTask", "updateTask", "completeTask", "deleteTask"];
-    if contract == Envelope {
-        ids.push("patchTask");
-    }
+    let ids = ["getTask", "updateTask", "patchTask", "completeTask", "deleteTask"];
     let link = |id| {
         let link = LinkBuilder::new()
             .operation_id(operation_id(contract, id))

@@ -16,6 +16,9 @@ pub const TITLE: &str = "Buy milk";
 pub const DESCRIPTION: &str = "2 litres";
 pub const DUE_DATE: &str = "2026-12-24T18:00:00+01:00";
 
+/// A user's write budget.
+pub const RATE_LIMIT: RateLimit = RateLimit { quota: 1000, remaining: 999, reset: 1, retry_after: 1 };
+
 /// A task just made.
 pub fn task() -> Task {
     Task {
@@ -41,8 +44,7 @@ pub fn completed_task() -> Task {
 
 /// The outcome of a write.
 pub fn written<T>(value: T) -> Written<T> {
-    let rate_limit = RateLimit { quota: 1000, remaining: 999, reset: 1, retry_after: 0 };
-    Written { value, replayed: true, rate_limit: Some(rate_limit) }
+    Written { value, replayed: true, rate_limit: Some(RATE_LIMIT) }
 }
 
 /// All changes of a list.

@@ -1,9 +1,9 @@
-//! `PATCH …/tasks/{task_id}`, which only the envelope contract has.
+//! `PATCH …/tasks/{task_id}`: changes the fields in the body, in both contracts.
 
 use serde_json::{Value, json};
 use tests::{App, Contract, FieldError, changes};
 
-use crate::update_task::{faulty_fields, full_task, limits};
+use crate::update_task::{assert_plain_changes, faulty_fields, full_task, limits};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_the_fields_present_and_no_other() {
@@ -95,12 +95,18 @@ async fn completed_at_is_set_on_completion_kept_while_completed_and_null_when_op
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn is_not_of_the_plain_contract() {
+async fn in_plain_does_the_same_as_put() {
     let app = App::start().await;
+    assert_plain_changes(&app, async |front, id, body| front.patch(id, body).await).await;
+
     let alice = app.user("alice");
+    full_task(&alice).await;
     let front = alice.plain();
-    let before = front.new_task("Buy milk").await;
-    let answer = front.patch(&front.id(&before), json!({ "title": "Sleep" })).await.expect_status(404);
-    assert_eq!(answer.json(), json!({ "message": "Not Found" }));
+    let before = front.only_task().await;
+    let id = front.id(&before);
+    for (field, value, fault) in faulty_fields(Contract::Plain) {
+        front.patch(&id, json!({ field: value })).await.assert_invalid(Contract::Plain, &[fault]);
+    }
+    front.patch(&front.unknown_id(), json!({ "title": "Sleep" })).await.expect_status(404);
     assert_eq!(front.only_task().await, before);
 }

@@ -54,21 +54,16 @@ impl Endpoint {
 fn endpoints(contract: Contract) -> Vec<Endpoint> {
     let endpoint = |method, rest, body, status| Endpoint { method, rest, body, status };
     let title = || Some(json!({ "title": "Sleep" }));
-    let mut endpoints = vec![
+    let completed = (contract == Contract::Envelope).then(|| json!({ "completed": true }));
+    vec![
         endpoint(Method::POST, "", title(), 201),
         endpoint(Method::GET, "", None, 200),
         endpoint(Method::GET, "/{id}", None, 200),
         endpoint(Method::PUT, "/{id}", title(), 200),
-    ];
-    if contract == Contract::Envelope {
-        let completed = Some(json!({ "completed": true }));
-        endpoints.push(endpoint(Method::PATCH, "/{id}", title(), 200));
-        endpoints.push(endpoint(Method::PATCH, "/{id}/complete", completed, 200));
-    } else {
-        endpoints.push(endpoint(Method::PATCH, "/{id}/complete", None, 200));
-    }
-    endpoints.push(endpoint(Method::DELETE, "/{id}", None, 204));
-    endpoints
+        endpoint(Method::PATCH, "/{id}", title(), 200),
+        endpoint(Method::PATCH, "/{id}/complete", completed, 200),
+        endpoint(Method::DELETE, "/{id}", None, 204),
+    ]
 }
 
 fn endpoints_with_body(contract: Contract) -> impl Iterator<Item = Endpoint> {
@@ -210,10 +205,8 @@ async fn an_absent_task_and_anothers_are_the_same_404() {
                 answer.assert_refused(contract, &refusals::NOT_FOUND);
             }
         }
-        if contract == Contract::Envelope {
-            // A PATCH of nothing must not tell either.
-            front.patch(&his, json!({})).await.assert_refused(contract, &refusals::NOT_FOUND);
-        }
+        // A PATCH without fields must not reveal it either.
+        front.patch(&his, json!({})).await.assert_refused(contract, &refusals::NOT_FOUND);
         assert_eq!(rows(&app).await, before);
     }
 }
@@ -262,7 +255,6 @@ async fn other_methods_and_paths_are_the_gateways_404() {
         (Method::POST, format!("{tasks}/{id}")),
         (Method::GET, format!("{tasks}/{id}/complete")),
         (Method::POST, format!("{tasks}/{id}/complete")),
-        (Method::PATCH, format!("/plain{tasks}/1")),
         (Method::OPTIONS, tasks.clone()),
         (Method::POST, "/health".into()),
         (Method::GET, "/plain/health/ready".into()),

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use tests::{App, Contract, FieldError, User, changes};
+use tests::{Answer, App, Contract, FieldError, Front, User, changes};
 
 /// Bodies that change one field to something that is not allowed, and what is said of it.
 pub(super) fn faulty_fields(contract: Contract) -> Vec<(&'static str, Value, FieldError)> {
@@ -108,6 +108,11 @@ async fn envelope_requires_a_title() {
 #[tokio::test(flavor = "multi_thread")]
 async fn plain_changes_the_fields_present_and_null_clears_the_description_alone() {
     let app = App::start().await;
+    assert_plain_changes(&app, async |front, id, body| front.put(id, body).await).await;
+}
+
+/// A plain PUT or PATCH changes the fields present, and null clears the description alone.
+pub(super) async fn assert_plain_changes(app: &App, change: impl AsyncFn(&Front<'_>, &str, Value) -> Answer) {
     for (body, changed) in [
         (json!({ "title": "Sleep" }), json!({ "title": "Sleep" })),
         (json!({ "description": "1 litre" }), json!({ "description": "1 litre" })),
@@ -127,7 +132,7 @@ async fn plain_changes_the_fields_present_and_null_clears_the_description_alone(
         let front = alice.plain();
         let (in_envelope, before) = full_task(&alice).await;
 
-        let after = front.task(&front.put(&front.id(&before), body.clone()).await.expect_status(200));
+        let after = front.task(&change(&front, &front.id(&before), body.clone()).await.expect_status(200));
         let mut shown = changed.clone();
         shown.as_object_mut().expect("an object").remove("completed_at");
         assert_eq!(changes(&before, &after), shown, "{body}");

@@ -133,11 +133,9 @@ pub struct Pagination {
     pub(super) next_cursor: Option<String>,
 }
 
-/// A refusal in the envelope contract.
+/// An error in the envelope contract.
 #[derive(Serialize)]
-#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct EnvelopeFailure<'a> {
-    #[cfg_attr(feature = "openapi", schema(schema_with = schemas::null))]
     data: (),
     error: EnvelopeError<'a>,
 }
@@ -148,24 +146,20 @@ impl<'a> EnvelopeFailure<'a> {
     }
 }
 
-/// Why a request was refused.
+/// Why a request failed.
 #[derive(Serialize)]
-#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct EnvelopeError<'a> {
     /// The kind of error, for programs.
-    #[cfg_attr(feature = "openapi", schema(schema_with = schemas::error_code))]
     pub(super) code: &'static str,
     /// What is wrong, for people.
     pub(super) message: &'a str,
     /// What is wrong with each field; or the id by which the log knows the request.
-    #[cfg_attr(feature = "openapi", schema(required))]
     pub(super) details: Option<Details>,
 }
 
 /// More about an error.
 #[derive(Serialize)]
 #[serde(untagged)]
-#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub enum Details {
     /// The messages of each bad field.
     Fields(BTreeMap<String, Vec<String>>),
@@ -188,33 +182,31 @@ impl Details {
     }
 }
 
-/// A refusal in the plain contract: what is wrong.
+/// An error in the plain contract.
 #[derive(Serialize)]
-#[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct PlainError<T> {
-    // utoipa takes a comment of the documentation here for a second schema.
-    #[cfg_attr(feature = "openapi", schema(inline))]
+    /// What is wrong: one text, or one entry for each invalid value.
     pub(super) detail: T,
     /// The same in one line that a page can show.
     pub(super) error: String,
 }
 
-impl<'a> PlainError<Vec<PlainFault<'a>>> {
+impl<'a> PlainError<Vec<PlainFieldError<'a>>> {
     /// What is wrong with each value.
     pub(super) fn of_values(errors: &'a [InputError]) -> Self {
-        let detail: Vec<_> = errors.iter().map(PlainFault::from).collect();
-        let line = |fault: &PlainFault| format!("{}: {}", fault.loc[fault.loc.len() - 1], fault.msg);
+        let detail: Vec<_> = errors.iter().map(PlainFieldError::from).collect();
+        let line = |error: &PlainFieldError| format!("{}: {}", error.loc[error.loc.len() - 1], error.msg);
         Self { error: detail.iter().map(line).collect::<Vec<_>>().join("; "), detail }
     }
 }
 
-/// One value that is not as it must be.
+/// An invalid value.
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
-pub struct PlainFault<'a> {
-    /// The kind of fault, for programs.
+pub struct PlainFieldError<'a> {
+    /// The kind of error, for programs.
     r#type: &'static str,
-    /// Where it is: the part of the request, and the field where it is not that part as a whole.
+    /// Where the value is: the part of the request, and the field in it unless the whole part is invalid.
     #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 2))]
     loc: Vec<&'a str>,
     /// What is wrong, for people.
@@ -251,7 +243,7 @@ impl<'a> From<&'a Task> for PlainTask<'a> {
     }
 }
 
-impl<'a> From<&'a InputError> for PlainFault<'a> {
+impl<'a> From<&'a InputError> for PlainFieldError<'a> {
     fn from(error: &'a InputError) -> Self {
         let loc = [Some(Place::as_str(error.place)), error.field.as_deref()].into_iter().flatten().collect();
         Self { r#type: error.kind, loc, msg: &error.message }

@@ -1,10 +1,9 @@
 //! Schemas of single values (JSON Schema 2020-12), with the bounds that the code itself keeps. They go into
 //! openapi.json; no function is built with them.
 
-use std::{collections::BTreeSet, ops::RangeInclusive};
+use std::ops::RangeInclusive;
 
 use chrono::DateTime;
-use serde_json::Value;
 use utoipa::openapi::{
     KnownFormat, SchemaFormat,
     schema::{Object, ObjectBuilder, SchemaType, Type},
@@ -101,18 +100,6 @@ pub fn integer(range: RangeInclusive<i64>) -> ObjectBuilder {
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
         .minimum(Some(*range.start()))
         .maximum(Some(*range.end()))
-}
-
-/// The codes of the envelope contract's errors.
-pub fn error_code() -> Object {
-    let bodies = errors().into_iter().map(|error| Contract::Envelope.error(&error, "").body);
-    let codes: BTreeSet<_> = bodies
-        .map(|body| {
-            let body: Value = serde_json::from_slice(&body).expect("the body of an error is JSON");
-            body["error"]["code"].as_str().expect("an error has a code").to_owned()
-        })
-        .collect();
-    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(codes)).build()
 }
 
 fn text(max: usize) -> ObjectBuilder {

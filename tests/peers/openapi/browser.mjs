@@ -1,5 +1,5 @@
-// A person at /docs, in headless Chromium: authorises, makes a task and reads it back. Nothing of the page may break
-// its content security policy, log an error or ask another origin for anything.
+// A person at /docs, in headless Chromium: authorises, reloads, creates two tasks and reads one back. Nothing on the page
+// may break its content security policy, log an error or send a request to another origin.
 
 import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -38,45 +38,76 @@ try {
   await page.locator("#operations-envelope-createTask").waitFor();
   console.log(`/docs shows the operations after ${Date.now() - started} ms`);
 
+  const intro = await page.locator(".information-container").textContent();
+  for (const fact of ["cargo dev token", "authClient.token()", "/plain"]) assert(intro.includes(fact), fact);
+
   await page.locator("button.authorize").first().click();
-  await page.locator(".modal-ux input").fill(token);
+  await page.locator(".modal-ux input").fill(`Bearer ${token}`);
   await page.locator(".modal-ux button.authorize").click();
   await page.locator(".modal-ux button.btn-done").click();
+  await page.reload();
 
   const title = `Made in the browser ${started}`;
-  const created = await execute(page, "#operations-envelope-createTask", async (operation) => {
-    await operation.locator("tr[data-param-name=user_id] input").fill(user);
-    await operation.locator("tr[data-param-name=Idempotency-Key] input").fill(`key-${started}`);
-    await operation.locator("textarea.body-param__text").fill(JSON.stringify({ title }));
-  });
+  const create = await open(page, "#operations-envelope-createTask");
+  const userId = create.locator("tr[data-param-name=user_id] input");
+  assert.equal(await userId.inputValue(), user, "the user is filled in from the token, also after a reload");
+  await create.locator("textarea.body-param__text").fill(JSON.stringify({ title }));
+  const created = await execute(page, create);
   assert.equal(created.status, "201");
   assert.equal(created.body.data.title, title);
+  const fields = ["id", "user_id", "title", "description", "due_date", "completed", "completed_at", "created_at"];
+  assert.deepEqual(await shownFields(create), [...fields, "updated_at"]);
+  const again = await execute(page, create);
+  assert.equal(again.status, "201");
+  assert.notEqual(again.body.data.id, created.body.data.id, "a second Execute creates a second task");
 
-  const read = await execute(page, "#operations-envelope-getTask", async (operation) => {
-    await operation.locator("tr[data-param-name=user_id] input").fill(user);
-    await operation.locator("tr[data-param-name=task_id] input").fill(created.body.data.id);
-  });
+  const errors = create.locator(".responses-table:not(.live-responses-table) .response:not([data-code='201'])");
+  const { responses } = JSON.parse(await (await fetch(`${url}/openapi.json`)).text()).paths["/api/{user_id}/tasks"].post;
+  const codes = await errors.evaluateAll((rows) => rows.map((row) => row.dataset.code));
+  assert.deepEqual(codes, Object.keys(responses).filter((code) => code !== "201"));
+  assert.equal(await errors.locator("pre").count(), 0, "errors are collapsed");
+  await errors.locator("button.show-error").first().click();
+  await errors.first().locator("pre").first().waitFor();
+
+  const get = await open(page, "#operations-envelope-getTask");
+  await get.locator("tr[data-param-name=task_id] input").fill(created.body.data.id);
+  const read = await execute(page, get);
   assert.equal(read.status, "200");
   assert.deepEqual(read.body, created.body);
 
+  await page.setViewportSize({ width: 390, height: 844 });
+  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  assert.equal(overflow, 0, "the page is not wider than a phone");
+
   if (screenshot) await page.screenshot({ path: screenshot });
   assert.deepEqual(faults, []);
-  console.log("browser: authorised, made a task and read it back");
+  console.log("browser: authorised, created two tasks and read one back");
 } finally {
   await browser.close();
   await rm(profile, { recursive: true, force: true });
 }
 
-/** Tries an operation as a person would, and gives the answer that the page shows. */
-async function execute(page, selector, fill) {
+/** Opens an operation to try it. */
+async function open(page, selector) {
   const operation = page.locator(selector);
   await operation.locator(".opblock-summary-control").click();
   await operation.locator("button.try-out__btn").click();
-  await fill(operation);
+  return operation;
+}
+
+/** The names of the fields of a task in an example, in the order in which the page shows them. */
+async function shownFields(operation) {
+  const text = await operation.locator("[data-code='201'] .highlight-code pre").first().textContent();
+  return Object.keys(JSON.parse(text).data);
+}
+
+/** Executes an operation, and returns the response that the page shows. */
+async function execute(page, operation) {
   const answered = page.waitForResponse((response) => response.url().startsWith(`${url}/api/`));
   await operation.locator("button.execute").click();
   const answer = await answered;
-  const shown = operation.locator(".live-responses-table .response");
+  const { "x-request-id": id } = answer.headers();
+  const shown = operation.locator(".live-responses-table .response").filter({ hasText: id });
   await shown.waitFor();
   const status = (await shown.locator(".response-col_status").textContent()).trim();
   assert.equal(status, String(answer.status()));

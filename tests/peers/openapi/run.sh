@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# openapi.json, /docs and the examples against software that nobody here wrote: a linter, Schemathesis, a generated
-# TypeScript client, Chromium, curl and Node; beside an API of their own, or that which TASK_API_URL, TASK_API_USER and
-# TASK_API_TOKEN name. A screenshot of /docs is left in target/peers/openapi.
+# openapi.json, /docs and the examples against software that nobody here wrote: a linter, Schemathesis, TypeScript
+# clients of three generators, Chromium, curl and Node. They use an API of their own, or the one that TASK_API_URL,
+# TASK_API_USER and TASK_API_TOKEN name. A screenshot of /docs is left in target/peers/openapi.
 cd "$(dirname "$0")" && . ../suite.sh
 
 if [ -z "${TASK_API_URL:-}" ]; then
@@ -15,16 +15,22 @@ lint() {
     REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true npx --no-install redocly lint "$root/openapi.json"
 }
 
-client() {
-    npx --no-install openapi-typescript "$root/openapi.json" --output node_modules/.client/openapi.d.ts &&
-        npx --no-install tsc --project . &&
-        node node_modules/.client/client.js
+# Clients as three generators write them: they must type-check together with what calls them, and then work.
+clients() {
+    rm -rf generated
+    npx --no-install openapi-typescript "$root/openapi.json" --output generated/openapi.d.ts &&
+        npx --no-install openapi-ts --file hey-api.config.mjs &&
+        npx --no-install orval --config orval.config.mjs &&
+        npx --no-install tsc --project .
 }
 
 check "Redocly's linter" lint
 # First, as they begin with a user who has no task.
 check "examples" node examples.mjs
-check "typed client" client
+check "generated clients type-check" clients
+check "client of openapi-typescript" node generated/out/client.js
+check "client of @hey-api/openapi-ts" node generated/out/hey-api.js
+check "client of orval" node generated/out/orval.js
 check "Chromium at /docs" env SCREENSHOT="$work/docs.png" node browser.mjs
 check "Schemathesis" "$work/venv/bin/python" fuzz.py
 close

@@ -179,7 +179,7 @@ class Expansion(unittest.TestCase):
         for right, wrong, fault in [
             ('Method: POST, Path: "/api/{user_id}/tasks" }', 'Method: POST, Path: "/api/{user_id}/task" }', "routes"),
             ('Method: POST, Path: "/api', 'Method: PSOT, Path: "/api', "routes"),
-            ('Method: PATCH, Path: "/plain', 'Method: PUT, Path: "/plain', "routes"),
+            ('Method: PATCH, Path: "/plain', 'Method: POST, Path: "/plain', "routes"),
             ("Binary: get-task\n", "Binary: list-tasks\n", "routes"),
             ("Path: \"/api/{user_id}/tasks/{task_id}\"", "Path: \"/api/{user_id}/tasks/{id}\"", "routes"),
             (secret, "", "permissions to read the secret"),
