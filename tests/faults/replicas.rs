@@ -1,5 +1,5 @@
-//! Offline clients of one user while the network fails at random: replicas that follow the list of changes, and queues of
-//! writes with idempotency keys.
+//! Offline clients of one user while the network fails at random: replicas that follow the list of changes, and queues
+//! of writes with idempotency keys.
 
 use std::{
     collections::BTreeMap,

@@ -7,7 +7,8 @@ use super::{Attempt, Database, Key, id, outcome};
 
 /// How many tasks the user has, and whether there is a row of the user's.
 async fn held(database: &Database) -> (i64, bool) {
-    let held = "select (select count(*) from tasks where user_id = 'alice'), exists (select from users where id = 'alice')";
+    let held = "select (select count(*) from tasks where user_id = 'alice'),
+                       exists (select from users where id = 'alice')";
     let row = database.owner.query_one(held, &[]).await.expect("tables");
     (row.get(0), row.get(1))
 }

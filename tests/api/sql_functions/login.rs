@@ -137,8 +137,8 @@ async fn nothing_of_a_user_or_a_setting_remains_in_the_session() {
     // No title may be empty.
     let task = Key::Id(id(&database.create("alice", "One").await));
     let failing = format!(
-        "select {}.update_task('alice', '{}', null, '', false, null, false, null, null, false, null, null, null, null, 0,
-                               gen_random_uuid(), false, 'infinity')",
+        "select {}.update_task('alice', '{}', null, '', false, null, false, null, null, false, null, null, null, null,
+                               0, gen_random_uuid(), false, 'infinity')",
         *sql::SCHEMA,
         task.parts().0.expect("an id")
     );
