@@ -1,4 +1,6 @@
-//! `POST …/tasks` with an `Idempotency-Key`.
+//! Writes with an `Idempotency-Key`. Here: `POST …/tasks`.
+
+mod writes;
 
 use reqwest::{Method, header::HeaderValue};
 use serde_json::{Value, json};
@@ -205,15 +207,62 @@ async fn without_a_key_two_identical_requests_make_two_tasks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_is_free_again_once_its_task_is_deleted() {
+async fn a_key_outlives_its_task_which_is_never_created_again() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
         let front = alice.at(contract);
-        let task = made(&front, create(&front, "key", &json!({ "title": "a" })).await);
+        let body = json!({ "title": "a" });
+        let task = made(&front, create(&front, "key", &body).await);
         front.delete(&front.id(&task)).await.expect_status(204);
-        let next = made(&front, create(&front, "key", &json!({ "title": "b" })).await);
-        assert_ne!(next["id"], task["id"]);
-        assert_eq!(front.only_task().await, next);
+        for _ in 0..2 {
+            create(&front, "key", &body).await.assert_refused(contract, &refusals::NOT_FOUND);
+            let other = create(&front, "key", &json!({ "title": "b" })).await;
+            other.assert_refused(contract, &refusals::CONFLICT);
+        }
+        assert_eq!(front.all_tasks().await.len(), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn content_is_compared_as_values_whatever_their_spelling() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    let front = alice.envelope();
+    let spellings = [
+        r#"{"title":"é","description":null,"due_date":"2026-12-24T00:00:00Z"}"#,
+        r#"{"due_date":"2026-12-24","title":"\u00e9"}"#,
+        r#"{ "dueDate": "2026-12-24T01:00:00.000+01:00", "title": "é", "completed": true, "unknown": [1] }"#,
+        r#"{"title":"é","dueDate":"2026-12-24T00:00","due_date":"2026-12-24"}"#,
+    ];
+    let mut tasks = Vec::new();
+    for spelling in spellings {
+        let request = front.request(Method::POST, "").header("idempotency-key", "key");
+        let answer = Answer::to(request.header("content-type", "application/json").body(spelling)).await;
+        tasks.push(front.task(&answer.expect_status(201)));
+    }
+    assert!(tasks.iter().all(|task| *task == tasks[0]), "{tasks:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_kept_for_24_hours() {
+    let Some(app) = App::local().await else { return };
+    let database = app.hands_on().database().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        let body = json!({ "title": "a" });
+        let task = made(&front, create(&front, "key", &body).await);
+        let age = "update idempotency_keys set used_at = used_at - interval '23 hours 58 minutes';
+                   update users set updated_at = updated_at - interval '23 hours 58 minutes'";
+        database.batch_execute(age).await.expect("superusers may");
+        // Any write may forget keys.
+        for key in ["key2", "key3"] {
+            let id = front.id(&made(&front, create(&front, key, &body).await));
+            front.put(&id, json!({ "title": "b" })).await.expect_status(200);
+            front.delete(&id).await.expect_status(204);
+        }
+        assert_eq!(replayed(&front, create(&front, "key", &body).await), task);
+        create(&front, "key", &json!({ "title": "b" })).await.assert_refused(contract, &refusals::CONFLICT);
     }
 }

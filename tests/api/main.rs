@@ -1,18 +1,23 @@
 //! The black-box suites: one module per endpoint, and one for each matter that concerns them all.
 
+mod changes;
 mod complete_task;
 mod create_task;
 mod custom_resource;
 mod delete_task;
 mod docs;
 mod documents;
+mod erase_user;
+mod etags;
 mod events;
 mod failures;
 mod gateway;
 mod get_task;
+mod headers;
 mod health;
 mod idempotency;
 mod layers;
+mod limits;
 mod list_tasks;
 mod load;
 mod logs;
@@ -25,4 +30,5 @@ mod several_databases;
 mod sql_functions;
 mod tokens;
 mod update_task;
+mod upgrade;
 mod walls;

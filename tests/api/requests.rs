@@ -5,24 +5,25 @@ use serde_json::{Value, json};
 use tests::{Answer, App, Contract, FieldError, Front, Options, User, refusals};
 
 mod bodies;
+mod hostile;
 mod values;
 
 /// The most bytes of a body.
 const MAX_BODY_LEN: usize = 256 * 1024;
 
 /// An endpoint of tasks.
-struct Endpoint {
-    method: Method,
+pub(crate) struct Endpoint {
+    pub method: Method,
     /// What follows `/tasks` in its path, with `{id}` for a task's.
-    rest: &'static str,
-    /// A body that it takes, of one field; `None` where it takes none.
-    body: Option<Value>,
-    status: u16,
+    pub rest: &'static str,
+    /// A body that it takes, of one field; `None` if it takes none.
+    pub body: Option<Value>,
+    pub status: u16,
 }
 
 impl Endpoint {
     /// A request with a good body, for the user's task with this id.
-    fn request(&self, front: &Front<'_>, id: &str) -> RequestBuilder {
+    pub fn request(&self, front: &Front<'_>, id: &str) -> RequestBuilder {
         let request = front.request(self.method.clone(), &self.rest.replace("{id}", id));
         match &self.body {
             Some(body) => request.json(body),
@@ -45,19 +46,24 @@ impl Endpoint {
         }
     }
 
-    fn names_a_task(&self) -> bool {
+    pub fn names_a_task(&self) -> bool {
         self.rest.contains("{id}")
+    }
+
+    pub fn is_write(&self) -> bool {
+        self.method != Method::GET
     }
 }
 
 /// All of a contract, the deletion last.
-fn endpoints(contract: Contract) -> Vec<Endpoint> {
+pub(crate) fn endpoints(contract: Contract) -> Vec<Endpoint> {
     let endpoint = |method, rest, body, status| Endpoint { method, rest, body, status };
     let title = || Some(json!({ "title": "Sleep" }));
     let completed = (contract == Contract::Envelope).then(|| json!({ "completed": true }));
     vec![
         endpoint(Method::POST, "", title(), 201),
         endpoint(Method::GET, "", None, 200),
+        endpoint(Method::GET, "/changes", None, 200),
         endpoint(Method::GET, "/{id}", None, 200),
         endpoint(Method::PUT, "/{id}", title(), 200),
         endpoint(Method::PATCH, "/{id}", title(), 200),
@@ -71,14 +77,16 @@ fn endpoints_with_body(contract: Contract) -> impl Iterator<Item = Endpoint> {
 }
 
 /// Everything that the database holds.
-async fn rows(app: &App) -> String {
+pub(crate) async fn rows(app: &App) -> String {
     let all = "select coalesce(string_agg(line, e'\\n' order by line), '')
-               from (select tasks::text from tasks union all select users::text from users) rows (line)";
-    app.hands_on().database().await.query_one(all, &[]).await.expect("two tables").get(0)
+               from (select tasks::text from tasks union all select users::text from users
+                     union all select deleted_tasks::text from deleted_tasks
+                     union all select idempotency_keys::text from idempotency_keys) rows (line)";
+    app.hands_on().database().await.query_one(all, &[]).await.expect("four tables").get(0)
 }
 
 /// A task of the user, as each contract names it.
-async fn a_task(user: &User<'_>, contract: Contract) -> String {
+pub(crate) async fn a_task(user: &User<'_>, contract: Contract) -> String {
     let front = user.at(contract);
     front.id(&front.new_task("Buy milk").await)
 }
@@ -119,7 +127,10 @@ async fn token_then_user_then_input_then_database() {
                 (_, &Method::POST, _) => {
                     (front.request(Method::POST, "").json(&json!({})), FieldError::missing("title"))
                 }
-                (_, _, "") => (front.request(Method::GET, "?limit=0"), too_small("query", "limit", 1)),
+                (_, _, "" | "/changes") => {
+                    let rest = format!("{}?limit=0", endpoint.rest);
+                    (front.request(Method::GET, &rest), too_small("query", "limit", 1))
+                }
                 (Contract::Envelope, ..) => (endpoint.request(&front, "x"), not_a_uuid()),
                 (Contract::Plain, ..) => (endpoint.request(&front, "x"), not_an_integer("path", "task_id")),
             };

@@ -19,16 +19,30 @@ async fn every_endpoint(front: &Front<'_>, proxy: &Proxy) -> Vec<(&'static str, 
     let keyed = front.request(Method::POST, "").header("idempotency-key", uuid::Uuid::new_v4().to_string());
     let keyed = keyed.json(&json!({ "title": "Two" }));
     note("create with a key", Answer::to(keyed).await, 201);
-    note("list", front.list("").await, 200);
-    note("get", front.get(&id).await, 200);
+    let known = async |rest: &str, answer: Answer| {
+        Answer::to(front.request(Method::GET, rest).header("if-none-match", answer.etag())).await
+    };
+    let list = note("list", front.list("").await, 200);
+    note("list that is known", known("", list).await, 304);
+    let get = note("get", front.get(&id).await, 200);
+    note("get what is known", known(&format!("/{id}"), get).await, 304);
+    note("changes", front.changes("").await, 200);
     note("update", front.put(&id, json!({ "title": "Three" })).await, 200);
     if front.contract == Contract::Envelope {
         note("patch", front.patch(&id, json!({ "completed": true })).await, 200);
         note("patch of nothing", front.patch(&id, json!({})).await, 200);
     }
     note("complete", front.complete(&id, true).await, 200);
+    let keyed = || {
+        let put = front.request(Method::PUT, &format!("/{id}")).json(&json!({ "title": "Four" }));
+        Answer::to(put.header("idempotency-key", &id).header("if-match", "*"))
+    };
+    note("update with a key", keyed().await, 200);
+    note("replay", keyed().await, 200);
     note("delete", front.delete(&id).await, 204);
     note("get what is gone", front.get(&id).await, 404);
+    note("erase", front.erase().await, 204);
+    note("erase nobody", front.erase().await, 204);
     counts
 }
 

@@ -2,6 +2,7 @@
 //! writes.
 
 mod attempts;
+mod erasures;
 mod lists;
 mod login;
 pub(crate) mod walls;
@@ -237,6 +238,30 @@ impl Database {
             (&attempt.void_after(), Type::TIMESTAMPTZ),
         ];
         self.call_for_one("delete_task", params).await
+    }
+
+    /// What has changed since a position, as list_changes takes it; without one, all tasks.
+    async fn changes(&self, user: &str, since: Option<(i64, SystemTime)>, limit: i64) -> Vec<Row> {
+        let (revision, list_updated_at) = since.unzip();
+        let params: &[(&(dyn ToSql + Sync), Type)] = &[
+            (&user, Type::TEXT),
+            (&revision, Type::INT8),
+            (&revision.map(|_| i64::MAX), Type::INT8),
+            (&revision, Type::INT8),
+            (&list_updated_at, Type::TIMESTAMPTZ),
+            (&limit, Type::INT8),
+        ];
+        self.call("list_changes", params).await.expect("a list")
+    }
+
+    async fn erase(&self, user: &str, attempt: Attempt) -> Row {
+        let params: &[(&(dyn ToSql + Sync), Type)] = &[
+            (&user, Type::TEXT),
+            (&attempt.id, Type::UUID),
+            (&attempt.is_retry, Type::BOOL),
+            (&attempt.void_after(), Type::TIMESTAMPTZ),
+        ];
+        self.call_for_one("erase_user", params).await
     }
 
     async fn run_as_owner(&self, statements: &str) {

@@ -7,6 +7,8 @@ use tests::{Contract, Moment, NetworkFault as Fault};
 pub enum Endpoint {
     Ready,
     List,
+    /// The list of changes.
+    Changes,
     Get,
     Create,
     /// With an idempotency key.
@@ -15,9 +17,13 @@ pub enum Endpoint {
     Patch,
     /// Sets completion.
     Complete,
-    /// Flips completion.
+    /// Toggles completion.
     Flip,
+    /// With an idempotency key.
+    FlipOnce,
     Delete,
+    /// With an idempotency key.
+    DeleteOnce,
 }
 
 /// What it does in the database.
@@ -55,33 +61,45 @@ impl Endpoint {
         match self {
             Endpoint::Ready => "health",
             Endpoint::List => "list-tasks",
+            Endpoint::Changes => "list-changes",
             Endpoint::Get => "get-task",
             Endpoint::Create | Endpoint::CreateOnce => "create-task",
             Endpoint::Update => "update-task",
             Endpoint::Patch => "patch-task",
-            Endpoint::Complete | Endpoint::Flip => "complete-task",
-            Endpoint::Delete => "delete-task",
+            Endpoint::Complete | Endpoint::Flip | Endpoint::FlipOnce => "complete-task",
+            Endpoint::Delete | Endpoint::DeleteOnce => "delete-task",
         }
     }
 
     pub const fn kind(self) -> Kind {
         match self {
-            Endpoint::Ready | Endpoint::List | Endpoint::Get => Kind::Read,
+            Endpoint::Ready | Endpoint::List | Endpoint::Changes | Endpoint::Get => Kind::Read,
             Endpoint::Create
             | Endpoint::CreateOnce
             | Endpoint::Update
             | Endpoint::Patch
             | Endpoint::Complete
             | Endpoint::Flip
-            | Endpoint::Delete => Kind::Write,
+            | Endpoint::FlipOnce
+            | Endpoint::Delete
+            | Endpoint::DeleteOnce => Kind::Write,
         }
     }
 
+    pub const fn has_key(self) -> bool {
+        matches!(self, Endpoint::CreateOnce | Endpoint::FlipOnce | Endpoint::DeleteOnce)
+    }
+
     pub fn of(contract: Contract) -> &'static [Endpoint] {
-        use Endpoint::{Complete, Create, CreateOnce, Delete, Flip, Get, List, Patch, Ready, Update};
+        use Endpoint::{
+            Changes, Complete, Create, CreateOnce, Delete, DeleteOnce, Flip, FlipOnce, Get, List, Patch,
+            Ready, Update,
+        };
         match contract {
-            Contract::Envelope => &[Ready, List, Get, Create, CreateOnce, Update, Patch, Complete, Delete],
-            Contract::Plain => &[List, Get, Create, CreateOnce, Update, Flip, Delete],
+            Contract::Envelope => {
+                &[Ready, List, Changes, Get, Create, CreateOnce, Update, Patch, Complete, Delete, DeleteOnce]
+            }
+            Contract::Plain => &[List, Changes, Get, Create, CreateOnce, Update, Flip, FlipOnce, Delete],
         }
     }
 }

@@ -126,7 +126,7 @@ impl Lane {
         if success && !done && case.endpoint.kind() != Kind::Read {
             return Err("a success that is not true".into());
         }
-        if case.endpoint == Endpoint::CreateOnce && !success {
+        if case.endpoint.has_key() && !success {
             let again = send(&self.app, &front, case.endpoint, &task, "asked for").await;
             check_success(case.endpoint, &front, &again, &task, "asked for")?;
             if (again.header("idempotency-replayed") == "true") != done {
@@ -169,10 +169,12 @@ impl Lane {
         let asked_for = rows.iter().filter(|row| row.get::<_, &str>("title") == "asked for").count();
         let row = rows.iter().find(|row| row.get::<_, &str>("id") == task.id);
         let done = match case.endpoint {
-            Endpoint::Ready | Endpoint::List | Endpoint::Get => false,
+            Endpoint::Ready | Endpoint::List | Endpoint::Changes | Endpoint::Get => false,
             Endpoint::Create | Endpoint::CreateOnce | Endpoint::Update | Endpoint::Patch => asked_for == 1,
-            Endpoint::Complete | Endpoint::Flip => row.is_some_and(|row| row.get("completed")),
-            Endpoint::Delete => row.is_none(),
+            Endpoint::Complete | Endpoint::Flip | Endpoint::FlipOnce => {
+                row.is_some_and(|row| row.get("completed"))
+            }
+            Endpoint::Delete | Endpoint::DeleteOnce => row.is_none(),
         };
         // Each of the three tasks was made; the warm-up and the request that followed changed one of them, or made one.
         let titles = match case.endpoint {
@@ -184,7 +186,7 @@ impl Lane {
         let changes = changes - i64::from(titles == "task");
         let most = i64::from(case.endpoint.kind() == Kind::Write);
         let made = i64::from(matches!(case.endpoint, Endpoint::Create | Endpoint::CreateOnce));
-        let gone = i64::from(case.endpoint == Endpoint::Delete);
+        let gone = i64::from(matches!(case.endpoint, Endpoint::Delete | Endpoint::DeleteOnce));
         let others = 1 + i64::from(case.warm);
         let expected = 3 + (made - gone) * (others + i64::from(done));
         let held = i64::try_from(rows.len()).expect("few");

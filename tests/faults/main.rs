@@ -10,6 +10,7 @@ mod matrix;
 #[cfg(target_os = "linux")]
 mod memory;
 mod panics;
+mod replicas;
 mod requests;
 mod server;
 mod table;

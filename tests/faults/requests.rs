@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, App, Contract, Front};
+use tests::{Answer, App, Changes, Contract, Front};
 use tokio_postgres::Client;
 
 use crate::cases::Endpoint;
@@ -39,19 +39,23 @@ pub async fn tasks(database: &Client, user_id: &str) -> [Task; 3] {
 /// Sends what an endpoint is for. `tag` becomes the task's title.
 pub async fn send(app: &App, front: &Front<'_>, endpoint: Endpoint, task: &Task, tag: &str) -> Answer {
     let id = task.id(front.contract);
+    let with_key = |method, rest: &str| {
+        let key = format!("{endpoint:?}-{}", tag.replace(' ', "-"));
+        front.request(method, rest).header("idempotency-key", key)
+    };
     match endpoint {
         Endpoint::Ready => Answer::to(app.request(Method::GET, "/health/ready")).await,
         Endpoint::List => front.list("").await,
+        Endpoint::Changes => front.changes("").await,
         Endpoint::Get => front.get(id).await,
         Endpoint::Create => front.create(json!({ "title": tag })).await,
-        Endpoint::CreateOnce => {
-            let request = front.request(Method::POST, "").header("idempotency-key", tag.replace(' ', "-"));
-            Answer::to(request.json(&json!({ "title": tag }))).await
-        }
+        Endpoint::CreateOnce => Answer::to(with_key(Method::POST, "").json(&json!({ "title": tag }))).await,
         Endpoint::Update => front.put(id, json!({ "title": tag })).await,
         Endpoint::Patch => front.patch(id, json!({ "title": tag })).await,
         Endpoint::Complete | Endpoint::Flip => front.complete(id, true).await,
+        Endpoint::FlipOnce => Answer::to(with_key(Method::PATCH, &format!("/{id}/complete"))).await,
         Endpoint::Delete => front.delete(id).await,
+        Endpoint::DeleteOnce => Answer::to(with_key(Method::DELETE, &format!("/{id}"))).await,
     }
 }
 
@@ -65,7 +69,7 @@ pub fn check_success(
 ) -> Result<(), String> {
     let status = match endpoint {
         Endpoint::Create | Endpoint::CreateOnce => 201,
-        Endpoint::Delete => 204,
+        Endpoint::Delete | Endpoint::DeleteOnce => 204,
         _ => 200,
     };
     if answer.status != status {
@@ -77,11 +81,17 @@ pub fn check_success(
             let tasks = front.tasks(answer);
             tasks.len() == 3 && tasks.iter().any(|shown| front.id(shown) == task.id(front.contract))
         }
+        Endpoint::Changes => {
+            let tasks = Changes::of(front, answer).changed;
+            tasks.len() == 3 && tasks.iter().any(|shown| front.id(shown) == task.id(front.contract))
+        }
         Endpoint::Get => shows(front, answer, Some(task), &task.title, false),
         Endpoint::Create | Endpoint::CreateOnce => shows(front, answer, None, tag, false),
         Endpoint::Update | Endpoint::Patch => shows(front, answer, Some(task), tag, false),
-        Endpoint::Complete | Endpoint::Flip => shows(front, answer, Some(task), &task.title, true),
-        Endpoint::Delete => answer.text.is_empty(),
+        Endpoint::Complete | Endpoint::Flip | Endpoint::FlipOnce => {
+            shows(front, answer, Some(task), &task.title, true)
+        }
+        Endpoint::Delete | Endpoint::DeleteOnce => answer.text.is_empty(),
     };
     if right { Ok(()) } else { Err(format!("a wrong answer: {}", answer.text)) }
 }

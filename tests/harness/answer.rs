@@ -62,6 +62,56 @@ impl Answer {
         self.headers.get(name).map_or("", |value| value.to_str().expect("visible ASCII"))
     }
 
+    /// Its entity tag, which must be well-formed (RFC 9110 §8.8.3).
+    #[track_caller]
+    pub fn etag(&self) -> &str {
+        let etag = self.header("etag");
+        let tag = etag.strip_prefix("W/").unwrap_or(etag);
+        let tag = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
+        assert!(tag.is_some_and(|tag| tag.bytes().all(|byte| byte == b'!' || byte > b'"')), "{etag:?}");
+        etag
+    }
+
+    /// Checks the headers that every response from a function carries. `/docs` and `/openapi.json` have cache rules of
+    /// their own.
+    #[track_caller]
+    pub fn assert_common_headers(&self) {
+        assert!(
+            !self.header("x-request-id").is_empty(),
+            "every response carries X-Request-Id: {}",
+            self.text
+        );
+        assert_eq!(self.header("x-content-type-options"), "nosniff", "{} {}", self.status, self.text);
+        let cache_control = match self.headers.contains_key("etag") {
+            true => "private, no-cache",
+            false if self.header("content-type").starts_with("application/json") => "no-store",
+            false => return,
+        };
+        assert_eq!(self.header("cache-control"), cache_control, "{} {}", self.status, self.text);
+    }
+
+    /// Checks that exactly this value of the request was rejected, whatever the message says.
+    #[track_caller]
+    pub fn assert_invalid_value(&self, contract: Contract, place: &str, field: &str) {
+        assert_eq!(self.status, 422, "{}", self.text);
+        let body = self.json();
+        match contract {
+            Contract::Envelope => {
+                assert_eq!(body["error"]["code"], "VALIDATION_ERROR");
+                let details = body["error"]["details"].as_object().expect("fields");
+                assert_eq!(details.keys().collect::<Vec<_>>(), [field], "{}", self.text);
+                assert!(details[field][0].is_string(), "{}", self.text);
+            }
+            Contract::Plain => {
+                let errors = body["detail"].as_array().expect("errors");
+                assert!(errors.iter().all(|error| error["loc"] == json!([place, field])), "{}", self.text);
+                assert!(errors.iter().all(|error| error["type"].is_string() && error["msg"].is_string()));
+                assert!(!errors.is_empty() && body["error"].is_string(), "{}", self.text);
+            }
+        }
+        self.assert_common_headers();
+    }
+
     /// Holds the answer against a refusal in the form of its contract.
     #[track_caller]
     pub fn assert_refused(&self, contract: Contract, refusal: &Refusal) {
@@ -75,7 +125,7 @@ impl Answer {
         };
         assert_eq!(self.json(), expected);
         assert_eq!(self.header("content-type"), "application/json");
-        assert!(!self.header("x-request-id").is_empty(), "every answer carries X-Request-Id");
+        self.assert_common_headers();
     }
 
     /// Holds the answer against the faults that it should tell, in whichever order, in the form of its contract.
@@ -116,7 +166,7 @@ impl Answer {
                 assert_eq!(sorted(told), sorted(expected));
             }
         }
-        assert!(!self.header("x-request-id").is_empty(), "every answer carries X-Request-Id");
+        self.assert_common_headers();
     }
 }
 
@@ -190,6 +240,12 @@ pub mod refusals {
         same(415, "UNSUPPORTED_MEDIA_TYPE", "Content type must be application/json");
     /// An idempotency key used again.
     pub const CONFLICT: Refusal = same(409, "CONFLICT", "Idempotency-Key was used with a different request");
+    /// A task that was changed since its ETag was read.
+    pub const CHANGED: Refusal = same(412, "PRECONDITION_FAILED", "Task was changed since it was read");
+    /// A cursor of the list of changes that is too old.
+    pub const CURSOR_EXPIRED: Refusal = same(410, "GONE", "Cursor has expired, start again without since");
+    /// A user whose write budget is used up.
+    pub const TOO_MANY_WRITES: Refusal = same(429, "RATE_LIMITED", "Too many requests");
     /// A database out of reach.
     pub const UNAVAILABLE: Refusal = same(503, "SERVICE_UNAVAILABLE", "Service temporarily unavailable");
 }

@@ -133,9 +133,10 @@ impl App {
         let functions_url = ground.cluster.endpoints_url_through(port, &database);
         let mut environment = BTreeMap::from([
             ("DATABASE_URL".to_owned(), functions_url),
-            ("WRITES_PER_MINUTE".to_owned(), "0".to_owned()),
             ("JWT_SECRET".to_owned(), SECRET.to_owned()),
             ("ENVIRONMENT".to_owned(), "test".to_owned()),
+            // Tests write faster than people do.
+            ("WRITES_PER_MINUTE".to_owned(), "0".to_owned()),
         ]);
         environment.extend(options.environment);
         let mut binaries = ground.binaries.clone();
@@ -266,6 +267,13 @@ pub async fn empty_database() -> String {
     let name = format!("empty_{}", Uuid::new_v4().simple());
     cluster.create_database(&name).await.expect("a new name");
     cluster.url(&name)
+}
+
+/// The URL by which endpoints reach a database of the tests' server.
+pub async fn endpoints_url(database_url: &str) -> String {
+    let cluster = &ground().await.expect("the ground is laid").cluster;
+    let (_, name) = database_url.rsplit_once('/').expect("a database's name");
+    cluster.endpoints_url_through(cluster.port(), name)
 }
 
 /// The URLs of a new database with the schema: its owner's, and the endpoints'.

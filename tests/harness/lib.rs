@@ -14,13 +14,14 @@ mod network;
 mod pooler;
 mod proxy;
 mod relay;
+mod replica;
 mod tls;
 mod user;
 
 pub use answer::{Answer, FieldError, Refusal, refusals};
 pub use app::{
     App, Local, MIGRATED, Options, SECRET, binary, cluster_migrated_by, connect, database_port,
-    empty_database, migrate, migrated_cluster, migrated_database,
+    empty_database, endpoints_url, migrate, migrated_cluster, migrated_database,
 };
 #[cfg(target_os = "linux")]
 pub use clock::Clock;
@@ -29,5 +30,6 @@ pub use issuer::{Issuer, SigningKey};
 pub use network::Network;
 pub use proxy::{DELAY, Moment, NetworkFault, Proxy};
 pub use relay::{Cut, Relay};
+pub use replica::{Changes, Replica};
 pub use tls::{Authority, Certificate, TlsFront, serve_tls};
 pub use user::{Contract, Front, User, changes};

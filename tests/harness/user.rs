@@ -1,5 +1,7 @@
 //! Users, and the front ends they use.
 
+use std::collections::BTreeMap;
+
 use local::token::{TokenRequest, mint};
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
@@ -72,13 +74,18 @@ pub struct Front<'a> {
 }
 
 impl Front<'_> {
-    /// The URL of the user's tasks, with `rest` behind it.
-    pub fn url(&self, rest: &str) -> String {
+    /// The URL of the user.
+    pub fn user_url(&self) -> String {
         let prefix = match self.contract {
             Contract::Envelope => "",
             Contract::Plain => "/plain",
         };
-        format!("{}{prefix}/api/{}/tasks{rest}", self.user.app.url, self.user.id)
+        format!("{}{prefix}/api/{}", self.user.app.url, self.user.id)
+    }
+
+    /// The URL of the user's tasks, with `rest` behind it.
+    pub fn url(&self, rest: &str) -> String {
+        format!("{}/tasks{rest}", self.user_url())
     }
 
     /// A request with the user's token, to be changed before it is sent with [`Answer::to`].
@@ -124,6 +131,45 @@ impl Front<'_> {
     /// `DELETE …/tasks/{task_id}`.
     pub async fn delete(&self, id: &str) -> Answer {
         Answer::to(self.request(Method::DELETE, &format!("/{id}"))).await
+    }
+
+    /// `GET …/tasks/changes`, with a query that begins with `?` or is empty.
+    pub async fn changes(&self, query: &str) -> Answer {
+        Answer::to(self.request(Method::GET, &format!("/changes{query}"))).await
+    }
+
+    /// `DELETE …/api/{user_id}`, to be changed before it is sent.
+    pub fn erase_request(&self) -> RequestBuilder {
+        self.user.app.http.delete(self.user_url()).bearer_auth(&self.user.token)
+    }
+
+    /// `DELETE …/api/{user_id}`.
+    pub async fn erase(&self) -> Answer {
+        Answer::to(self.erase_request()).await
+    }
+
+    /// Every task of the user, as this front end shows it, by id. Pages are only consistent while nobody writes.
+    pub async fn all_tasks(&self) -> BTreeMap<String, Value> {
+        let mut tasks = BTreeMap::new();
+        let mut next = Some(match self.contract {
+            Contract::Envelope => self.url("?limit=100"),
+            Contract::Plain => self.url(""),
+        });
+        while let Some(url) = next {
+            let answer = Answer::to(self.user.app.http.get(url).bearer_auth(&self.user.token))
+                .await
+                .expect_status(200);
+            tasks.extend(self.tasks(&answer).into_iter().map(|task| (self.id(&task), task)));
+            next = match self.contract {
+                Contract::Envelope => (answer.json()["data"]["pagination"]["has_more"] == true)
+                    .then(|| self.url(&format!("?limit=100&offset={}", tasks.len()))),
+                Contract::Plain => {
+                    let link = answer.header("link").split(['<', '>']).nth(1);
+                    link.map(|path| format!("{}{path}", self.user.app.url))
+                }
+            };
+        }
+        tasks
     }
 
     /// Makes a task with this title and gives it.

@@ -39,7 +39,8 @@ async fn endpoints_login_is_denied_everything_but_the_functions() {
     ]
     .map(str::to_owned)
     .to_vec();
-    for table in ["tasks", "users", "function_schemas"] {
+    let tables = ["tasks", "users", "function_schemas", "deleted_tasks", "idempotency_keys", "erased_users"];
+    for table in tables {
         statements.push(format!("select from {table}"));
         statements.push(format!("insert into {table} default values"));
         statements.push(format!("delete from {table}"));
@@ -49,6 +50,8 @@ async fn endpoints_login_is_denied_everything_but_the_functions() {
     statements.push("update users set attempts = '{}'".into());
     statements.push(format!("select {schema}.record_use()"));
     statements.push(format!("select {schema}.judge_retry('alice', gen_random_uuid(), now())"));
+    statements.push(format!("select {schema}.judge_key('alice', 'key', '')"));
+    statements.push(format!("select {schema}.forget('alice', now())"));
     statements.push(format!("drop function {schema}.get_task"));
     statements.push(format!("alter function {schema}.get_task reset all"));
     statements.push(format!("create function {schema}.mine() returns int language sql return 1"));
@@ -127,14 +130,19 @@ async fn nothing_of_a_user_or_a_setting_remains_in_the_session() {
     assert_eq!(remains().await, clean, "update");
     database.delete("alice", task, Attempt::new()).await;
     assert_eq!(remains().await, clean, "delete");
+    database.changes("alice", None, 10).await;
+    assert_eq!(remains().await, clean, "changes");
+    database.erase("alice", Attempt::new()).await;
+    assert_eq!(remains().await, clean, "erase");
     // No title may be empty.
     let task = Key::Id(id(&database.create("alice", "One").await));
     let failing = format!(
-        "select {}.update_task('alice', '{}', null, '', false, null, false, null, null, false, gen_random_uuid(),
-                               false, 'infinity')",
+        "select {}.update_task('alice', '{}', null, '', false, null, false, null, null, false, null, null, null, null,
+                               0, gen_random_uuid(), false, 'infinity')",
         *sql::SCHEMA,
         task.parts().0.expect("an id")
     );
-    database.endpoint.batch_execute(&failing).await.expect_err("an empty title");
+    let error = database.endpoint.batch_execute(&failing).await.expect_err("an empty title");
+    assert_eq!(error.code(), Some(&SqlState::CHECK_VIOLATION), "{error:?}");
     assert_eq!(remains().await, clean, "a failed call");
 }

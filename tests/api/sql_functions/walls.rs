@@ -9,8 +9,11 @@ use super::{Attempt, Database, Key, List, id, outcome, title};
 const FILTERS: [&str; 4] =
     ["t.user_id = p_user_id", "d.user_id = p_user_id", "k.user_id = p_user_id", "u.id = p_user_id"];
 
-pub const TAKE_ROW_LEVEL_SECURITY_DOWN: &str =
-    "alter table tasks disable row level security; alter table users disable row level security";
+pub const TAKE_ROW_LEVEL_SECURITY_DOWN: &str = "
+    alter table tasks disable row level security;
+    alter table users disable row level security;
+    alter table deleted_tasks disable row level security;
+    alter table idempotency_keys disable row level security";
 
 /// Statements that replace the functions by the same ones without their filters.
 pub fn take_filters_down() -> String {
@@ -29,7 +32,11 @@ async fn reach(database: &Database) -> Vec<&'static str> {
     let (alice, bob) = ("alice", "bob");
     let plant = "insert into users (id) values ('alice'), ('bob');
          insert into tasks (id, user_id, title, idempotency_key, idempotency_hash)
-         select gen_random_uuid(), 'bob', 'Bob''s', 'key' || n, 'Alice''s' from generate_series(1, 20) n";
+         select gen_random_uuid(), 'bob', 'Bob''s', 'key' || n, 'Alice''s' from generate_series(1, 20) n;
+         insert into deleted_tasks (user_id, revision, id, number, deleted_at)
+         values ('bob', 9000000000000000000, gen_random_uuid(), 0, now());
+         insert into idempotency_keys (user_id, key, hash, task_id, task_number, used_at)
+         values ('bob', 'taken', 'another', gen_random_uuid(), 0, now())";
     database.run_as_owner(plant).await;
     let own = id(&database.create(alice, "Alice's").await);
     assert_eq!(title(&database.get(alice, Key::Id(own)).await), Some("Alice's"));
@@ -37,6 +44,8 @@ async fn reach(database: &Database) -> Vec<&'static str> {
     let his_rows = async || {
         let rows = "select md5(string_agg(t::text, ' ' order by number)),
                            (select u::text from users u where id = 'bob')
+                           || (select count(*) from deleted_tasks where user_id = 'bob')
+                           || (select count(*) from idempotency_keys where user_id = 'bob')
                     from tasks t where user_id = 'bob'";
         let row = database.owner.query_one(rows, &[]).await.expect("Bob's rows");
         (row.get::<_, Option<String>>(0), row.get::<_, Option<String>>(1))
@@ -85,7 +94,21 @@ async fn reach(database: &Database) -> Vec<&'static str> {
         database.create_with(alice, None, Uuid::now_v7(), "Alice's", Some("key9"), Attempt::new()).await;
     let sees = title(&created) == Some("Bob's");
     reached.extend((sees || his_rows().await != before).then_some("create"));
+    let keyed =
+        database.create_with(alice, None, Uuid::now_v7(), "Alice's", Some("taken"), Attempt::new()).await;
+    reached.extend((outcome(&keyed) == "conflict").then_some("key"));
+    let copy = database.changes(alice, None, 100).await;
+    let his = copy.iter().any(|task| title(task) == Some("Bob's"));
+    reached.extend(his.then_some("changes"));
+    let since = (copy[0].get("list_revision"), copy[0].get("list_updated_at"));
+    database.create(alice, "Alice's").await;
+    let deletions = database.changes(alice, Some(since), 100).await;
+    let his = deletions.iter().any(|change| change.get::<_, Option<bool>>("is_deleted") == Some(true));
+    reached.extend(his.then_some("deletions"));
     assert_eq!(title(&database.get(bob, his_task().await[0]).await), Some("Bob's"));
+    let before = his_rows().await;
+    database.erase(alice, Attempt::new()).await;
+    reached.extend((his_rows().await != before).then_some("erase"));
     reached
 }
 
@@ -130,6 +153,10 @@ async fn without_either_wall_every_call_reaches_another_users_rows() {
         "list of a search",
         "version of a list",
         "create",
+        "key",
+        "changes",
+        "deletions",
+        "erase",
     ];
     assert_eq!(reach(&database).await, calls);
 }

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use tests::{Authority, Network, Options, Relay, connect, serve_tls};
 use tokio::{net::TcpListener, time::sleep};
 
-use super::{BOUND, MARGIN, REPETITIONS, Stage, WRITES, Writers, assert_all, cluster};
+use super::{BOUND, MARGIN, REPETITIONS, Stage, WITHOUT_KEY, Writers, assert_all, cluster};
 use crate::requests::check_success;
 
 /// Packets to the database are lost until each of the writes has been answered, and some time longer. Then the network
@@ -36,7 +36,7 @@ async fn a_write_that_a_partition_made_503_is_never_carried_out() {
         firsts.push(stage.first_with(options.with("DATABASE_CA_CERT", authority.certificate())).await);
     }
     let mut all = Vec::new();
-    for (app, endpoint) in firsts.iter().flat_map(|app| WRITES.map(|endpoint| (app, endpoint))) {
+    for (app, endpoint) in firsts.iter().flat_map(|app| WITHOUT_KEY.map(|endpoint| (app, endpoint))) {
         all.push(Writers::new(&stage, app, endpoint).await);
     }
     network.cut();

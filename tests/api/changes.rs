@@ -1,0 +1,268 @@
+//! `GET …/tasks/changes`.
+
+mod cursors;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tests::{App, Changes, Contract, Front, Replica};
+
+async fn changes(front: &Front<'_>, query: &str) -> Changes {
+    Changes::of(front, &front.changes(query).await)
+}
+
+/// What follows a cursor.
+async fn since(front: &Front<'_>, cursor: &str, limit: usize) -> Changes {
+    changes(front, &format!("?since={cursor}&limit={limit}")).await
+}
+
+/// The titles of what a copy holds, sorted.
+fn titles<'a>(tasks: impl IntoIterator<Item = &'a Value>) -> Vec<&'a str> {
+    let mut titles: Vec<_> = tasks.into_iter().map(|task| task["title"].as_str().expect("text")).collect();
+    titles.sort_unstable();
+    titles
+}
+
+/// New tasks with these titles, by id.
+async fn new_tasks(front: &Front<'_>, titles: &[&str]) -> Vec<String> {
+    let mut ids = Vec::new();
+    for title in titles {
+        ids.push(front.id(&front.new_task(title).await));
+    }
+    ids
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_since_every_task_is_shown_as_its_contract_shows_it() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let (alice, bob) = (app.user("alice"), app.user("bob"));
+        let front = alice.at(contract);
+        bob.at(contract).new_task("Bob's").await;
+        let ids = new_tasks(&front, &["a", "b", "c"]).await;
+        let body = json!({ "title": "d", "description": "Ü", "due_date": "2026-12-24" });
+        alice.envelope().create(body).await.expect_status(201);
+        front.complete(&ids[0], true).await.expect_status(200);
+        front.delete(&ids[1]).await.expect_status(204);
+
+        let copy = changes(&front, "").await;
+        assert!(!copy.has_more);
+        assert_eq!(copy.deleted, [""; 0], "what was deleted before is no news to a full copy");
+        let by_id: BTreeMap<_, _> = copy.changed.iter().map(|task| (front.id(task), task.clone())).collect();
+        assert_eq!(by_id, front.all_tasks().await);
+        let order: Vec<_> = copy.changed.iter().map(|task| task["title"].as_str().expect("text")).collect();
+        assert_eq!(order, ["c", "d", "a"], "in the order of the last changes");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_is_followed_by_what_was_written_after_it_in_the_order_of_writing() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        let ids = new_tasks(&front, &["a", "b", "c", "d"]).await;
+        let start = changes(&front, "").await.cursor;
+        let nothing = since(&front, &start, 100).await;
+        assert_eq!((nothing.changed.len(), nothing.deleted.len(), nothing.has_more), (0, 0, false));
+
+        front.put(&ids[2], json!({ "title": "c2" })).await.expect_status(200);
+        front.delete(&ids[1]).await.expect_status(204);
+        new_tasks(&front, &["e"]).await;
+        front.put(&ids[0], json!({ "title": "a2" })).await.expect_status(200);
+        front.put(&ids[2], json!({ "title": "c3" })).await.expect_status(200);
+        for cursor in [&start, &nothing.cursor] {
+            let news = since(&front, cursor, 100).await;
+            let order: Vec<_> =
+                news.changed.iter().map(|task| task["title"].as_str().expect("text")).collect();
+            assert_eq!((order, &news.deleted[..]), (vec!["e", "a2", "c3"], &ids[1..2]));
+            assert!(!news.has_more);
+            let nothing = since(&front, &news.cursor, 100).await;
+            assert_eq!((nothing.changed.len(), nothing.deleted.len(), nothing.has_more), (0, 0, false));
+        }
+
+        // With one at a time, the order is visible across the arrays. What was changed twice comes last.
+        let (mut cursor, mut order) = (start, Vec::new());
+        loop {
+            let page = since(&front, &cursor, 1).await;
+            assert_eq!(page.changed.len() + page.deleted.len(), 1);
+            order.extend(page.changed.iter().map(|task| task["title"].as_str().expect("text").to_owned()));
+            order.extend(page.deleted.iter().map(|_| "deletion".to_owned()));
+            cursor = page.cursor;
+            if !page.has_more {
+                break;
+            }
+        }
+        assert_eq!(order, ["deletion", "e", "a2", "c3"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_created_and_deleted_since_is_at_most_a_deletion() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        new_tasks(&front, &["a"]).await;
+        let start = changes(&front, "").await.cursor;
+        let ids = new_tasks(&front, &["brief"]).await;
+        front.delete(&ids[0]).await.expect_status(204);
+        let news = since(&front, &start, 100).await;
+        assert_eq!((news.changed.len(), news.has_more), (0, false));
+        assert!(news.deleted.is_empty() || news.deleted == ids, "{:?}", news.deleted);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limit_counts_changes_and_deletions_together_and_pages_cover_everything_once() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        let old = new_tasks(&front, &["a", "b", "c", "d", "e"]).await;
+        let start = changes(&front, "").await.cursor;
+        for id in &old[..3] {
+            front.delete(id).await.expect_status(204);
+            new_tasks(&front, &["new", "new"]).await;
+        }
+        for limit in [1, 2, 3, 4, 8, 9, 10, 500] {
+            let (mut cursor, mut seen, mut pages) = (start.clone(), Vec::new(), 0);
+            loop {
+                let page = since(&front, &cursor, limit).await;
+                assert!(page.changed.len() + page.deleted.len() <= limit);
+                seen.extend(page.changed.iter().map(|task| front.id(task)).chain(page.deleted));
+                (cursor, pages) = (page.cursor, pages + 1);
+                if !page.has_more {
+                    break;
+                }
+            }
+            assert_eq!((seen.len(), pages), (9, 9_usize.div_ceil(limit)), "limit {limit}");
+            assert_eq!(seen.iter().collect::<BTreeSet<_>>().len(), 9, "limit {limit}");
+        }
+        // 100 is the default.
+        new_tasks(&front, &[""; 101].map(|_| "many")).await;
+        let page = since(&front, &start, 500).await;
+        assert_eq!((page.changed.len() + page.deleted.len(), page.has_more), (110, false));
+        let page = changes(&front, &format!("?since={start}")).await;
+        assert_eq!((page.changed.len() + page.deleted.len(), page.has_more), (100, true));
+        let page = changes(&front, "").await;
+        assert_eq!((page.changed.len(), page.deleted.len(), page.has_more), (100, 0, true));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_between_the_pages_of_a_full_copy_are_not_missed() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        let ids = new_tasks(&front, &["a", "b", "c", "d", "e", "f", "g"]).await;
+        let mut replica = Replica::new(alice.at(contract));
+        assert_eq!(replica.pull(3).await, Some(true));
+        assert_eq!(titles(replica.tasks.values()), ["a", "b", "c"]);
+        // Of those that were sent and of those that were not: one deleted, one changed.
+        for sent in [0, 4] {
+            front.delete(&ids[sent]).await.expect_status(204);
+            front.put(&ids[sent + 1], json!({ "title": "changed" })).await.expect_status(200);
+        }
+        assert_eq!(replica.pull(3).await, Some(true));
+        front.delete(&ids[2]).await.expect_status(204);
+        new_tasks(&front, &["h"]).await;
+        replica.assert_current(3).await;
+        assert_eq!(titles(replica.tasks.values()), ["changed", "changed", "d", "g", "h"]);
+        assert_eq!(replica.restarts, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_nothing_stays_valid_until_the_first_task() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        let mut replica = Replica::new(alice.at(contract));
+        for _ in 0..3 {
+            replica.assert_current(100).await;
+            assert_eq!((replica.tasks.len(), replica.restarts), (0, 0));
+        }
+        // Then it either goes on or has to start again; the task is not missed.
+        new_tasks(&front, &["first"]).await;
+        replica.assert_current(100).await;
+        assert_eq!(titles(replica.tasks.values()), ["first"]);
+        let restarts = replica.restarts;
+        new_tasks(&front, &["second"]).await;
+        replica.assert_current(100).await;
+        assert_eq!(replica.restarts, restarts);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_nothing_is_not_listed() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let (alice, bob) = (app.user("alice"), app.user("bob"));
+        let front = alice.at(contract);
+        let ids = new_tasks(&front, &["a"]).await;
+        let start = changes(&front, "").await.cursor;
+        match contract {
+            Contract::Envelope => front.patch(&ids[0], json!({})).await.expect_status(200),
+            Contract::Plain => front.put(&ids[0], json!({})).await.expect_status(200),
+        };
+        front.put(&front.unknown_id(), json!({ "title": "b" })).await.expect_status(404);
+        front.delete(&front.unknown_id()).await.expect_status(404);
+        front.put(&ids[0], json!({ "title": "" })).await.expect_status(422);
+        bob.at(contract).new_task("Bob's").await;
+        let news = since(&front, &start, 100).await;
+        assert_eq!((news.changed.len(), news.deleted.len(), news.has_more), (0, 0, false));
+    }
+}
+
+/// How long the writers of the next test write, in seconds.
+const WRITING: Duration = Duration::from_secs(3);
+
+/// Replicas that follow with small pages, so that most pages begin in the middle of something.
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_that_follow_during_concurrent_writes_end_equal_to_the_list() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    let end = Instant::now() + WRITING;
+    let write = async |writer: usize| {
+        let mut random = fastrand::Rng::new();
+        let front = alice.at(Contract::BOTH[writer % 2]);
+        let mut ids: Vec<String> = Vec::new();
+        while Instant::now() < end {
+            let some = (!ids.is_empty()).then(|| random.usize(..ids.len()));
+            match (random.u8(..4), some) {
+                (0, _) | (_, None) => ids.push(front.id(&front.new_task(&format!("of {writer}")).await)),
+                (1, Some(index)) => {
+                    front.delete(&ids.swap_remove(index)).await.expect_status(204);
+                }
+                (_, Some(index)) => {
+                    let body = json!({ "title": format!("changed {}", random.u16(..)) });
+                    front.put(&ids[index], body).await.expect_status(200);
+                }
+            }
+        }
+    };
+    let followers = async {
+        let mut replicas: Vec<_> =
+            (0..4).map(|number| Replica::new(alice.at(Contract::BOTH[number % 2]))).collect();
+        join_all(replicas.iter_mut().zip([1, 2, 7, 500]).map(async |(replica, limit)| {
+            while Instant::now() < end {
+                replica.pull(limit).await.expect("the database is available");
+            }
+        }))
+        .await;
+        replicas
+    };
+    let (_, mut replicas) = tokio::join!(join_all((0..6).map(write)), followers);
+    for replica in &mut replicas {
+        replica.assert_current(3).await;
+        assert_eq!(replica.restarts, 0);
+        assert!(!replica.tasks.is_empty());
+    }
+}

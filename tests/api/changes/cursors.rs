@@ -1,0 +1,210 @@
+//! Cursors of the list of changes: for how long, by whom and in which form they are accepted.
+
+use serde_json::json;
+use tests::{App, Contract, Replica, refusals};
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use super::{changes, new_tasks, since, titles};
+
+/// Has everything that was written so far be this many days older.
+async fn age(database: &Client, days: u32) {
+    let age = format!(
+        "update deleted_tasks set deleted_at = deleted_at - interval '{days} days';
+         update users set updated_at = updated_at - interval '{days} days'"
+    );
+    database.batch_execute(&age).await.expect("superusers may");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deletions_are_remembered_for_30_days_and_an_older_cursor_is_410() {
+    let Some(app) = App::local().await else { return };
+    let database = app.hands_on().database().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        let ids = new_tasks(&front, &["a", "b", "c"]).await;
+        let before = changes(&front, "").await.cursor;
+        front.delete(&ids[0]).await.expect_status(204);
+        let after = changes(&front, "").await.cursor;
+
+        // A write of each kind, any of which may forget what is too old.
+        let write = async || {
+            let id = new_tasks(&front, &["brief"]).await.remove(0);
+            front.put(&id, json!({ "title": "still brief" })).await.expect_status(200);
+            front.delete(&id).await.expect_status(204);
+        };
+        age(&database, 29).await;
+        write().await;
+        let news = since(&front, &before, 100).await;
+        assert!(news.deleted.contains(&ids[0]), "29 days: {:?}", news.deleted);
+
+        age(&database, 2).await;
+        // The deletion of "still brief" is two days old, and remembered.
+        let brief = since(&front, &after, 100).await;
+        write().await;
+        front.changes(&format!("?since={before}")).await.assert_refused(contract, &refusals::CURSOR_EXPIRED);
+        let news = since(&front, &after, 100).await;
+        assert!(brief.deleted.iter().all(|id| news.deleted.contains(id)), "two days: {:?}", news.deleted);
+
+        let mut replica = Replica::new(alice.at(contract));
+        replica.cursor = Some(before);
+        replica.assert_current(2).await;
+        assert_eq!((replica.restarts, titles(replica.tasks.values())), (1, vec!["b", "c"]));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_cursor_from_before_an_erase_is_410() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        let mut cursors = Vec::new();
+        for round in 0..2 {
+            let ids = new_tasks(&front, &["a", "b", "c"]).await;
+            cursors.push(changes(&front, "?limit=1").await.cursor);
+            front.delete(&ids[0]).await.expect_status(204);
+            cursors.push(changes(&front, "").await.cursor);
+            front.erase().await.expect_status(204);
+            for rest in ["", "&limit=1"] {
+                for cursor in &cursors {
+                    let answer = front.changes(&format!("?since={cursor}{rest}")).await;
+                    answer.assert_refused(contract, &refusals::CURSOR_EXPIRED);
+                }
+            }
+            let empty = changes(&front, "").await;
+            assert_eq!((empty.changed.len(), empty.deleted.len()), (0, 0), "round {round}");
+        }
+        // As many writes as before the last erase, and more.
+        for _ in 0..6 {
+            new_tasks(&front, &["new"]).await;
+            for cursor in &cursors {
+                let answer = front.changes(&format!("?since={cursor}")).await;
+                answer.assert_refused(contract, &refusals::CURSOR_EXPIRED);
+            }
+        }
+        let mut replica = Replica::new(alice.at(contract));
+        replica.cursor = cursors.pop();
+        replica.assert_current(100).await;
+        assert_eq!((replica.restarts, replica.tasks.len()), (1, 6));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_users_cursor_and_what_is_none_are_422() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let (alice, bob, nobody) = (app.user("alice"), app.user("bob"), app.user("nobody"));
+        let front = alice.at(contract);
+        new_tasks(&front, &["a"]).await;
+        new_tasks(&bob.at(contract), &["a"]).await;
+        let own = changes(&front, "").await.cursor;
+        let mut values = vec![
+            changes(&bob.at(contract), "").await.cursor,
+            changes(&nobody.at(contract), "").await.cursor,
+            changes(&bob.at(contract.other()), "").await.cursor,
+            format!("{own}{own}"),
+            "k".repeat(5000),
+        ];
+        let uuid = Uuid::new_v4().to_string();
+        values.extend(
+            [
+                "",
+                "0",
+                "1",
+                "-1",
+                "x",
+                "null",
+                "%00",
+                "%ff",
+                "%F0%9F%94%91",
+                "AAAA",
+                "e30",
+                "bnVsbA",
+                "%zz",
+                &uuid,
+            ]
+            .map(str::to_owned),
+        );
+        for value in values {
+            println!("{contract:?} {value}");
+            let answer = front.changes(&format!("?since={value}")).await;
+            answer.assert_invalid_value(contract, "query", "since");
+        }
+        for query in [format!("?since={own}&since={own}"), format!("?since={own}&%73ince=")] {
+            front.changes(&query).await.assert_invalid_value(contract, "query", "since");
+        }
+        since(&front, &own, 100).await;
+        let answer = nobody.at(contract).changes(&format!("?since={own}")).await;
+        answer.assert_invalid_value(contract, "query", "since");
+    }
+}
+
+/// A cursor may have been tampered with so that it still reads as one; the request then fails as the contract says, or
+/// returns what is the user's own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_that_was_tampered_with_does_no_harm() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        new_tasks(&front, &["a"]).await;
+        let own = changes(&front, "").await.cursor;
+        let mut cursors = vec![format!("{own}0"), own[..own.len() - 1].to_owned(), own.to_uppercase()];
+        for (index, old) in own.char_indices() {
+            cursors.extend(['0', '1', '9', 'A', 'z', '_', '~'].map(|new| {
+                let mut cursor = own.clone();
+                cursor.replace_range(index..index + old.len_utf8(), &new.to_string());
+                cursor
+            }));
+        }
+        for cursor in cursors {
+            let answer = front.changes(&format!("?since={cursor}")).await;
+            assert!(matches!(answer.status, 200 | 410 | 422), "{own} {cursor}: {}", answer.text);
+            for task in answer.json()["data"]["changed"].as_array().into_iter().flatten() {
+                assert_eq!(task["user_id"], alice.id);
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_are_whole_numbers_from_1_to_500_given_once() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        new_tasks(&front, &["a"]).await;
+        let huge = "9".repeat(400);
+        for value in
+            ["0", "501", "-1", "x", "", "1e2", "1.0", "%2B1", "9223372036854775808", &huge, "5&limit=5"]
+        {
+            let answer = front.changes(&format!("?limit={value}")).await;
+            answer.assert_invalid_value(contract, "query", "limit");
+        }
+        for query in ["?limit=1", "?limit=500", "?colour=red&Since=x&offset=-1"] {
+            assert_eq!(changes(&front, query).await.changed.len(), 1, "{query}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_of_the_other_contract_works_or_is_422() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        let ids = new_tasks(&front, &["a", "b"]).await;
+        let cursor = changes(&alice.at(contract.other()), "").await.cursor;
+        front.delete(&ids[0]).await.expect_status(204);
+        new_tasks(&front, &["c"]).await;
+        let answer = front.changes(&format!("?since={cursor}")).await;
+        if answer.status == 422 {
+            answer.assert_invalid_value(contract, "query", "since");
+        } else {
+            let news = since(&front, &cursor, 100).await;
+            assert_eq!((titles(&news.changed), news.deleted), (vec!["c"], ids[..1].to_vec()));
+        }
+    }
+}

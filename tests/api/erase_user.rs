@@ -1,0 +1,239 @@
+//! `DELETE …/api/{user_id}`.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tests::{Answer, App, Contract, Options, User, refusals};
+use tokio::time::sleep;
+use tokio_postgres::Client;
+
+/// How many rows of the user each table has that names users.
+async fn rows_of(database: &Client, user_id: &str) -> Vec<(String, i64)> {
+    let tables = "select c.relname::text, a.attname::text
+                  from pg_class c
+                  join pg_attribute a on a.attrelid = c.oid and not a.attisdropped
+                  where c.relnamespace = 'public'::regnamespace and c.relkind = 'r'
+                    and (a.attname = 'user_id' or c.relname = 'users' and a.attname = 'id')
+                  order by c.relname";
+    let mut counts = Vec::new();
+    for row in database.query(tables, &[]).await.expect("a catalogue") {
+        let (table, column): (String, String) = (row.get(0), row.get(1));
+        let count = format!("select count(*) from {table} where {column} = $1");
+        counts.push((table, database.query_one(&count, &[&user_id]).await.expect("a table").get(0)));
+    }
+    counts
+}
+
+/// Leaves something of the user in every table.
+async fn use_everything(user: &User<'_>) {
+    for contract in Contract::BOTH {
+        let front = user.at(contract);
+        let create = front.request(Method::POST, "").header("idempotency-key", format!("{contract:?}"));
+        let created =
+            Answer::to(create.json(&json!({ "title": "a private title" }))).await.expect_status(201);
+        front.delete(&front.id(&front.task(&created))).await.expect_status(204);
+        front.new_task("another private title").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_204_and_nothing_of_the_user_is_left() {
+    let Some(app) = App::local().await else { return };
+    let database = app.hands_on().database().await;
+    for contract in Contract::BOTH {
+        let (alice, bob) = (app.user("alice"), app.user("bob"));
+        for user in [&alice, &bob] {
+            use_everything(user).await;
+        }
+        let before = rows_of(&database, &bob.id).await;
+        let tables: Vec<_> = before.iter().map(|(table, _)| table.as_str()).collect();
+        assert_eq!(tables, ["deleted_tasks", "idempotency_keys", "tasks", "users"]);
+        assert!(before.iter().all(|(_, count)| *count > 0), "{before:?}");
+        assert_eq!(rows_of(&database, &alice.id).await, before);
+
+        let front = alice.at(contract);
+        let id = front.all_tasks().await.into_keys().next().expect("a task");
+        let answer = front.erase().await.expect_status(204);
+        assert_eq!((answer.text.as_str(), answer.header("content-type")), ("", ""));
+        answer.assert_common_headers();
+        assert!(rows_of(&database, &alice.id).await.iter().all(|(_, count)| *count == 0));
+        assert_eq!(rows_of(&database, &bob.id).await, before);
+
+        for front in [alice.at(contract), alice.at(contract.other())] {
+            assert_eq!(front.all_tasks().await.len(), 0);
+        }
+        let list = front.list("").await;
+        match contract {
+            Contract::Envelope => assert_eq!(list.json()["data"]["pagination"]["total"], 0),
+            Contract::Plain => assert_eq!(list.header("x-total-count"), "0"),
+        }
+        front.get(&id).await.assert_refused(contract, &refusals::NOT_FOUND);
+        front.put(&id, json!({ "title": "b" })).await.assert_refused(contract, &refusals::NOT_FOUND);
+        front.erase().await.expect_status(204);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_without_a_row_is_204_too() {
+    let Some(app) = App::local().await else { return };
+    let database = app.hands_on().database().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        for _ in 0..2 {
+            alice.at(contract).erase().await.expect_status(204);
+        }
+        assert!(rows_of(&database, &alice.id).await.iter().all(|(_, count)| *count == 0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_create_starts_afresh() {
+    let Some(app) = App::local_with(Options::default().with("TASKS_PER_USER", "3")).await else { return };
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        let create = |title: &str| {
+            let request = front.request(Method::POST, "").header("idempotency-key", title);
+            Answer::to(request.json(&json!({ "title": title })))
+        };
+        let mut ids = Vec::new();
+        for _ in 0..3 {
+            for title in ["a", "b", "c"] {
+                let created = create(title).await.expect_status(201);
+                assert_eq!(created.header("idempotency-replayed"), "");
+                ids.push(front.id(&front.task(&created)));
+            }
+            create("d").await.expect_status(409);
+            let tasks = front.all_tasks().await;
+            assert_eq!(tasks.keys().filter(|id| ids.contains(id)).count(), 3);
+            front.erase().await.expect_status(204);
+        }
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), 9, "no id comes twice");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_uses_no_budget_and_the_next_create_has_a_full_one() {
+    let Some(app) = App::local_with(Options::default().with("WRITES_PER_MINUTE", "1")).await else { return };
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        for _ in 0..2 {
+            for left in (0..10).rev() {
+                let answer = front.create(json!({ "title": "a" })).await.expect_status(201);
+                let expected = format!("\"writes\";r={left};");
+                assert!(answer.header("ratelimit").starts_with(&expected), "{}", answer.header("ratelimit"));
+            }
+            front.create(json!({ "title": "a" })).await.assert_refused(contract, &refusals::TOO_MANY_WRITES);
+            for _ in 0..12 {
+                front.erase().await.expect_status(204);
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_ignores_idempotency_key_and_if_match() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        for (key, if_match) in [("key", "\"other\""), ("key", "*"), ("two words", "tag"), ("", "")] {
+            front.new_task("a").await;
+            let request = front.erase_request().header("idempotency-key", key).header("if-match", if_match);
+            let answer = Answer::to(request).await.expect_status(204);
+            assert_eq!(answer.header("idempotency-replayed"), "");
+            assert_eq!(front.all_tasks().await.len(), 0);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_erases_another_user() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let (alice, bob) = (app.user("alice"), app.user("bob"));
+        for user in [&alice, &bob] {
+            user.at(contract).new_task("a").await;
+        }
+        let url = bob.at(contract).user_url();
+        let path = url.strip_prefix(&app.url).expect("a path");
+        let without = Answer::to(app.request(Method::DELETE, path)).await;
+        without.assert_refused(contract, &refusals::NO_TOKEN);
+        let foreign = Answer::to(app.request(Method::DELETE, path).bearer_auth(&alice.token)).await;
+        foreign.assert_refused(contract, &refusals::FORBIDDEN);
+        for user in [&alice, &bob] {
+            user.at(contract).only_task().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_database_it_is_503() {
+    let Some(app) = App::local_with(Options::default().through(1)).await else { return };
+    for contract in Contract::BOTH {
+        let answer = app.user("alice").at(contract).erase().await;
+        answer.assert_refused(contract, &refusals::UNAVAILABLE);
+        assert!(!answer.header("retry-after").is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_list_cursor_from_before_is_422() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        for title in ["a", "b", "c"] {
+            front.new_task(title).await;
+        }
+        let page = front.list("?limit=2").await.expect_status(200);
+        let cursor = match contract {
+            Contract::Envelope => {
+                page.json()["data"]["pagination"]["next_cursor"].as_str().map(str::to_owned)
+            }
+            Contract::Plain => {
+                let link =
+                    page.header("link").split(['?', '&', '>']).find(|part| part.starts_with("cursor="));
+                link.and_then(|link| link.strip_prefix("cursor=")).map(str::to_owned)
+            }
+        };
+        let cursor = cursor.unwrap_or_else(|| panic!("a cursor: {} {:?}", page.text, page.headers));
+        let query = format!("?limit=2&cursor={cursor}");
+        assert_eq!(front.tasks(&front.list(&query).await.expect_status(200)).len(), 1);
+        front.erase().await.expect_status(204);
+        for _ in 0..4 {
+            front.list(&query).await.assert_invalid_value(contract, "query", "cursor");
+            front.new_task("new").await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_records_that_it_happened_and_not_what_was_there() {
+    let Some(app) = App::local().await else { return };
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        use_everything(&alice).await;
+        let tasks = alice.at(contract).all_tasks().await;
+        let answer = alice.at(contract).erase().await.expect_status(204);
+        let id = answer.header("x-request-id");
+        let mut lines: Vec<Value> = Vec::new();
+        for _ in 0..200 {
+            lines = app.hands_on().log_lines().into_iter().filter(|line| line["request_id"] == id).collect();
+            if lines.last().is_some_and(|line| line["message"] == "request") {
+                break;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        let [audit, request] = &lines[..] else { panic!("two lines: {lines:#?}") };
+        assert_eq!((&audit["audit"], &audit["user_id"]), (&json!("erased"), &json!(alice.id)));
+        assert_eq!((&request["function"], &request["status"]), (&json!("erase-user"), &json!(204)));
+        let audit = audit.to_string();
+        assert!(!audit.contains("private"), "{audit}");
+        assert!(tasks.keys().all(|id| !audit.contains(&format!("\"{id}\""))), "{audit}");
+    }
+}

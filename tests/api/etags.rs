@@ -1,0 +1,243 @@
+//! `ETag`, `If-Match` and `If-None-Match` (RFC 9110 §8.8.3 and §13).
+
+mod if_match;
+mod if_none_match;
+
+use std::collections::BTreeSet;
+
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use tests::{Answer, App, Contract, Front, refusals};
+
+use crate::requests::{Endpoint, endpoints};
+
+/// Values of `If-Match` and `If-None-Match` that are no list of entity tags.
+const NO_TAGS: [&str; 14] = [
+    "",
+    " ",
+    ",",
+    "tag",
+    "\"tag",
+    "tag\"",
+    "'tag'",
+    "W/tag",
+    "w/\"tag\"",
+    "W/ \"tag\"",
+    "\"a\" \"b\"",
+    "\"a b\"",
+    "*, \"a\"",
+    "\"a\", *",
+];
+
+/// Lists of entity tags, none of which is ever a task's or a list's.
+const OTHER_TAGS: [&str; 6] =
+    ["\"\"", "\"other\"", "\"a\",\"b\" , \"c\"", "W/\"other\"", "\"a,b\", \"c\\\"", ", \"a\",, \"b\","];
+
+/// The writes to a task that exists.
+fn writes(contract: Contract) -> impl Iterator<Item = Endpoint> {
+    endpoints(contract).into_iter().filter(|endpoint| endpoint.is_write() && endpoint.names_a_task())
+}
+
+/// The ETag of a task, by its id.
+async fn etag(front: &Front<'_>, id: &str) -> String {
+    front.get(id).await.expect_status(200).etag().to_owned()
+}
+
+/// A new task's id and ETag.
+async fn new_task(front: &Front<'_>) -> (String, String) {
+    let answer = front.create(json!({ "title": "Buy milk" })).await.expect_status(201);
+    (front.id(&front.task(&answer)), answer.etag().to_owned())
+}
+
+fn put(front: &Front<'_>, id: &str, title: &str) -> RequestBuilder {
+    front.request(Method::PUT, &format!("/{id}")).json(&json!({ "title": title }))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_response_with_a_task_has_its_etag_which_every_write_of_it_changes() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        let (id, created) = new_task(&front).await;
+        let (other, other_etag) = new_task(&front).await;
+        let mut seen = BTreeSet::from([created.clone(), other_etag.clone()]);
+        assert_eq!(seen.len(), 2);
+        assert_eq!(etag(&front, &id).await, created, "another task's write changes nothing");
+        for endpoint in writes(contract).filter(|endpoint| endpoint.method != Method::DELETE) {
+            // The second one sets what is already there, and in the envelope contract the third, too.
+            for _ in 0..3 {
+                let answer = Answer::to(endpoint.request(&front, &id)).await.expect_status(200);
+                answer.assert_common_headers();
+                assert!(!answer.etag().starts_with("W/"), "If-Match would never match it");
+                assert_eq!(etag(&front, &id).await, answer.etag(), "{} {}", endpoint.method, endpoint.rest);
+                assert!(seen.insert(answer.etag().to_owned()), "{} {}", endpoint.method, endpoint.rest);
+            }
+        }
+        assert_eq!(etag(&front, &other).await, other_etag);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_without_fields_changes_no_etag() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        let (id, created) = new_task(&front).await;
+        let list = front.list("").await.etag().to_owned();
+        let method = if contract == Contract::Envelope { Method::PATCH } else { Method::PUT };
+        let nothing = front.request(method, &format!("/{id}")).json(&json!({ "unknown": 1 }));
+        let answer = Answer::to(nothing).await.expect_status(200);
+        assert_eq!(answer.etag(), created);
+        assert_eq!(etag(&front, &id).await, created);
+        assert_eq!(front.list("").await.etag(), list);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_write_of_the_user_changes_the_etag_of_the_list() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let (alice, bob) = (app.user("alice"), app.user("bob"));
+        let front = alice.at(contract);
+        let mut seen = BTreeSet::new();
+        let list = async || front.list("").await.expect_status(200).etag().to_owned();
+        assert!(seen.insert(list().await), "an empty list has one, too");
+        let (id, _) = new_task(&front).await;
+        assert!(seen.insert(list().await));
+        for endpoint in endpoints(contract).iter().filter(|endpoint| endpoint.is_write()) {
+            Answer::to(endpoint.request(&front, &id)).await.expect_status(endpoint.status);
+            let now = list().await;
+            assert!(seen.insert(now.clone()), "{} {}", endpoint.method, endpoint.rest);
+            // Neither reads, nor writes that are rejected, nor other users' change it.
+            front.get(&front.unknown_id()).await.expect_status(404);
+            front.put(&front.unknown_id(), json!({ "title": "a" })).await.expect_status(404);
+            front.create(json!({ "title": "" })).await.expect_status(422);
+            bob.at(contract).new_task("Bob's").await;
+            assert_eq!(list().await, now);
+        }
+    }
+}
+
+/// Writes that begin with the same ETag, at the same time.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_50_concurrent_edits_with_one_etag_exactly_one_is_carried_out() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        let (id, created) = new_task(&front).await;
+        let mut edits = tokio::task::JoinSet::new();
+        for number in 0..50 {
+            let title = format!("edit {number}");
+            let request = if contract == Contract::Envelope {
+                front.request(Method::PATCH, &format!("/{id}")).json(&json!({ "title": title }))
+            } else {
+                put(&front, &id, &title)
+            };
+            let answer = Answer::to(request.header("if-match", &created));
+            edits.spawn(async move { (title, answer.await) });
+        }
+        let answers = edits.join_all().await;
+        let now = front.get(&id).await.expect_status(200);
+        let (done, refused): (Vec<_>, Vec<_>) =
+            answers.into_iter().partition(|(_, answer)| answer.status == 200);
+        let [(title, answer)] = &done[..] else { panic!("{} of 50 were carried out", done.len()) };
+        assert_eq!((&front.task(&now)["title"], answer.etag()), (&json!(title), now.etag()));
+        for (_, answer) in refused {
+            answer.assert_refused(contract, &refusals::CHANGED);
+            assert_eq!(answer.etag(), now.etag());
+        }
+    }
+}
+
+/// ETags of a user's list and tasks.
+async fn all_etags(front: &Front<'_>) -> Vec<String> {
+    let mut etags = vec![front.list("").await.expect_status(200).etag().to_owned()];
+    for id in front.all_tasks().await.keys() {
+        etags.push(etag(front, id).await);
+    }
+    etags
+}
+
+/// None of the old ETags may match the list or a task.
+async fn assert_match_nothing(front: &Front<'_>, old: &[String]) {
+    let tags = old.join(", ");
+    let list = Answer::to(front.request(Method::GET, "").header("if-none-match", &tags)).await;
+    list.expect_status(200);
+    for id in front.all_tasks().await.keys() {
+        let get = front.request(Method::GET, &format!("/{id}")).header("if-none-match", &tags);
+        Answer::to(get).await.expect_status(200);
+        let edit = Answer::to(put(front, id, "overwritten").header("if-match", &tags)).await;
+        edit.assert_refused(front.contract, &refusals::CHANGED);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn etags_from_before_an_erase_match_nothing_after_it() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        let mut old = all_etags(&front).await;
+        for _ in 0..3 {
+            for number in 0..4 {
+                front.new_task(&format!("{number}")).await;
+                assert_match_nothing(&front, &old).await;
+            }
+            old.extend(all_etags(&front).await);
+            front.erase().await.expect_status(204);
+            assert_match_nothing(&front, &old[1..]).await;
+        }
+    }
+}
+
+/// A backup that is restored repeats the revisions that were given out after it was taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn etags_from_before_a_restore_match_nothing_written_after_it() {
+    let Some(app) = App::local().await else { return };
+    let database = app.hands_on().database().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        let (id, before) = new_task(&front).await;
+        let back_up = "drop table if exists saved_users, saved_tasks;
+                       create table saved_users as table users; create table saved_tasks as table tasks";
+        database.batch_execute(back_up).await.expect("superusers may");
+        let lost = front.put(&id, json!({ "title": "lost with the restore" })).await.expect_status(200);
+        let mut old = vec![lost.etag().to_owned()];
+        old.push(front.create(json!({ "title": "lost as well" })).await.expect_status(201).etag().to_owned());
+        old.push(front.list("").await.expect_status(200).etag().to_owned());
+        let restore = "truncate users cascade;
+                       insert into users select * from saved_users;
+                       insert into tasks overriding system value select * from saved_tasks";
+        database.batch_execute(restore).await.expect("superusers may");
+
+        // What was neither lost nor changed keeps its ETag.
+        assert_eq!(etag(&front, &id).await, before);
+        assert_match_nothing(&front, &old).await;
+        front.put(&id, json!({ "title": "written after the restore" })).await.expect_status(200);
+        assert_match_nothing(&front, &old).await;
+        front.create(json!({ "title": "created after the restore" })).await.expect_status(201);
+        assert_match_nothing(&front, &old).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replayed_write_has_the_tasks_current_etag() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        let create = || {
+            front.request(Method::POST, "").header("idempotency-key", "key").json(&json!({ "title": "a" }))
+        };
+        let created = Answer::to(create()).await.expect_status(201);
+        assert_eq!(Answer::to(create()).await.expect_status(201).etag(), created.etag());
+        let id = front.id(&front.task(&created));
+        let changed = front.put(&id, json!({ "title": "b" })).await.expect_status(200);
+        let replayed = Answer::to(create()).await.expect_status(201);
+        assert_eq!((replayed.etag(), &front.task(&replayed)["title"]), (changed.etag(), &Value::from("b")));
+    }
+}

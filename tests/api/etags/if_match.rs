@@ -1,0 +1,165 @@
+//! `If-Match` on writes.
+
+use reqwest::{Method, header::HeaderValue};
+use serde_json::json;
+use tests::{Answer, App, Contract, refusals};
+
+use super::{NO_TAGS, OTHER_TAGS, etag, new_task, put, writes};
+use crate::requests::rows;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_is_carried_out_if_one_of_the_tags_is_the_current_one() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        for endpoint in writes(contract) {
+            let (id, _) = new_task(&front).await;
+            let request_with = async |value: &dyn Fn(&str) -> String| {
+                let (id, etag) = if endpoint.method == Method::DELETE {
+                    new_task(&front).await
+                } else {
+                    (id.clone(), etag(&front, &id).await)
+                };
+                let value = value(&etag);
+                println!("{contract:?} {} {} {value}", endpoint.method, endpoint.rest);
+                let answer = Answer::to(endpoint.request(&front, &id).header("if-match", value)).await;
+                answer.expect_status(endpoint.status);
+            };
+            request_with(&|etag| etag.to_owned()).await;
+            request_with(&|_| "*".to_owned()).await;
+            request_with(&|etag| format!(" \"a\" ,W/\"b\",{etag}")).await;
+            request_with(&|etag| format!("{etag}, \"a,b\"")).await;
+            request_with(&|etag| format!(",, {etag} ,")).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_current_tag_it_is_412_with_that_tag_and_nothing_is_written() {
+    let Some(app) = App::local().await else { return };
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        let (id, old) = new_task(&front).await;
+        let (_, anothers) = new_task(&front).await;
+        let current =
+            front.put(&id, json!({ "title": "Changed" })).await.expect_status(200).etag().to_owned();
+        let before = rows(&app).await;
+        let weak = format!("W/{current}");
+        let (upper, unquoted) = (current.to_uppercase(), current.replace('"', ""));
+        let longer = format!("\"{unquoted}0\"");
+        let values = [&old, &anothers, &weak, &longer].map(String::as_str);
+        let values = values.into_iter().chain((upper != current).then_some(&*upper)).chain(OTHER_TAGS);
+        for value in values {
+            for endpoint in writes(contract) {
+                println!("{contract:?} {} {} {value}", endpoint.method, endpoint.rest);
+                let answer = Answer::to(endpoint.request(&front, &id).header("if-match", value)).await;
+                answer.assert_refused(contract, &refusals::CHANGED);
+                assert_eq!(answer.etag(), current);
+            }
+        }
+        assert_eq!(rows(&app).await, before);
+        let answer = Answer::to(put(&front, &id, "Merged").header("if-match", current)).await;
+        answer.expect_status(200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_is_no_list_of_tags_is_422_and_nothing_is_written() {
+    let Some(app) = App::local().await else { return };
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        let (id, current) = new_task(&front).await;
+        let before = rows(&app).await;
+        let with_garbage = format!("{current}, tag");
+        let values = NO_TAGS.map(str::as_bytes).into_iter().chain([with_garbage.as_bytes(), b"\xff"]);
+        for value in values {
+            let value = HeaderValue::from_bytes(value).expect("a header");
+            for endpoint in writes(contract) {
+                println!("{contract:?} {} {} {value:?}", endpoint.method, endpoint.rest);
+                for id in [&id, &front.unknown_id()] {
+                    let answer = Answer::to(endpoint.request(&front, id).header("if-match", &value)).await;
+                    answer.assert_invalid_value(contract, "header", "if-match");
+                }
+            }
+        }
+        assert_eq!(rows(&app).await, before);
+    }
+}
+
+/// A gateway joins repeated headers by commas.
+#[tokio::test(flavor = "multi_thread")]
+async fn repeated_headers_are_one_list() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        let (id, current) = new_task(&front).await;
+        let twice = |first: &str, second: &str| {
+            Answer::to(put(&front, &id, "Changed").header("if-match", first).header("if-match", second))
+        };
+        twice("\"a\"", "\"b\"").await.assert_refused(contract, &refusals::CHANGED);
+        twice("\"a\"", "tag").await.assert_invalid_value(contract, "header", "if-match");
+        twice("\"a\"", "*").await.assert_invalid_value(contract, "header", "if-match");
+        twice("\"a\"", &current).await.expect_status(200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_absent_task_is_404_rather_than_412() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let (alice, bob) = (app.user("alice"), app.user("bob"));
+        let front = alice.at(contract);
+        // Whether or not the user has a row.
+        for _ in 0..2 {
+            let (his, his_etag) = new_task(&bob.at(contract)).await;
+            for id in [&his, &front.unknown_id()] {
+                for value in ["*", "\"other\"", &his_etag] {
+                    for endpoint in writes(contract) {
+                        let answer = Answer::to(endpoint.request(&front, id).header("if-match", value)).await;
+                        answer.assert_refused(contract, &refusals::NOT_FOUND);
+                        assert_eq!(answer.header("etag"), "");
+                    }
+                }
+            }
+            new_task(&front).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_without_fields_is_compared_too() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        let (id, current) = new_task(&front).await;
+        let method = if contract == Contract::Envelope { Method::PATCH } else { Method::PUT };
+        let nothing = |value: &str| {
+            let request = front.request(method.clone(), &format!("/{id}")).json(&json!({}));
+            Answer::to(request.header("if-match", value))
+        };
+        let changed = nothing("\"other\"").await;
+        changed.assert_refused(contract, &refusals::CHANGED);
+        assert_eq!(changed.etag(), current);
+        assert_eq!(nothing(&current).await.expect_status(200).etag(), current);
+        assert_eq!(nothing("*").await.expect_status(200).etag(), current);
+        nothing("tag").await.assert_invalid_value(contract, "header", "if-match");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_ignored_when_a_task_is_created() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        for value in ["\"other\"", "*", "tag", ""] {
+            let create = front.request(Method::POST, "").header("if-match", value);
+            Answer::to(create.json(&json!({ "title": "a" }))).await.expect_status(201);
+        }
+    }
+}

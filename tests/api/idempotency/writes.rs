@@ -1,0 +1,310 @@
+//! `Idempotency-Key` on every write.
+
+use reqwest::{Method, RequestBuilder, header::HeaderValue};
+use serde_json::{Value, json};
+use tests::{Answer, App, Contract, Front, refusals};
+use tokio::task::JoinSet;
+
+use crate::requests::{Endpoint, endpoints, rows};
+
+/// How often each of 64 clients repeats one toggle: `TOGGLES`, or 8.
+fn toggles() -> usize {
+    std::env::var("TOGGLES").ok().and_then(|count| count.parse().ok()).unwrap_or(8)
+}
+
+fn writes(contract: Contract) -> impl Iterator<Item = Endpoint> {
+    endpoints(contract).into_iter().filter(Endpoint::is_write)
+}
+
+/// The writes to a task that exists.
+fn changes(contract: Contract) -> impl Iterator<Item = Endpoint> {
+    writes(contract).filter(Endpoint::names_a_task)
+}
+
+async fn send(request: RequestBuilder, key: &str) -> Answer {
+    Answer::to(request.header("idempotency-key", key)).await
+}
+
+#[track_caller]
+fn assert_first(answer: &Answer, status: u16) {
+    assert_eq!((answer.status, answer.header("idempotency-replayed")), (status, ""), "{}", answer.text);
+}
+
+#[track_caller]
+fn assert_replayed(answer: &Answer, status: u16) {
+    assert_eq!((answer.status, answer.header("idempotency-replayed")), (status, "true"), "{}", answer.text);
+}
+
+/// A write without fields.
+fn write_nothing(front: &Front<'_>, id: &str) -> RequestBuilder {
+    let method = if front.contract == Contract::Envelope { Method::PATCH } else { Method::PUT };
+    front.request(method, &format!("/{id}")).json(&json!({}))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_has_no_effect_and_is_answered_with_the_task_as_it_is_now() {
+    let Some(app) = App::local().await else { return };
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        for endpoint in changes(contract) {
+            let id = front.id(&front.new_task("Buy milk").await);
+            let write = async |key| send(endpoint.request(&front, &id), key).await;
+            println!("{contract:?} {} {}", endpoint.method, endpoint.rest);
+            assert_first(&write(&id).await, endpoint.status);
+            if endpoint.method != Method::DELETE {
+                let changed = front.put(&id, json!({ "title": "Meanwhile", "completed": false })).await;
+                changed.expect_status(200);
+                front.complete(&id, true).await.expect_status(200);
+            }
+            let now = front.get(&id).await;
+            let before = rows(&app).await;
+            for _ in 0..3 {
+                let again = write(&id).await;
+                assert_replayed(&again, endpoint.status);
+                if endpoint.method == Method::DELETE {
+                    assert_eq!((again.text.as_str(), now.status), ("", 404));
+                } else {
+                    assert_eq!((front.task(&again), again.etag()), (front.task(&now), now.etag()));
+                }
+            }
+            assert_eq!(rows(&app).await, before);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_used_with_another_method_task_or_content_is_a_conflict() {
+    let Some(app) = App::local().await else { return };
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        let other = front.id(&front.new_task("Another").await);
+        for endpoint in writes(contract) {
+            let id = front.id(&front.new_task("Buy milk").await);
+            // A key per endpoint, as the task's id is one.
+            assert_first(&send(endpoint.request(&front, &id), &id).await, endpoint.status);
+            let before = rows(&app).await;
+            let conflict = async |request: RequestBuilder| {
+                send(request, &id).await.assert_refused(contract, &refusals::CONFLICT);
+            };
+            for another in
+                writes(contract).filter(|it| (&it.method, it.rest) != (&endpoint.method, endpoint.rest))
+            {
+                println!(
+                    "{contract:?} {} {}, {} {}",
+                    endpoint.method, endpoint.rest, another.method, another.rest
+                );
+                conflict(another.request(&front, &id)).await;
+            }
+            if endpoint.names_a_task() {
+                conflict(endpoint.request(&front, &other)).await;
+            }
+            match endpoint.body.as_ref().map(Value::to_string) {
+                Some(body) if body.contains("title") => {
+                    let rest = endpoint.rest.replace("{id}", &id);
+                    let bodies =
+                        [json!({ "title": "sleep" }), json!({ "title": "Sleep", "description": "long" })];
+                    for body in bodies {
+                        conflict(front.request(endpoint.method.clone(), &rest).json(&body)).await;
+                    }
+                }
+                Some(_) => {
+                    let rest = endpoint.rest.replace("{id}", &id);
+                    conflict(front.request(Method::PATCH, &rest).json(&json!({ "completed": false }))).await;
+                }
+                None => {}
+            }
+            assert_eq!(rows(&app).await, before);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn if_match_is_not_part_of_the_content() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        for endpoint in changes(contract) {
+            let created = front.create(json!({ "title": "Buy milk" })).await.expect_status(201);
+            let (id, etag) = (front.id(&front.task(&created)), created.etag());
+            let write = async |if_match: &str| {
+                send(endpoint.request(&front, &id).header("if-match", if_match), &id).await
+            };
+            // What is not carried out uses up no key.
+            write("\"other\"").await.assert_refused(contract, &refusals::CHANGED);
+            assert_first(&write(etag).await, endpoint.status);
+            // By now the ETag is another. A repeat must not fail for that.
+            for if_match in [etag, "*", "\"other\""] {
+                assert_replayed(&write(if_match).await, endpoint.status);
+            }
+            assert_replayed(&send(endpoint.request(&front, &id), &id).await, endpoint.status);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_deleted_since_is_404_and_a_repeated_delete_204() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        for endpoint in changes(contract).filter(|endpoint| endpoint.method != Method::DELETE) {
+            let id = front.id(&front.new_task("Buy milk").await);
+            assert_first(&send(endpoint.request(&front, &id), &id).await, 200);
+            let delete = || front.request(Method::DELETE, &format!("/{id}"));
+            let key = format!("delete-{id}");
+            assert_first(&send(delete(), &key).await, 204);
+            for _ in 0..2 {
+                send(endpoint.request(&front, &id), &id).await.assert_refused(contract, &refusals::NOT_FOUND);
+                assert_replayed(&send(delete(), &key).await, 204);
+                send(delete(), "another").await.assert_refused(contract, &refusals::NOT_FOUND);
+            }
+        }
+        assert_eq!(front.all_tasks().await.len(), 0);
+    }
+}
+
+/// A client may retry by either contract, in which the task has another id.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delete_is_recognised_across_the_contracts() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let (front, other) = (alice.at(contract), alice.at(contract.other()));
+        let id = front.id(&front.new_task("Buy milk").await);
+        let other_id = other.id(&other.only_task().await);
+        let delete = |front: &Front<'_>, id: &str| front.request(Method::DELETE, &format!("/{id}"));
+        assert_first(&send(delete(&front, &id), "key").await, 204);
+        assert_replayed(&send(delete(&other, &other_id), "key").await, 204);
+        assert_replayed(&send(delete(&front, &id), "key").await, 204);
+        let another = other.id(&other.new_task("Another").await);
+        send(delete(&other, &another), "key").await.assert_refused(other.contract, &refusals::CONFLICT);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_carried_out_uses_up_no_key() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        let id = front.id(&front.new_task("Buy milk").await);
+        for endpoint in writes(contract) {
+            let key = format!("{} {}", endpoint.method, endpoint.rest).replace([' ', '{', '}'], "-");
+            assert_first(&send(write_nothing(&front, &id), &key).await, 200);
+            send(front.request(Method::DELETE, "/x"), &key).await.expect_status(422);
+            let missing = front.request(Method::DELETE, &format!("/{}", front.unknown_id()));
+            send(missing, &key).await.assert_refused(contract, &refusals::NOT_FOUND);
+            let id = if endpoint.method == Method::POST { String::new() } else { id.clone() };
+            assert_first(&send(endpoint.request(&front, &id), &key).await, endpoint.status);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_without_fields_conflicts_with_a_used_key() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        let id = front.id(&front.new_task("Buy milk").await);
+        let put = front.request(Method::PUT, &format!("/{id}")).json(&json!({ "title": "Changed" }));
+        assert_first(&send(put, "key").await, 200);
+        let nothing = send(write_nothing(&front, &id), "key").await;
+        nothing.assert_refused(contract, &refusals::CONFLICT);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_of_every_write_has_1_to_255_visible_ascii_characters() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        for endpoint in writes(contract) {
+            let id = front.id(&front.new_task("Buy milk").await);
+            let too_long = "k".repeat(256);
+            let keys = ["", "two words", "é", &too_long].map(str::as_bytes).into_iter().chain([&b"\xff"[..]]);
+            for key in keys {
+                let key = HeaderValue::from_bytes(key).expect("a header");
+                let answer = Answer::to(endpoint.request(&front, &id).header("idempotency-key", key)).await;
+                answer.assert_invalid_value(contract, "header", "idempotency-key");
+            }
+            let longest = format!("{id:~<255}");
+            assert_first(&send(endpoint.request(&front, &id), &longest).await, endpoint.status);
+            assert_replayed(&send(endpoint.request(&front, &id), &longest).await, endpoint.status);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_each_users_own() {
+    let app = App::start().await;
+    for contract in Contract::BOTH {
+        let (alice, bob) = (app.user("alice"), app.user("bob"));
+        for user in [&alice, &bob] {
+            let front = user.at(contract);
+            for endpoint in writes(contract) {
+                let id = front.id(&front.new_task("Buy milk").await);
+                let key = format!("{}-{}", endpoint.method, endpoint.rest.len());
+                assert_first(&send(endpoint.request(&front, &id), &key).await, endpoint.status);
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_toggle_repeated_by_64_clients_at_the_same_time_toggles_once() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    let front = alice.plain();
+    let id = front.id(&front.new_task("Buy milk").await);
+    let mut clients = JoinSet::new();
+    for _ in 0..64 {
+        let request =
+            front.request(Method::PATCH, &format!("/{id}/complete")).header("idempotency-key", "key");
+        clients.spawn(async move {
+            let mut first = 0;
+            for _ in 0..toggles() {
+                let answer = Answer::to(request.try_clone().expect("no body")).await.expect_status(200);
+                assert_eq!(answer.json()["completed"], true);
+                first += usize::from(answer.header("idempotency-replayed") != "true");
+            }
+            first
+        });
+    }
+    let firsts: usize = clients.join_all().await.into_iter().sum();
+    assert_eq!(firsts, 1);
+    assert_eq!(front.only_task().await["completed"], true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_different_writes_with_one_key_at_the_same_time_one_is_carried_out() {
+    let Some(app) = App::local().await else { return };
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        let id = front.id(&front.new_task("Buy milk").await);
+        let mut requests = JoinSet::new();
+        for number in 0..24 {
+            let title = format!("{}", number % 6);
+            let put = front.request(Method::PUT, &format!("/{id}")).json(&json!({ "title": title }));
+            let answer = Answer::to(put.header("idempotency-key", "key"));
+            requests.spawn(async move { (title, answer.await) });
+        }
+        let answers = requests.join_all().await;
+        let now = front.only_task().await;
+        let mut firsts = 0;
+        for (title, answer) in answers {
+            if now["title"] == title {
+                assert_eq!(front.task(&answer), now);
+                firsts += usize::from(answer.expect_status(200).header("idempotency-replayed") != "true");
+            } else {
+                answer.assert_refused(contract, &refusals::CONFLICT);
+            }
+        }
+        assert_eq!(firsts, 1);
+    }
+}

@@ -1,0 +1,282 @@
+//! Limits per user: the number of tasks, and writes per minute.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use reqwest::Method;
+use serde_json::json;
+use tests::{Answer, App, Contract, Front, Options, Refusal, refusals};
+use tokio::time::sleep;
+
+use crate::requests::{endpoints, rows};
+
+const LIMIT_OF_3: Refusal = Refusal {
+    status: 409,
+    code: "CONFLICT",
+    message: "Limit of 3 tasks reached",
+    detail: "Limit of 3 tasks reached",
+};
+
+async fn create(front: &Front<'_>) -> Answer {
+    front.create(json!({ "title": "a" })).await
+}
+
+async fn create_with(front: &Front<'_>, key: &str) -> Answer {
+    let request = front.request(Method::POST, "").header("idempotency-key", key);
+    Answer::to(request.json(&json!({ "title": "a" }))).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_create_beyond_the_limit_of_tasks_is_409_and_nothing_else_is_affected() {
+    let Some(app) = App::local_with(Options::default().with("TASKS_PER_USER", "3")).await else { return };
+    for contract in Contract::BOTH {
+        let (alice, bob) = (app.user("alice"), app.user("bob"));
+        let front = alice.at(contract);
+        let keyed = create_with(&front, "key").await.expect_status(201);
+        let id = front.id(&front.task(&keyed));
+        for _ in 0..2 {
+            create(&front).await.expect_status(201);
+        }
+        let before = rows(&app).await;
+        for front in [alice.at(contract), alice.at(contract.other())] {
+            create(&front).await.assert_refused(front.contract, &LIMIT_OF_3);
+        }
+        create_with(&front, "refused").await.assert_refused(contract, &LIMIT_OF_3);
+        let replayed = create_with(&front, "key").await.expect_status(201);
+        assert_eq!(replayed.header("idempotency-replayed"), "true");
+        assert_eq!(rows(&app).await, before);
+
+        create(&bob.at(contract)).await.expect_status(201);
+        front.put(&id, json!({ "title": "b" })).await.expect_status(200);
+        front.complete(&id, true).await.expect_status(200);
+        front.delete(&id).await.expect_status(204);
+        let first = create_with(&front, "refused").await.expect_status(201);
+        assert_eq!(first.header("idempotency-replayed"), "");
+        create(&front).await.assert_refused(contract, &LIMIT_OF_3);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_creates_at_the_same_time_the_limit_is_let_through() {
+    let Some(app) = App::local_with(Options::default().with("TASKS_PER_USER", "3")).await else { return };
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        let answers = join_all((0..16).map(|_| create(&front))).await;
+        let (created, refused): (Vec<_>, Vec<_>) =
+            answers.into_iter().partition(|answer| answer.status == 201);
+        assert_eq!(created.len(), 3);
+        for answer in refused {
+            answer.assert_refused(contract, &LIMIT_OF_3);
+        }
+        assert_eq!(front.all_tasks().await.len(), 3);
+    }
+}
+
+/// A bucket of 20 × 10, which gets one more every three seconds.
+const PER_MINUTE: u32 = 20;
+const BUCKET: u32 = PER_MINUTE * 10;
+
+async fn app_with_budget() -> Option<App> {
+    App::local_with(Options::default().with("WRITES_PER_MINUTE", PER_MINUTE.to_string())).await
+}
+
+/// What is left according to the headers of a response, which must be well-formed.
+#[track_caller]
+fn left(answer: &Answer) -> u32 {
+    assert_eq!(answer.header("ratelimit-policy"), format!("\"writes\";q={BUCKET};w=600"), "{}", answer.text);
+    let state = answer.header("ratelimit");
+    let parameters = state.strip_prefix("\"writes\";r=").unwrap_or_else(|| panic!("{state:?}"));
+    let (left, seconds) = parameters.split_once(";t=").unwrap_or_else(|| panic!("{state:?}"));
+    assert!(seconds.parse::<u32>().is_ok_and(|seconds| seconds <= 600), "{state:?}");
+    let left = left.parse().unwrap_or_else(|_| panic!("{state:?}"));
+    assert!(left <= BUCKET, "{state:?}");
+    left
+}
+
+#[track_caller]
+fn assert_no_headers(answer: &Answer) {
+    for name in ["ratelimit", "ratelimit-policy"] {
+        assert_eq!(answer.header(name), "", "{} {}", answer.status, answer.text);
+    }
+}
+
+/// Empties the user's bucket by as many writes as it takes. Returns how many.
+async fn empty(front: &Front<'_>) -> u32 {
+    let one = async || {
+        let mut done = 0;
+        loop {
+            let answer = create(front).await;
+            if answer.status == 429 {
+                return done;
+            }
+            answer.expect_status(201);
+            done += 1;
+        }
+    };
+    let done = join_all((0..4).map(|_| one())).await;
+    done.into_iter().sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_write_that_reaches_the_database_shows_the_budget_and_only_those_carried_out_use_it() {
+    let Some(app) = app_with_budget().await else { return };
+    for contract in Contract::BOTH {
+        let (alice, bob) = (app.user("alice"), app.user("bob"));
+        let front = alice.at(contract);
+        let first = create_with(&front, "key").await.expect_status(201);
+        let mut expected = left(&first);
+        assert_eq!(expected, BUCKET - 1);
+        let id = front.id(&front.task(&first));
+
+        for (refused, status) in [
+            (create_with(&front, "key").await, 201),
+            (front.put(&front.unknown_id(), json!({ "title": "b" })).await, 404),
+            (front.delete(&front.unknown_id()).await, 404),
+            (
+                Answer::to(front.request(Method::DELETE, &format!("/{id}")).header("if-match", "\"other\""))
+                    .await,
+                412,
+            ),
+            (
+                Answer::to(front.request(Method::DELETE, &format!("/{id}")).header("idempotency-key", "key"))
+                    .await,
+                409,
+            ),
+        ] {
+            let now = left(&refused.expect_status(status));
+            assert!((expected..=expected + 1).contains(&now), "{status}: {now} of {expected}");
+        }
+        for (answer, status) in [
+            (front.get(&id).await, 200),
+            (front.list("").await, 200),
+            (front.changes("").await, 200),
+            (create(&bob.at(contract)).await.expect_status(201), 201),
+            (front.create(json!({ "title": "" })).await, 422),
+            (front.delete("x").await, 422),
+            (Answer::to(app.request(Method::DELETE, &format!("/api/{}/tasks/{id}", alice.id))).await, 401),
+        ] {
+            let answer = answer.expect_status(status);
+            if status == 201 {
+                assert_eq!(left(&answer), BUCKET - 1, "another user's");
+            } else {
+                assert_no_headers(&answer);
+            }
+        }
+        for endpoint in endpoints(contract).iter().filter(|endpoint| endpoint.is_write()) {
+            let answer = Answer::to(endpoint.request(&front, &id)).await.expect_status(endpoint.status);
+            let now = left(&answer);
+            // It refills meanwhile.
+            assert!((expected - 1..=expected).contains(&now), "{} {}", endpoint.method, endpoint.rest);
+            expected = now;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_bucket_is_429_before_anything_is_written_and_refills() {
+    let Some(app) = app_with_budget().await else { return };
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        let started = Instant::now();
+        let done = 1 + {
+            let keyed = create_with(&front, "key").await.expect_status(201);
+            left(&keyed);
+            empty(&front).await
+        };
+        let refilled = u32::try_from(started.elapsed().as_secs()).expect("few") / 3 + 1;
+        assert!((BUCKET..=BUCKET + refilled).contains(&done), "{done} of {BUCKET}, {:?}", started.elapsed());
+
+        let id = front.all_tasks().await.into_keys().next().expect("a task");
+        let before = rows(&app).await;
+        let mut retry_after = 0;
+        for endpoint in endpoints(contract).iter().filter(|endpoint| endpoint.is_write()) {
+            // The budget comes before the task, and that before If-Match.
+            for id in [&id, &front.unknown_id()] {
+                let request = endpoint.request(&front, id).header("if-match", "\"other\"");
+                let answer = Answer::to(request.header("idempotency-key", "unused")).await;
+                if answer.status != 429 {
+                    // It has just refilled; then the request was rejected for another reason, or done.
+                    continue;
+                }
+                answer.assert_refused(contract, &refusals::TOO_MANY_WRITES);
+                assert_eq!(left(&answer), 0);
+                retry_after = answer.header("retry-after").parse().expect("whole seconds");
+                assert!((1..=3).contains(&retry_after), "{retry_after}");
+            }
+        }
+        assert!(retry_after > 0, "none was refused");
+        let replayed = create_with(&front, "key").await.expect_status(201);
+        assert_eq!(replayed.header("idempotency-replayed"), "true");
+        let other =
+            front.request(Method::POST, "").header("idempotency-key", "key").json(&json!({ "title": "b" }));
+        Answer::to(other).await.assert_refused(contract, &refusals::CONFLICT);
+        for answer in [front.get(&id).await, front.list("").await, front.changes("").await] {
+            answer.expect_status(200);
+        }
+        let after = rows(&app).await;
+        // A create by "unused" may have been the refill's.
+        assert!(after == before || after.contains("unused"), "{after}");
+
+        empty(&front).await;
+        let refused = create(&front).await;
+        refused.assert_refused(contract, &refusals::TOO_MANY_WRITES);
+        sleep(Duration::from_secs(refused.header("retry-after").parse().expect("whole seconds"))).await;
+        create(&front).await.expect_status(201);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_budget_comes_before_the_limit_of_tasks() {
+    let options = Options::default().with("WRITES_PER_MINUTE", "1").with("TASKS_PER_USER", "3");
+    let Some(app) = App::local_with(options).await else { return };
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        let id = front.id(&front.task(&create(&front).await.expect_status(201)));
+        for _ in 0..2 {
+            create(&front).await.expect_status(201);
+        }
+        create(&front).await.assert_refused(contract, &LIMIT_OF_3);
+        for _ in 0..7 {
+            front.put(&id, json!({ "title": "b" })).await.expect_status(200);
+        }
+        let refused = create(&front).await;
+        refused.assert_refused(contract, &refusals::TOO_MANY_WRITES);
+        assert_eq!(refused.header("ratelimit-policy"), "\"writes\";q=10;w=600");
+        let retry_after: u32 = refused.header("retry-after").parse().expect("whole seconds");
+        assert!((50..=60).contains(&retry_after), "{retry_after}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn zero_disables_the_budget_and_its_headers() {
+    let Some(app) = App::local_with(Options::default().with("WRITES_PER_MINUTE", "0")).await else { return };
+    for contract in Contract::BOTH {
+        let alice = app.user("alice");
+        let front = alice.at(contract);
+        let id = front.id(&front.new_task("Buy milk").await);
+        for endpoint in endpoints(contract) {
+            assert_no_headers(
+                &Answer::to(endpoint.request(&front, &id)).await.expect_status(endpoint.status),
+            );
+        }
+        let answer = front.delete(&front.unknown_id()).await;
+        assert_no_headers(&answer.expect_status(404));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_quota_is_that_of_ten_minutes() {
+    for (per_minute, quota) in [("100", 1000), ("1", 10), ("7", 70)] {
+        let Some(app) = App::local_with(Options::default().with("WRITES_PER_MINUTE", per_minute)).await
+        else {
+            return;
+        };
+        let alice = app.user("alice");
+        let answer = create(&alice.envelope()).await.expect_status(201);
+        assert_eq!(answer.header("ratelimit-policy"), format!("\"writes\";q={quota};w=600"));
+        assert!(answer.header("ratelimit").starts_with(&format!("\"writes\";r={};t=", quota - 1)));
+    }
+}

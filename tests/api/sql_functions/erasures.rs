@@ -1,0 +1,118 @@
+//! Erasures that are sent twice or arrive late, and what arrives after them.
+
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::{Attempt, Database, Key, id, outcome};
+
+/// How many tasks the user has, and whether there is a row of the user's.
+async fn held(database: &Database) -> (i64, bool) {
+    let held = "select (select count(*) from tasks where user_id = 'alice'),
+                       exists (select from users where id = 'alice')";
+    let row = database.owner.query_one(held, &[]).await.expect("tables");
+    (row.get(0), row.get(1))
+}
+
+async fn create(database: &Database, task: Uuid, attempt: Attempt) -> Row {
+    database.create_with("alice", None, task, "One", None, attempt).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_erasure_is_carried_out_once_and_never_after_its_retry_or_deadline() {
+    let database = Database::new().await;
+    let erase = async |attempt| outcome(&database.erase("alice", attempt).await).to_owned();
+    // With a row of the user's, and without one.
+    for has_row in [true, false] {
+        let attempt = Attempt::new();
+        if has_row {
+            database.create("alice", "before").await;
+        }
+        assert_eq!(erase(attempt.late()).await, "void");
+        assert_eq!(held(&database).await, (i64::from(has_row), has_row));
+        assert_eq!(erase(attempt.retry()).await, "done");
+        assert_eq!(held(&database).await, (0, false));
+        for later in 0..3 {
+            assert_eq!(erase(attempt).await, "void", "the first attempt arrives after its retry");
+            assert_eq!(erase(attempt.retry()).await, "done", "it was carried out");
+            assert_eq!(held(&database).await, (later, later > 0));
+            database.create("alice", "after").await;
+        }
+        database.erase("alice", Attempt::new()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sent_before_an_erasure_creates_nothing_after_it() {
+    let database = Database::new().await;
+    // Whether the user has a row again by the time at which the late attempts arrive.
+    for returns in [false, true] {
+        let (carried_out, retried, voided) = (Attempt::new(), Attempt::new(), Attempt::new());
+        let tasks = [Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7()];
+        assert_eq!(outcome(&create(&database, tasks[0], carried_out).await), "done");
+        assert_eq!(outcome(&create(&database, tasks[1], retried.retry()).await), "done");
+        let missing = database.update("alice", Key::Id(Uuid::now_v7()), "Two", voided.retry()).await;
+        assert_eq!(outcome(&missing), "not_found");
+        database.erase("alice", Attempt::new()).await;
+        if returns {
+            database.create("alice", "after").await;
+        }
+        let expected = (i64::from(returns), returns);
+        for (task, attempt) in tasks.into_iter().zip([carried_out, retried, voided]) {
+            assert_eq!(outcome(&create(&database, task, attempt).await), "void");
+            assert_eq!(held(&database).await, expected);
+        }
+        for (task, attempt) in [(tasks[0], carried_out), (tasks[1], retried)] {
+            assert_eq!(outcome(&create(&database, task, attempt.retry()).await), "deleted");
+            assert_eq!(held(&database).await, expected);
+        }
+        database.erase("alice", Attempt::new()).await;
+    }
+}
+
+/// The user's row remembers eight attempts. Of an older one nobody can tell whether it was carried out.
+#[tokio::test(flavor = "multi_thread")]
+async fn retry_of_an_attempt_that_is_forgotten_creates_nothing_after_an_erasure() {
+    let database = Database::new().await;
+    let (task, attempt) = (Uuid::now_v7(), Attempt::new());
+    create(&database, task, attempt).await;
+    for _ in 0..9 {
+        database.create("alice", "another").await;
+    }
+    for _ in 0..2 {
+        database.erase("alice", Attempt::new()).await;
+        assert_eq!(outcome(&create(&database, task, attempt.retry()).await), "unknown");
+        assert_eq!(held(&database).await.0, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn erased_users_are_forgotten_after_five_minutes_by_the_next_erasure() {
+    let database = Database::new().await;
+    for user in ["alice", "bob"] {
+        database.create(user, "One").await;
+        database.erase(user, Attempt::new()).await;
+    }
+    database.run_as_owner("update erased_users set erased_at = now() - interval '301 s'").await;
+    database.erase("carol", Attempt::new()).await;
+    let left = "select id_hash = sha256('carol') from erased_users";
+    let left = database.owner.query(left, &[]).await.expect("a table");
+    assert_eq!(left.iter().map(|row| row.get(0)).collect::<Vec<bool>>(), [true]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn revisions_of_a_user_who_returns_are_greater_than_all_before() {
+    let database = Database::new().await;
+    let mut last = 0;
+    for _ in 0..3 {
+        for _ in 0..3 {
+            let task = database.create("alice", "One").await;
+            let revision: i64 = task.get("revision");
+            assert!(revision > last, "{revision} after {last}");
+            last = revision;
+            let updated = database.update("alice", Key::Id(id(&task)), "Two", Attempt::new()).await;
+            assert_eq!(updated.get::<_, i64>("revision"), last + 1);
+            last += 1;
+        }
+        database.erase("alice", Attempt::new()).await;
+    }
+}

@@ -1,0 +1,345 @@
+//! Offline clients of one user while the network fails at random: replicas that follow the list of changes, and queues
+//! of writes with idempotency keys.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use futures_util::future::join_all;
+use local::postgres::Cluster;
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use tests::{
+    Answer, App, Contract, Front, MIGRATED, Moment, NetworkFault as Fault, Options, Proxy, Replica, connect,
+    migrated_cluster, refusals,
+};
+use tokio::time::sleep;
+use uuid::Uuid;
+
+const WRITERS: usize = 16;
+const REPLICAS: usize = 4;
+
+/// Tasks in the list that the writers share.
+const MAX_TASKS: usize = 300;
+
+/// Writes in the queue of an offline client.
+const QUEUE: usize = 500;
+
+/// How long the writers write: `FAULT_SECONDS`, or 15.
+fn duration() -> Duration {
+    let seconds = std::env::var("FAULT_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(15))
+}
+
+/// An API whose way to the database is a faulty one.
+async fn app_through_faults(cluster: &Cluster) -> Option<(App, Proxy)> {
+    let proxy = Proxy::start(cluster.port()).await;
+    let url = cluster.endpoints_url_through(proxy.port, MIGRATED) + "?sslmode=disable";
+    let options = Options { max_instances: Some(WRITERS), ..Options::default() }.with("DATABASE_URL", url);
+    Some((App::local_with(options).await?, proxy))
+}
+
+/// Has faults happen at random until it is over.
+async fn trouble(proxy: &Proxy, over: &AtomicBool) {
+    let mut random = fastrand::Rng::new();
+    let faults = [Fault::Reset, Fault::Close, Fault::Stall, Fault::Delay];
+    let moments = [
+        Moment::Connect,
+        Moment::Login,
+        Moment::BeforeStatement,
+        Moment::MidStatement,
+        Moment::BeforeAnswer,
+        Moment::MidAnswer,
+    ];
+    while !over.load(Ordering::Relaxed) {
+        if random.u8(..20) == 0 {
+            proxy.hang_up().await;
+        }
+        let fault = faults[random.usize(..faults.len())];
+        proxy.arm(fault, moments[random.usize(..moments.len())], random.usize(1..4));
+        sleep(Duration::from_millis(random.u64(20..200))).await;
+    }
+    proxy.disarm();
+}
+
+/// Cuts the connection during some of the writes, and for a few of them again during the function's own retry, after
+/// which it waits until the write is void.
+fn cut_at_random(proxy: &Proxy, random: &mut fastrand::Rng) {
+    let moments = [Moment::BeforeStatement, Moment::MidStatement, Moment::BeforeAnswer, Moment::MidAnswer];
+    if random.u8(..10) == 0 {
+        let times = if random.u8(..24) == 0 { 2 } else { 1 };
+        proxy.arm(Fault::Reset, moments[random.usize(..moments.len())], times);
+    }
+}
+
+/// Sends a request until it is answered with something other than 503.
+async fn insist(request: impl Fn() -> RequestBuilder) -> Answer {
+    for _ in 0..60 {
+        let answer = Answer::to(request()).await;
+        if answer.status != 503 {
+            return answer;
+        }
+        sleep(Duration::from_millis(200)).await;
+    }
+    panic!("503 for too long")
+}
+
+/// What the writers did, by the envelope contract's ids.
+#[derive(Default)]
+struct Journal {
+    /// Tasks that are there, with their numbers.
+    tasks: Vec<Task>,
+    /// When a response said that a task was deleted.
+    deleted: BTreeMap<String, Instant>,
+}
+
+#[derive(Clone)]
+struct Task {
+    id: String,
+    number: String,
+}
+
+impl Task {
+    fn id(&self, contract: Contract) -> &str {
+        match contract {
+            Contract::Envelope => &self.id,
+            Contract::Plain => &self.number,
+        }
+    }
+}
+
+fn lock(journal: &Mutex<Journal>) -> MutexGuard<'_, Journal> {
+    journal.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One write to a task of anyone's, with a key of its own, again and again until it has an answer.
+async fn write(front: &Front<'_>, others: &Front<'_>, journal: &Mutex<Journal>, random: &mut fastrand::Rng) {
+    let key = Uuid::new_v4().to_string();
+    let send = async |method: Method, rest: &str, body: Option<Value>| {
+        insist(|| {
+            let request = front.request(method.clone(), rest).header("idempotency-key", &key);
+            match &body {
+                Some(body) => request.json(body),
+                None => request,
+            }
+        })
+        .await
+    };
+    let (some, action) = {
+        let tasks = &lock(journal).tasks;
+        let some = (!tasks.is_empty()).then(|| tasks[random.usize(..tasks.len())].clone());
+        // The list grows to this length and keeps it, however long the writers write.
+        let creates = tasks.len() < MAX_TASKS;
+        (some, random.u8(if creates { 0..6 } else { 2..6 }))
+    };
+    match (action, some) {
+        (0 | 1, _) | (_, None) => {
+            let body = json!({ "title": key });
+            let task = front.task(&send(Method::POST, "", Some(body.clone())).await.expect_status(201));
+            // A repeat through the other contract tells the other id.
+            let repeat = || others.request(Method::POST, "").header("idempotency-key", &key).json(&body);
+            let repeat = insist(repeat).await;
+            let (one, other) = (front.id(&task), others.id(&others.task(&repeat.expect_status(201))));
+            let (id, number) = if front.contract == Contract::Envelope { (one, other) } else { (other, one) };
+            lock(journal).tasks.push(Task { id, number });
+        }
+        (2, Some(task)) => {
+            let answer = send(Method::DELETE, &format!("/{}", task.id(front.contract)), None).await;
+            assert!(matches!(answer.status, 204 | 404), "{}", answer.text);
+            let mut journal = lock(journal);
+            journal.tasks.retain(|other| other.id != task.id);
+            if answer.status == 204 {
+                let now = Instant::now();
+                journal.deleted.insert(task.id, now);
+                journal.deleted.insert(task.number, now);
+            }
+        }
+        (3, Some(task)) => {
+            let rest = format!("/{}/complete", task.id(front.contract));
+            let body = (front.contract == Contract::Envelope).then(|| json!({ "completed": random.bool() }));
+            let answer = send(Method::PATCH, &rest, body).await;
+            assert!(matches!(answer.status, 200 | 404), "{}", answer.text);
+        }
+        (_, Some(task)) => {
+            let body = json!({ "title": key, "completed": random.bool() });
+            let answer = send(Method::PUT, &format!("/{}", task.id(front.contract)), Some(body)).await;
+            assert!(matches!(answer.status, 200 | 404), "{}", answer.text);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_of_a_list_that_16_write_to_under_random_faults_end_equal_to_the_database() {
+    let cluster = migrated_cluster().await;
+    let Some((app, proxy)) = app_through_faults(&cluster).await else { return };
+    let user = app.user("shared");
+    let (journal, over, syncs) =
+        (Mutex::new(Journal::default()), AtomicBool::new(false), AtomicUsize::new(0));
+    let end = Instant::now() + duration();
+
+    let writers = async {
+        let writes = join_all((0..WRITERS).map(async |writer| {
+            let mut random = fastrand::Rng::new();
+            let contract = Contract::BOTH[writer % 2];
+            let mut writes = 0;
+            while Instant::now() < end {
+                write(&user.at(contract), &user.at(contract.other()), &journal, &mut random).await;
+                writes += 1;
+            }
+            writes
+        }))
+        .await;
+        over.store(true, Ordering::Relaxed);
+        writes.into_iter().sum::<usize>()
+    };
+    let replicas = async {
+        let mut replicas: Vec<_> =
+            (0..REPLICAS).map(|number| Replica::new(user.at(Contract::BOTH[number % 2]))).collect();
+        join_all(replicas.iter_mut().zip([3, 10, 100, 500]).map(async |(replica, limit)| {
+            while !over.load(Ordering::Relaxed) {
+                let asked = Instant::now();
+                if replica.pull(limit).await == Some(false) {
+                    // Whatever was deleted before the request is deleted before its cursor.
+                    let deleted = &lock(&journal).deleted;
+                    let stale =
+                        replica.tasks.keys().find(|id| deleted.get(*id).is_some_and(|at| *at < asked));
+                    assert_eq!(stale, None, "deleted before its cursor");
+                    syncs.fetch_add(1, Ordering::Relaxed);
+                }
+                sleep(Duration::from_millis(20)).await;
+            }
+        }))
+        .await;
+        replicas
+    };
+    let (writes, mut replicas, ()) = tokio::join!(writers, replicas, trouble(&proxy, &over));
+
+    let lists = [user.envelope().all_tasks().await, user.plain().all_tasks().await];
+    for (number, replica) in replicas.iter_mut().enumerate() {
+        replica.sync(100).await;
+        assert_eq!(replica.tasks, lists[number % 2]);
+        assert_eq!(replica.restarts, 0);
+    }
+    let rows = "select id::text, title::text, completed from tasks where user_id = $1 order by id::text";
+    let rows = connect(&cluster.url(MIGRATED)).await.query(rows, &[&user.id]).await.expect("up");
+    let held: Vec<_> = rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
+    let shown: Vec<(&str, &str, bool)> = lists[0]
+        .iter()
+        .map(|(id, task)| (id.as_str(), task["title"].as_str().expect("text"), task["completed"] == true))
+        .collect();
+    assert_eq!(shown, held);
+    let syncs = syncs.load(Ordering::Relaxed);
+    println!("{writes} writes, {syncs} complete syncs of {REPLICAS} replicas, {} tasks left", held.len());
+    assert!(syncs > REPLICAS && writes > WRITERS, "{syncs} syncs, {writes} writes");
+}
+
+/// A write of a queue, and what it makes of the client's own copy.
+#[derive(Debug, Clone)]
+enum Queued {
+    Create { title: String },
+    Rename { task: usize, title: String },
+    Toggle { task: usize },
+    Delete { task: usize },
+}
+
+/// A client's own copy of a task: `None` once it is deleted.
+type Own = Option<(String, bool)>;
+
+/// Writes at random, the tasks numbered in the order of their creation, and what they result in.
+fn queue(random: &mut fastrand::Rng) -> (Vec<Queued>, Vec<Own>) {
+    let (mut queue, mut own) = (Vec::new(), Vec::<Own>::new());
+    for number in 0..QUEUE {
+        let there: Vec<_> = (0..own.len()).filter(|&task| own[task].is_some()).collect();
+        let task = if there.is_empty() { None } else { Some(there[random.usize(..there.len())]) };
+        let title = format!("title {number}");
+        queue.push(match (random.u8(..8), task) {
+            (0 | 1, _) | (_, None) => {
+                own.push(Some((title.clone(), false)));
+                Queued::Create { title }
+            }
+            (2, Some(task)) => {
+                own[task] = None;
+                Queued::Delete { task }
+            }
+            (3 | 4, Some(task)) => {
+                own[task].as_mut().expect("it is there").0.clone_from(&title);
+                Queued::Rename { task, title }
+            }
+            (_, Some(task)) => {
+                let completed = &mut own[task].as_mut().expect("it is there").1;
+                *completed = !*completed;
+                Queued::Toggle { task }
+            }
+        });
+    }
+    (queue, own)
+}
+
+/// A client that loses its place now and then, and sends again what it has sent already.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_of_500_writes_cut_and_replayed_at_random_ends_as_its_journal_says() {
+    let cluster = migrated_cluster().await;
+    let Some((app, proxy)) = app_through_faults(&cluster).await else { return };
+    let user = app.user("offline");
+    let front = user.plain();
+    let mut random = fastrand::Rng::new();
+    let (queue, own) = queue(&mut random);
+
+    let send = async |number: usize, ids: &[String]| {
+        insist(|| {
+            let request = |method, rest: &str| {
+                front.request(method, rest).header("idempotency-key", format!("write-{number}"))
+            };
+            match &queue[number] {
+                Queued::Create { title } => request(Method::POST, "").json(&json!({ "title": title })),
+                Queued::Rename { task, title } => {
+                    request(Method::PUT, &format!("/{}", ids[*task])).json(&json!({ "title": title }))
+                }
+                Queued::Toggle { task } => request(Method::PATCH, &format!("/{}/complete", ids[*task])),
+                Queued::Delete { task } => request(Method::DELETE, &format!("/{}", ids[*task])),
+            }
+        })
+        .await
+    };
+    let (mut ids, mut sent, mut replays) = (Vec::new(), 0, 0);
+    while sent < queue.len() {
+        cut_at_random(&proxy, &mut random);
+        let answer = send(sent, &ids).await;
+        match &queue[sent] {
+            Queued::Create { .. } => ids.push(front.id(&front.task(&answer.expect_status(201)))),
+            Queued::Delete { .. } => drop(answer.expect_status(204)),
+            Queued::Rename { .. } | Queued::Toggle { .. } => drop(answer.expect_status(200)),
+        }
+        sent += 1;
+        if random.u8(..30) == 0 {
+            for number in sent - random.usize(..sent.min(20))..sent {
+                cut_at_random(&proxy, &mut random);
+                let again = send(number, &ids).await;
+                match again.status {
+                    404 => again.assert_refused(Contract::Plain, &refusals::NOT_FOUND),
+                    _ => assert_eq!(again.header("idempotency-replayed"), "true", "{}", again.text),
+                }
+                replays += 1;
+            }
+        }
+    }
+    proxy.disarm();
+
+    let tasks = user.plain().all_tasks().await;
+    let held: BTreeMap<_, _> = tasks
+        .iter()
+        .map(|(id, task)| (id, (task["title"].as_str().expect("text"), task["completed"] == true)))
+        .collect();
+    let journal: BTreeMap<_, _> = ids
+        .iter()
+        .zip(&own)
+        .filter_map(|(id, own)| own.as_ref().map(|(title, completed)| (id, (title.as_str(), *completed))))
+        .collect();
+    assert_eq!(held, journal);
+    println!("{QUEUE} writes, {replays} of them replayed, {} tasks left", journal.len());
+}

@@ -1,0 +1,112 @@
+//! A copy of a user's list that follows `…/tasks/changes`, as an offline client keeps one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::{Answer, Front, refusals};
+
+/// A response to `GET …/tasks/changes`.
+#[derive(Debug)]
+pub struct Changes {
+    /// Tasks as they are now, in the order of their last changes.
+    pub changed: Vec<Value>,
+    /// Ids of tasks that were deleted.
+    pub deleted: Vec<String>,
+    /// Where the next request continues.
+    pub cursor: String,
+    /// Whether the next request has something to return.
+    pub has_more: bool,
+}
+
+/// A copy of a user's list.
+pub struct Replica<'a> {
+    front: Front<'a>,
+    /// What it holds, by id.
+    pub tasks: BTreeMap<String, Value>,
+    /// The last cursor; `None` before a full copy.
+    pub cursor: Option<String>,
+    /// How often it had to start again, because its cursor had expired.
+    pub restarts: usize,
+}
+
+impl Changes {
+    /// Reads a response, which must be well-formed.
+    #[track_caller]
+    pub fn of(front: &Front<'_>, answer: &Answer) -> Self {
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.assert_common_headers();
+        // In envelope under `data`, as a task is.
+        let body = front.task(answer);
+        let array = |name: &str| body[name].as_array().unwrap_or_else(|| panic!("{name}: {body}")).clone();
+        let deleted = array("deleted");
+        let changes = Self {
+            changed: array("changed"),
+            deleted: deleted.iter().map(|id| front.id(&serde_json::json!({ "id": id }))).collect(),
+            cursor: body["cursor"].as_str().expect("text").to_owned(),
+            has_more: body["has_more"].as_bool().expect("a boolean"),
+        };
+        assert_eq!(body.as_object().map(serde_json::Map::len), Some(4), "{body}");
+        let ids: Vec<_> =
+            changes.changed.iter().map(|task| front.id(task)).chain(changes.deleted.clone()).collect();
+        assert_eq!(
+            ids.iter().collect::<BTreeSet<_>>().len(),
+            ids.len(),
+            "an id is in one array only: {body}"
+        );
+        assert!(!changes.has_more || !ids.is_empty(), "a client would ask for ever: {body}");
+        changes
+    }
+}
+
+impl<'a> Replica<'a> {
+    /// A copy that holds nothing yet.
+    pub fn new(front: Front<'a>) -> Self {
+        Self { front, tasks: BTreeMap::new(), cursor: None, restarts: 0 }
+    }
+
+    /// Asks for at most this many changes. `None` if the database is unavailable; otherwise whether there are more.
+    pub async fn pull(&mut self, limit: usize) -> Option<bool> {
+        let since = self.cursor.as_ref().map(|cursor| ("since", cursor.as_str()));
+        let limit_text = limit.to_string();
+        let query: Vec<_> = since.into_iter().chain([("limit", limit_text.as_str())]).collect();
+        let answer = Answer::to(self.front.request(reqwest::Method::GET, "/changes").query(&query)).await;
+        match answer.status {
+            503 => {
+                answer.assert_refused(self.front.contract, &refusals::UNAVAILABLE);
+                None
+            }
+            410 => {
+                answer.assert_refused(self.front.contract, &refusals::CURSOR_EXPIRED);
+                assert!(self.cursor.is_some(), "a full copy has no cursor that could expire");
+                self.restarts += 1;
+                self.cursor = None;
+                self.tasks.clear();
+                Some(true)
+            }
+            _ => {
+                let changes = Changes::of(&self.front, &answer);
+                assert!(changes.changed.len() + changes.deleted.len() <= limit, "{}", answer.text);
+                for task in changes.changed {
+                    self.tasks.insert(self.front.id(&task), task);
+                }
+                for id in changes.deleted {
+                    self.tasks.remove(&id);
+                }
+                self.cursor = Some(changes.cursor);
+                Some(changes.has_more)
+            }
+        }
+    }
+
+    /// Asks until it has everything. The database must be available.
+    pub async fn sync(&mut self, limit: usize) {
+        while self.pull(limit).await.expect("the database is available") {}
+    }
+
+    /// Syncs, and compares itself with the list.
+    pub async fn assert_current(&mut self, limit: usize) {
+        self.sync(limit).await;
+        assert_eq!(self.tasks, self.front.all_tasks().await, "{:?}", self.front.contract);
+    }
+}
