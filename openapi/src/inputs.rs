@@ -126,7 +126,8 @@ pub fn idempotency_key() -> Parameter {
 
 /// The header that makes a write depend on the task's version.
 pub fn if_match() -> Parameter {
-    parameter("If-Match", ParameterIn::Header, text())
+    let tag = ObjectBuilder::new().schema_type(Type::String).pattern(Some(r#"^[*]$|^(W/)?"[!#-~]*"$"#));
+    parameter("If-Match", ParameterIn::Header, tag.build())
         .required(Required::False)
         .description(Some(
             "The `ETag` of the task as it was read. If the task was changed since, nothing is written and the \
