@@ -41,13 +41,6 @@ pub fn task(contract: Contract) -> Parameter {
 
 /// Which of the tasks to list, in which order, and which part of them.
 pub fn list(contract: Contract) -> Vec<Parameter> {
-    // Without examples: /docs would send them, and so filter.
-    let query = |name: &str, schema: Object, description: &str| {
-        parameter(name, ParameterIn::Query, schema)
-            .required(Required::False)
-            .description(Some(description))
-            .build()
-    };
     let number = |range, default| integer(range).default(Some(json!(default))).build();
     let words =
         |words: Vec<&'static str>| ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words));
@@ -58,22 +51,22 @@ pub fn list(contract: Contract) -> Vec<Parameter> {
     let status = words(STATUSES.map(|(word, _)| word).to_vec()).default(Some(json!("all"))).build();
     let sort = words(ORDERS.map(|(word, _)| word).to_vec()).build();
     let mut parameters = vec![
-        query("limit", number(limits, default), "The most tasks to return."),
-        query("status", status, "Only tasks that are open, or that are completed."),
-        query(
+        optional_query("limit", number(limits, default), "The most tasks to return."),
+        optional_query("status", status, "Only tasks that are open, or that are completed."),
+        optional_query(
             "search",
             search(),
             "Only tasks whose title or description contains this text, in upper or lower case.",
         ),
-        query("due_after", due_time(), "Only tasks that are due at this time or later."),
-        query("due_before", due_time(), "Only tasks that are due before this time."),
-        query(
+        optional_query("due_after", due_time(), "Only tasks that are due at this time or later."),
+        optional_query("due_before", due_time(), "Only tasks that are due before this time."),
+        optional_query(
             "sort",
             sort,
             "The order; descending after `-`. Tasks without a due date come last in either direction, equal tasks \
              oldest first.",
         ),
-        query(
+        optional_query(
             "cursor",
             ObjectBuilder::new().schema_type(Type::String).build(),
             "Continues where a page ended, as the response with that page says. Filters and `sort` must be those of \
@@ -82,34 +75,30 @@ pub fn list(contract: Contract) -> Vec<Parameter> {
     ];
     if contract == Envelope {
         let description = "How many tasks to leave out. To go further, use `cursor`.";
-        parameters.insert(1, query("offset", number(OFFSET, 0), description));
+        parameters.insert(1, optional_query("offset", number(OFFSET, 0), description));
     }
     parameters
 }
 
 /// A time in a query.
-fn due_time() -> Object {
-    ObjectBuilder::new()
-        .schema_type(Type::String)
-        .description(Some("A date (midnight UTC) or a time in ISO 8601, as for `due_date`."))
-        .build()
+fn due_time() -> RefOr<Schema> {
+    AnyOfBuilder::new()
+        .item(format(KnownFormat::DateTime))
+        .item(format(KnownFormat::Date))
+        .description(Some("In the forms of `due_date`."))
+        .into()
 }
 
 /// What a request for changes takes.
 pub fn changes() -> Vec<Parameter> {
+    let limit = integer(CHANGES_LIMIT).default(Some(json!(CHANGES_LIMIT_DEFAULT))).build();
     vec![
-        parameter("since", ParameterIn::Query, text())
-            .required(Required::False)
-            .description(Some("The cursor of an earlier response. Absent: all tasks, for a new copy."))
-            .build(),
-        parameter(
-            "limit",
-            ParameterIn::Query,
-            integer(CHANGES_LIMIT).default(Some(json!(CHANGES_LIMIT_DEFAULT))).build(),
-        )
-        .required(Required::False)
-        .description(Some("The most changes to return."))
-        .build(),
+        optional_query(
+            "since",
+            text(),
+            "The cursor of an earlier response. Absent: all tasks, for a new copy.",
+        ),
+        optional_query("limit", limit, "The most changes to return."),
     ]
 }
 
@@ -232,7 +221,15 @@ pub fn completion() -> Body {
     )
 }
 
-fn parameter(name: &str, place: ParameterIn, schema: Object) -> ParameterBuilder {
+/// A parameter of the query. It has no example, because /docs would send that.
+fn optional_query(name: &str, schema: impl Into<RefOr<Schema>>, description: &str) -> Parameter {
+    parameter(name, ParameterIn::Query, schema)
+        .required(Required::False)
+        .description(Some(description))
+        .build()
+}
+
+fn parameter(name: &str, place: ParameterIn, schema: impl Into<RefOr<Schema>>) -> ParameterBuilder {
     ParameterBuilder::new().name(name).parameter_in(place).required(Required::True).schema(Some(schema))
 }
 

@@ -92,7 +92,7 @@ async function plain(): Promise<void> {
 
   const one = { params: { path: { ...path, task_id: task.id } } };
   assert.deepEqual(ok(await client.GET("/plain/api/{user_id}/tasks/{task_id}", one)), task);
-  const tasks: PlainTask[] = ok(await client.GET("/plain/api/{user_id}/tasks", { params: { path, query: { after: 0 } } }));
+  const tasks: PlainTask[] = ok(await client.GET("/plain/api/{user_id}/tasks", { params: { path, query: { sort: "title" } } }));
   assert(tasks.some(({ id }) => id === task.id));
   const changed = ok(
     await client.PUT("/plain/api/{user_id}/tasks/{task_id}", { ...one, body: { description: "the large one" } }),

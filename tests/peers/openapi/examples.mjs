@@ -34,9 +34,9 @@ function normalised(text) {
   return text
     .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z/g, "<time>")
     .replace(/("timestamp": ?)"[^"]*"/g, '$1"<time>"')
-    .replace(/("cursor": ?)"[^"]*"/g, '$1"<cursor>"')
+    .replace(/("(next_)?cursor": ?)"[^"]*"/g, '$1"<cursor>"')
     .replace(/[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}/g, "<uuid>")
-    .replace(/("id": ?)\d+/g, "$1<number>")
+    .replace(/("id": ?|"deleted": ?\[)\d+/g, "$1<number>")
     .replace(/(\/plain\/api\/alice\/tasks\/)\d+/g, "$1<number>");
 }
 
