@@ -8,7 +8,7 @@ use serde_json::json;
 use tests::{Answer, App, Cut, Front, Relay, User};
 use tokio::time::sleep;
 
-use super::{OTHER_WRITES, Stage, WATCH, cluster, happens};
+use super::{OTHER_WRITES, Stage, WATCH, assert_all, cluster, happens};
 
 /// A user whose first way to the database leads through a relay.
 struct Way {
@@ -39,6 +39,18 @@ async fn held(stage: &Stage, user: &User<'_>) -> (Vec<String>, i64) {
     (row.get(0), row.get(1))
 }
 
+/// An outcome of a trial. A panic would wait for ever for the requests of the other trials.
+fn check(is_right: bool, wrong: impl FnOnce() -> String) -> Result<(), String> {
+    if is_right { Ok(()) } else { Err(wrong()) }
+}
+
+#[track_caller]
+fn assert_outcomes(outcomes: Vec<Result<(), String>>) {
+    assert_all(
+        &outcomes.into_iter().enumerate().map(|(n, outcome)| (n.to_string(), outcome)).collect::<Vec<_>>(),
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_erase_that_the_network_held_back_deletes_nothing_created_after_its_answer() {
     let Some(stage) = Stage::new().await else { return };
@@ -66,14 +78,14 @@ async fn an_erase_that_the_network_held_back_deletes_nothing_created_after_its_a
         for _ in 0..writes {
             create(&second.envelope(), "after", false).await.expect_status(201);
         }
-        happens(delivered).await.expect("it is delivered");
+        happens(delivered).await?;
         sleep(WATCH).await;
         let (titles, _) = held(&stage, &second).await;
         let before = usize::from(!reconnects);
         let expected = [vec!["before"; before], vec!["after"; writes]].concat();
-        assert_eq!(titles, expected, "held for {seconds} s, reconnects {reconnects}");
+        check(titles == expected, || format!("held for {seconds} s, reconnects {reconnects}: {titles:?}"))
     });
-    join_all(trials).await;
+    assert_outcomes(join_all(trials).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -100,12 +112,14 @@ async fn a_create_that_the_network_held_back_brings_nothing_back_after_an_erase(
             answer.text
         );
         second.envelope().erase().await.expect_status(204);
-        happens(delivered).await.expect("it is delivered");
+        happens(delivered).await?;
         sleep(WATCH).await;
         let held = held(&stage, &second).await;
-        assert_eq!(held, (vec![], 0), "held for {seconds} s, reconnects {reconnects}, key {has_key}");
+        check(held == (vec![], 0), || {
+            format!("held for {seconds} s, reconnects {reconnects}, key {has_key}: {held:?}")
+        })
     });
-    join_all(trials).await;
+    assert_outcomes(join_all(trials).await);
 }
 
 /// The create was carried out, but its response was lost, and the user is erased before the function can connect again.
@@ -122,28 +136,23 @@ async fn a_retried_create_brings_nothing_back_after_an_erase() {
         relay.close();
         let delivered = relay.arm(Cut::Answer);
         let meanwhile = async {
-            happens(delivered).await.expect("it is delivered");
+            let delivered = happens(delivered).await;
             for _ in 0..other_writes {
-                create(&second.envelope(), "other", false).await.expect_status(201);
+                create(&second.envelope(), "other", false).await;
             }
             let (before, _) = held(&stage, &second).await;
-            second.envelope().erase().await.expect_status(204);
+            second.envelope().erase().await;
             relay.open();
-            before
+            delivered.map(|()| before)
         };
         let front = first.envelope();
         let (answer, before) = tokio::join!(create(&front, "first", has_key), meanwhile);
-        assert_eq!(before.len(), 2 + other_writes, "the first attempt was carried out");
+        check(before?.len() == 2 + other_writes, || "the first attempt was not carried out".into())?;
         sleep(WATCH).await;
         let held = held(&stage, &second).await;
-        assert_eq!(
-            held,
-            (vec![], 0),
-            "key {has_key}, {other_writes} other writes: {} {}",
-            answer.status,
-            answer.text
-        );
-        assert!(matches!(answer.status, 404 | 503), "{} {}", answer.status, answer.text);
+        let told =
+            || format!("key {has_key}, {other_writes} other writes: {} {}", answer.status, answer.text);
+        check(held == (vec![], 0) && matches!(answer.status, 404 | 503), told)
     });
-    join_all(trials).await;
+    assert_outcomes(join_all(trials).await);
 }
