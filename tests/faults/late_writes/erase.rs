@@ -24,6 +24,15 @@ impl Way {
     }
 }
 
+/// A way for each trial. They end after all trials: ending one would hold up the trials that run in the same task.
+async fn ways(stage: &Stage, count: usize) -> Vec<Way> {
+    let mut ways = Vec::new();
+    for _ in 0..count {
+        ways.push(Way::new(stage).await);
+    }
+    ways
+}
+
 async fn create(front: &Front<'_>, title: &str, has_key: bool) -> Answer {
     let request = front.request(Method::POST, "").json(&json!({ "title": title }));
     Answer::to(if has_key { request.header("idempotency-key", title) } else { request }).await
@@ -56,35 +65,36 @@ async fn an_erase_that_the_network_held_back_deletes_nothing_created_after_its_a
     let Some(stage) = Stage::new().await else { return };
     // How long it is held, in seconds, whether the function can connect again, and how much is written afterwards.
     let trials = [(1.0, true, 1), (2.5, true, 1), (2.5, true, OTHER_WRITES), (4.0, true, 1), (5.0, false, 1)];
-    let trials = trials.into_iter().map(async |(seconds, reconnects, writes)| {
-        let Way { relay, app } = Way::new(&stage).await;
-        let second = stage.second.user("shared");
-        let first = app.user_with_id(&second.id);
-        first.envelope().erase().await.expect_status(204);
-        create(&second.envelope(), "before", false).await.expect_status(201);
+    let ways = ways(&stage, trials.len()).await;
+    let trials =
+        trials.into_iter().zip(&ways).map(async |((seconds, reconnects, writes), Way { relay, app })| {
+            let second = stage.second.user("shared");
+            let first = app.user_with_id(&second.id);
+            first.envelope().erase().await.expect_status(204);
+            create(&second.envelope(), "before", false).await.expect_status(201);
 
-        if !reconnects {
-            relay.close();
-        }
-        let delivered = relay.arm(Cut::Request(Duration::from_secs_f64(seconds)));
-        let answer = first.envelope().erase().await;
-        relay.open();
-        assert_eq!(
-            answer.status,
-            if reconnects { 204 } else { 503 },
-            "held for {seconds} s: {}",
-            answer.text
-        );
-        for _ in 0..writes {
-            create(&second.envelope(), "after", false).await.expect_status(201);
-        }
-        happens(delivered).await?;
-        sleep(WATCH).await;
-        let (titles, _) = held(&stage, &second).await;
-        let before = usize::from(!reconnects);
-        let expected = [vec!["before"; before], vec!["after"; writes]].concat();
-        check(titles == expected, || format!("held for {seconds} s, reconnects {reconnects}: {titles:?}"))
-    });
+            if !reconnects {
+                relay.close();
+            }
+            let delivered = relay.arm(Cut::Request(Duration::from_secs_f64(seconds)));
+            let answer = first.envelope().erase().await;
+            relay.open();
+            assert_eq!(
+                answer.status,
+                if reconnects { 204 } else { 503 },
+                "held for {seconds} s: {}",
+                answer.text
+            );
+            for _ in 0..writes {
+                create(&second.envelope(), "after", false).await.expect_status(201);
+            }
+            happens(delivered).await?;
+            sleep(WATCH).await;
+            let (titles, _) = held(&stage, &second).await;
+            let before = usize::from(!reconnects);
+            let expected = [vec!["before"; before], vec!["after"; writes]].concat();
+            check(titles == expected, || format!("held for {seconds} s, reconnects {reconnects}: {titles:?}"))
+        });
     assert_outcomes(join_all(trials).await);
 }
 
@@ -92,9 +102,9 @@ async fn an_erase_that_the_network_held_back_deletes_nothing_created_after_its_a
 async fn a_create_that_the_network_held_back_brings_nothing_back_after_an_erase() {
     let Some(stage) = Stage::new().await else { return };
     let trials = [(1.0, true), (2.5, true), (4.0, true), (5.0, false)];
+    let ways = ways(&stage, 2 * trials.len()).await;
     let trials = trials.into_iter().flat_map(|trial| [false, true].map(|has_key| (trial, has_key)));
-    let trials = trials.map(async |((seconds, reconnects), has_key)| {
-        let Way { relay, app } = Way::new(&stage).await;
+    let trials = trials.zip(&ways).map(async |(((seconds, reconnects), has_key), Way { relay, app })| {
         let second = stage.second.user("shared");
         let first = app.user_with_id(&second.id);
         create(&first.envelope(), "warm-up", false).await.expect_status(201);
@@ -127,8 +137,8 @@ async fn a_create_that_the_network_held_back_brings_nothing_back_after_an_erase(
 async fn a_retried_create_brings_nothing_back_after_an_erase() {
     let Some(stage) = Stage::new().await else { return };
     let trials = [(false, 0), (true, 0), (false, OTHER_WRITES), (true, OTHER_WRITES)];
-    let trials = trials.into_iter().map(async |(has_key, other_writes)| {
-        let Way { relay, app } = Way::new(&stage).await;
+    let ways = ways(&stage, trials.len()).await;
+    let trials = trials.into_iter().zip(&ways).map(async |((has_key, other_writes), Way { relay, app })| {
         let second = stage.second.user("shared");
         let first = app.user_with_id(&second.id);
         create(&first.envelope(), "warm-up", false).await.expect_status(201);
