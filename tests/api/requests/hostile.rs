@@ -114,10 +114,8 @@ async fn random_headers_and_cursors_are_never_a_500() {
         }
     }
     println!("{statuses:?}");
-    assert!(
-        statuses.keys().any(|(_, status)| *status == 412)
-            && statuses.keys().any(|(_, status)| *status == 422)
-    );
+    // Whether any of them is a 412 is up to chance.
+    assert!(statuses.keys().any(|(_, status)| *status == 422));
 }
 
 #[tokio::test(flavor = "multi_thread")]
