@@ -32,10 +32,10 @@ const DATABASE: &str = "tasks";
 /// The function that is run as a command before anything is served.
 const MIGRATE: &str = "migrate";
 
-/// The user of the token that is printed, and of `cargo dev token` unless it is told another.
+/// The user of the token that is printed, and of `cargo dev token` without `--user`.
 pub(super) const DEMO_USER: &str = "demo";
 
-/// Where `cargo dev` serves unless it is told another port.
+/// Where `cargo dev` serves by default.
 pub(super) const DEFAULT_PORT: u16 = 9000;
 
 #[derive(Args)]

@@ -98,7 +98,7 @@ async fn the_list_of_a_user_without_tasks_is_304_too() {
     }
 }
 
-/// A lock shows it: whoever reads a task waits.
+/// Shown by a lock on the tasks, which a request that reads one would wait for.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lists_304_reads_no_task() {
     let Some(app) = App::local().await else { return };
