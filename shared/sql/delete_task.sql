@@ -31,7 +31,8 @@ begin
     if outcome is not null then
         return;
     end if;
--- include: find_task
+-- include: find_id
+-- include: check_version
     delete from public.tasks t
     where t.user_id = p_user_id
       and t.id = p_id

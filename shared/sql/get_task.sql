@@ -15,14 +15,7 @@ as $$
 declare
     v_scope text := set_config('app.user_id', p_user_id, true);
 begin
-    if p_id is null then
-        p_id := (
-            select t.id
-            from public.tasks t
-            where t.user_id = p_user_id
-              and t.number = p_number
-        );
-    end if;
+-- include: find_id
     select 'done', t.id, t.number, t.user_id, t.title, t.description, t.due_date, t.completed, t.completed_at,
            t.created_at, t.updated_at, t.revision
     into outcome, id, number, user_id, title, description, due_date, completed, completed_at, created_at, updated_at,

@@ -51,7 +51,8 @@ begin
     if outcome is not null then
         return;
     end if;
--- include: find_task
+-- include: find_id
+-- include: check_version
     if not v_is_write then
         select g.outcome, g.id, g.number, g.user_id, g.title, g.description, g.due_date, g.completed,
                g.completed_at, g.created_at, g.updated_at, g.revision

@@ -7,7 +7,7 @@ use super::{
     Store,
     composite::Composite,
     pool::Arguments,
-    tasks::{revisions_and_times, task},
+    tasks::{cut_off, revisions_and_times, task, unexpected},
 };
 use crate::{
     error::{Error, InputError, Place},
@@ -60,7 +60,7 @@ impl Store {
                 "done" => {}
                 "known" => return Ok(Shown::Known(version)),
                 "gone" => return Err(Error::Invalid(vec![cursor_of_erased_list()])),
-                other => return Err(Error::Internal(format!("a call ended with the outcome {other}"))),
+                other => return Err(unexpected(other)),
             }
             let (begun_at, total) = (fields.read(), fields.read());
             let list = list.get_or_insert_with(|| {
@@ -73,9 +73,7 @@ impl Store {
             }
         }
         let mut list = list.ok_or_else(|| Error::Internal("a call returned no row".into()))?;
-        let limit = usize::try_from(*limit).expect("a limit is positive");
-        list.has_more = list.tasks.len() > limit;
-        list.tasks.truncate(limit);
+        list.has_more = cut_off(&mut list.tasks, *limit);
         Ok(Shown::New(list))
     }
 }

@@ -34,7 +34,7 @@ impl Store {
             "done" => Ok(Shown::New(task(fields))),
             "known" => Ok(Shown::Known(fields.version())),
             "not_found" => Err(Error::NotFound),
-            other => Err(Error::Internal(format!("a call ended with the outcome {other}"))),
+            other => Err(unexpected(other)),
         }
     }
 
@@ -75,9 +75,7 @@ impl Store {
                 }
             }
         }
-        let limit = usize::try_from(query.limit).expect("a limit is positive");
-        let has_more = changes.len() > limit;
-        changes.truncate(limit);
+        let has_more = cut_off(&mut changes, query.limit);
         Ok(ChangeList { changes, has_more, end })
     }
 }
@@ -102,6 +100,19 @@ pub(super) fn revisions_and_times(versions: Option<&Versions>) -> RevisionsAndTi
             Some(versions.iter().map(|version| Some(version.updated_at)).collect()),
         ),
     }
+}
+
+/// The error of a call with an outcome that it should not have.
+pub(super) fn unexpected(outcome: &str) -> Error {
+    Error::Internal(format!("a call ended with the outcome {outcome}"))
+}
+
+/// Cuts off what a call returned beyond its limit, and returns whether there was anything.
+pub(super) fn cut_off<T>(page: &mut Vec<T>, limit: i64) -> bool {
+    let limit = usize::try_from(limit).expect("a limit is positive");
+    let has_more = page.len() > limit;
+    page.truncate(limit);
+    has_more
 }
 
 /// The one row of a call that returns one.

@@ -8,7 +8,7 @@ use super::{
     composite::Composite,
     idempotency::{hash_of_changes, hash_of_new_task},
     pool::Arguments,
-    tasks::{RevisionsAndTimes, id_and_number, only, revisions_and_times, task},
+    tasks::{RevisionsAndTimes, id_and_number, only, revisions_and_times, task, unexpected},
 };
 use crate::{
     error::Error,
@@ -177,7 +177,7 @@ fn not_carried_out(outcome: &str) -> Error {
             "the user made too many writes meanwhile to know whether the first attempt was carried out"
                 .into(),
         ),
-        other => Error::Internal(format!("a call ended with the outcome {other}")),
+        other => unexpected(other),
     }
 }
 

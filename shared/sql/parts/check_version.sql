@@ -1,11 +1,3 @@
-    if p_id is null then
-        p_id := (
-            select t.id
-            from public.tasks t
-            where t.user_id = p_user_id
-              and t.number = p_number
-        );
-    end if;
     if p_expected_revisions is not null then
         select t.revision, t.updated_at
         into revision, updated_at
