@@ -1,4 +1,4 @@
-//! `GET …/tasks/changes`.
+//! `GET …/tasks/changes`: full copies, and the changes after a cursor.
 
 mod cursors;
 
@@ -15,19 +15,19 @@ async fn changes(front: &Front<'_>, query: &str) -> Changes {
     Changes::of(front, &front.changes(query).await)
 }
 
-/// What follows a cursor.
+/// Returns a page of the changes after a cursor.
 async fn since(front: &Front<'_>, cursor: &str, limit: usize) -> Changes {
     changes(front, &format!("?since={cursor}&limit={limit}")).await
 }
 
-/// The titles of what a copy holds, sorted.
+/// The titles of tasks, sorted.
 fn titles<'a>(tasks: impl IntoIterator<Item = &'a Value>) -> Vec<&'a str> {
     let mut titles: Vec<_> = tasks.into_iter().map(|task| task["title"].as_str().expect("text")).collect();
     titles.sort_unstable();
     titles
 }
 
-/// New tasks with these titles, by id.
+/// Creates tasks with these titles and returns their ids.
 async fn new_tasks(front: &Front<'_>, titles: &[&str]) -> Vec<String> {
     let mut ids = Vec::new();
     for title in titles {
@@ -37,7 +37,7 @@ async fn new_tasks(front: &Front<'_>, titles: &[&str]) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_since_every_task_is_shown_as_its_contract_shows_it() {
+async fn without_since_returns_every_task_in_order_of_last_change() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let (alice, bob) = (app.user("alice"), app.user("bob"));
@@ -51,16 +51,16 @@ async fn without_since_every_task_is_shown_as_its_contract_shows_it() {
 
         let copy = changes(&front, "").await;
         assert!(!copy.has_more);
-        assert_eq!(copy.deleted, [""; 0], "what was deleted before is no news to a full copy");
+        assert_eq!(copy.deleted, [""; 0], "a full copy lists no earlier deletions");
         let by_id: BTreeMap<_, _> = copy.changed.iter().map(|task| (front.id(task), task.clone())).collect();
         assert_eq!(by_id, front.all_tasks().await);
         let order: Vec<_> = copy.changed.iter().map(|task| task["title"].as_str().expect("text")).collect();
-        assert_eq!(order, ["c", "d", "a"], "in the order of the last changes");
+        assert_eq!(order, ["c", "d", "a"], "tasks are in the order of their last changes");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cursor_is_followed_by_what_was_written_after_it_in_the_order_of_writing() {
+async fn since_returns_later_writes_in_order_of_writing() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
@@ -85,7 +85,8 @@ async fn a_cursor_is_followed_by_what_was_written_after_it_in_the_order_of_writi
             assert_eq!((nothing.changed.len(), nothing.deleted.len(), nothing.has_more), (0, 0, false));
         }
 
-        // With one at a time, the order is visible across the arrays. What was changed twice comes last.
+        // With limit 1, the order of changes relative to deletions is visible. A task that was changed twice
+        // is listed once, at its last change.
         let (mut cursor, mut order) = (start, Vec::new());
         loop {
             let page = since(&front, &cursor, 1).await;
@@ -102,7 +103,7 @@ async fn a_cursor_is_followed_by_what_was_written_after_it_in_the_order_of_writi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_created_and_deleted_since_is_at_most_a_deletion() {
+async fn task_created_and_deleted_after_the_cursor_is_never_in_changed() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
@@ -143,7 +144,7 @@ async fn limit_counts_changes_and_deletions_together_and_pages_cover_everything_
             assert_eq!((seen.len(), pages), (9, 9_usize.div_ceil(limit)), "limit {limit}");
             assert_eq!(seen.iter().collect::<BTreeSet<_>>().len(), 9, "limit {limit}");
         }
-        // 100 is the default.
+        // The default limit is 100.
         new_tasks(&front, &[""; 101].map(|_| "many")).await;
         let page = since(&front, &start, 500).await;
         assert_eq!((page.changed.len() + page.deleted.len(), page.has_more), (110, false));
@@ -164,7 +165,7 @@ async fn writes_between_the_pages_of_a_full_copy_are_not_missed() {
         let mut replica = Replica::new(alice.at(contract));
         assert_eq!(replica.pull(3).await, Some(true));
         assert_eq!(titles(replica.tasks.values()), ["a", "b", "c"]);
-        // Of those that were sent and of those that were not: one deleted, one changed.
+        // Deletes one task and changes another, among the tasks already sent and among those not sent yet.
         for sent in [0, 4] {
             front.delete(&ids[sent]).await.expect_status(204);
             front.put(&ids[sent + 1], json!({ "title": "changed" })).await.expect_status(200);
@@ -179,7 +180,7 @@ async fn writes_between_the_pages_of_a_full_copy_are_not_missed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_copy_of_nothing_stays_valid_until_the_first_task() {
+async fn cursor_of_a_user_without_tasks_stays_valid_until_the_first_task() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
@@ -189,7 +190,8 @@ async fn a_copy_of_nothing_stays_valid_until_the_first_task() {
             replica.assert_current(100).await;
             assert_eq!((replica.tasks.len(), replica.restarts), (0, 0));
         }
-        // Then it either goes on or has to start again; the task is not missed.
+        // The cursor either still works or is 410 and the replica starts again. The task is not missed in
+        // either case.
         new_tasks(&front, &["first"]).await;
         replica.assert_current(100).await;
         assert_eq!(titles(replica.tasks.values()), ["first"]);
@@ -201,7 +203,7 @@ async fn a_copy_of_nothing_stays_valid_until_the_first_task() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_changes_nothing_is_not_listed() {
+async fn rejected_writes_and_writes_without_fields_are_not_listed() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let (alice, bob) = (app.user("alice"), app.user("bob"));
@@ -221,12 +223,12 @@ async fn what_changes_nothing_is_not_listed() {
     }
 }
 
-/// How long the writers of the next test write, in seconds.
+/// How long the writers of the next test write.
 const WRITING: Duration = Duration::from_secs(3);
 
-/// Replicas that follow with small pages, so that most pages begin in the middle of something.
+/// The replicas use small pages, so that most pages start while writes are in progress.
 #[tokio::test(flavor = "multi_thread")]
-async fn replicas_that_follow_during_concurrent_writes_end_equal_to_the_list() {
+async fn replicas_that_follow_concurrent_writes_end_up_equal_to_the_list() {
     let app = App::start().await;
     let alice = app.user("alice");
     let end = Instant::now() + WRITING;

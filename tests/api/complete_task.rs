@@ -1,11 +1,12 @@
-//! `PATCH …/tasks/{task_id}/complete`: sets in the envelope contract, flips in the plain one.
+//! `PATCH …/tasks/{task_id}/complete`: sets `completed` in the envelope contract, toggles it in the plain
+//! one.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{Answer, App, Contract, FieldError, Front, changes};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn envelope_sets_what_the_body_says_and_again_changes_no_completion() {
+async fn envelope_sets_completed_and_a_repeat_keeps_completed_at() {
     let app = App::start().await;
     let alice = app.user("alice");
     let front = alice.envelope();
@@ -31,7 +32,7 @@ async fn envelope_sets_what_the_body_says_and_again_changes_no_completion() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn envelope_takes_a_boolean_and_nothing_like_one() {
+async fn envelope_accepts_only_a_boolean() {
     let app = App::start().await;
     let alice = app.user("alice");
     let front = alice.envelope();
@@ -57,7 +58,7 @@ async fn envelope_takes_a_boolean_and_nothing_like_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn plain_flips_each_time_whatever_the_body() {
+async fn plain_toggles_whatever_the_body() {
     let app = App::start().await;
     let alice = app.user("alice");
     let front = alice.plain();
@@ -79,14 +80,14 @@ async fn plain_flips_each_time_whatever_the_body() {
             request = request.header("content-type", content_type);
         }
         let after = front.task(&Answer::to(request.body(body)).await.expect_status(200));
-        let flipped = json!({ "completed": before["completed"] == false });
-        assert_eq!(changes(&before, &after), flipped, "{content_type:?} {body:?}");
+        let toggled = json!({ "completed": before["completed"] == false });
+        assert_eq!(changes(&before, &after), toggled, "{content_type:?} {body:?}");
         before = after;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn is_seen_in_the_other_contract() {
+async fn change_is_visible_in_the_other_contract() {
     let app = App::start().await;
     let alice = app.user("alice");
     let (envelope, plain) = (alice.envelope(), alice.plain());
@@ -109,24 +110,25 @@ async fn is_seen_in_the_other_contract() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_flip_gets_lost_among_many_at_once() {
+async fn concurrent_toggles_are_all_applied() {
     let app = App::start().await;
     let alice = app.user("alice");
     let front = alice.plain();
     let id = front.id(&front.new_task("Buy milk").await);
-    let flips = |front: &Front<'_>, count| -> Vec<_> {
+    let toggles = |front: &Front<'_>, count| -> Vec<_> {
         let path = format!("/{id}/complete");
         (0..count).map(|_| tokio::spawn(Answer::to(front.request(Method::PATCH, &path)))).collect()
     };
     for (count, ends_completed) in [(20, false), (11, true), (20, true)] {
         let starts_completed = front.only_task().await["completed"] == true;
         let mut completing = 0;
-        for flip in flips(&front, count) {
-            let answer = flip.await.expect("no panic").expect_status(200);
+        for toggle in toggles(&front, count) {
+            let answer = toggle.await.expect("no panic").expect_status(200);
             completing += usize::from(front.task(&answer)["completed"] == true);
         }
         assert_eq!(front.only_task().await["completed"], ends_completed);
-        // They alternate, so that as many complete as reopen, but for the odd one.
+        // Toggles alternate, so half of them complete the task. If their number is odd, the last toggle has
+        // the same result as the first.
         assert_eq!(completing, (count + usize::from(!starts_completed)) / 2);
     }
 }

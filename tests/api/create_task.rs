@@ -1,4 +1,4 @@
-//! `POST …/tasks`.
+//! `POST …/tasks`: fields, bounds, the response, and the user's row.
 
 use std::collections::BTreeSet;
 
@@ -9,19 +9,19 @@ use serde_json::{Value, json};
 use tests::{Answer, App, Contract, FieldError, SECRET, User};
 use uuid::Uuid;
 
-const NO_STRING: (&str, &str) = ("string_type", "Input should be a valid string");
+const NOT_A_STRING: (&str, &str) = ("string_type", "Input should be a valid string");
 const TOO_SHORT: (&str, &str) = ("string_too_short", "String should have at least 1 character");
 const BLANK: (&str, &str) = ("string_blank", "String should not be white space alone");
 const NUL: (&str, &str) = ("string_null_character", "String should not contain U+0000");
-const NO_BOOLEAN: (&str, &str) = ("bool_type", "Input should be a valid boolean");
-const NO_TIME: (&str, &str) = ("datetime_parsing", "Input should be a valid datetime");
+const NOT_A_BOOLEAN: (&str, &str) = ("bool_type", "Input should be a valid boolean");
+const NOT_A_DATETIME: (&str, &str) = ("datetime_parsing", "Input should be a valid datetime");
 
 fn fault(field: &'static str, (kind, message): (&'static str, &str)) -> FieldError {
     FieldError::new("body", field, kind, message)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_201_with_the_task_and_where_it_is() {
+async fn answers_201_with_the_task_and_its_location() {
     let app = App::start().await;
     let alice = app.user("alice");
     for contract in Contract::BOTH {
@@ -36,7 +36,7 @@ async fn answers_201_with_the_task_and_where_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn shows_every_field_of_its_contract_and_no_other() {
+async fn response_has_exactly_the_fields_of_its_contract() {
     let app = App::start().await;
     let alice = app.user("alice");
 
@@ -69,12 +69,13 @@ async fn shows_every_field_of_its_contract_and_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_title_has_at_most_255_characters_or_200_in_plain() {
+async fn title_longer_than_255_characters_or_200_in_plain_is_422() {
     let app = App::start().await;
     let alice = app.user("alice");
     for (contract, max) in [(Contract::Envelope, 255), (Contract::Plain, 200)] {
         let front = alice.at(contract);
-        // A character of one byte, of four, and a letter with the mark that combines with it, which are two.
+        // A character of one byte, one of four bytes, and a letter with a combining mark, which counts as
+        // two.
         for character in ["a", "𝒳", "e\u{301}"] {
             let scalars = character.chars().count();
             let fitting = character.repeat(max / scalars);
@@ -89,7 +90,7 @@ async fn a_title_has_at_most_255_characters_or_200_in_plain() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_description_has_at_most_2000_characters_or_1000_in_plain() {
+async fn description_longer_than_2000_characters_or_1000_in_plain_is_422() {
     let app = App::start().await;
     let alice = app.user("alice");
     for (contract, max) in [(Contract::Envelope, 2000), (Contract::Plain, 1000)] {
@@ -113,7 +114,7 @@ async fn a_description_has_at_most_2000_characters_or_1000_in_plain() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_title_is_required_and_is_text_that_shows() {
+async fn title_that_is_missing_blank_or_not_a_string_is_422() {
     let app = App::start().await;
     let alice = app.user("alice");
     for contract in Contract::BOTH {
@@ -124,7 +125,7 @@ async fn a_title_is_required_and_is_text_that_shows() {
             (json!([""]), TOO_SHORT),
             (json!([" ", "\t\r\n", "\u{a0}", "\u{2003}", "\u{2028}", "\u{3000}", mixed]), BLANK),
             (json!(["\0", "a\0", "\0a"]), NUL),
-            (json!([null, 1, true, ["a"], { "text": "a" }]), NO_STRING),
+            (json!([null, 1, true, ["a"], { "text": "a" }]), NOT_A_STRING),
         ] {
             for title in titles.as_array().expect("titles") {
                 let answer = front.create(json!({ "title": title })).await;
@@ -136,7 +137,7 @@ async fn a_title_is_required_and_is_text_that_shows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_title_is_stored_untouched() {
+async fn title_is_stored_unchanged() {
     let app = App::start().await;
     let alice = app.user("alice");
     for contract in Contract::BOTH {
@@ -156,45 +157,49 @@ async fn a_title_is_stored_untouched() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_description_is_text_and_completed_a_boolean_and_nothing_like_them() {
+async fn description_accepts_only_a_string_and_completed_only_a_boolean() {
     let app = App::start().await;
     let alice = app.user("alice");
     for contract in Contract::BOTH {
-        for (value, problem) in
-            [(json!(1), NO_STRING), (json!(false), NO_STRING), (json!(["a"]), NO_STRING), (json!("a\0"), NUL)]
-        {
+        for (value, problem) in [
+            (json!(1), NOT_A_STRING),
+            (json!(false), NOT_A_STRING),
+            (json!(["a"]), NOT_A_STRING),
+            (json!("a\0"), NUL),
+        ] {
             let answer = alice.at(contract).create(json!({ "title": "a", "description": value })).await;
             answer.assert_invalid(contract, &[fault("description", problem)]);
         }
     }
     for value in [json!(null), json!(0), json!(1), json!("true"), json!(""), json!([true]), json!({})] {
         let answer = alice.plain().create(json!({ "title": "a", "completed": value })).await;
-        answer.assert_invalid(Contract::Plain, &[fault("completed", NO_BOOLEAN)]);
+        answer.assert_invalid(Contract::Plain, &[fault("completed", NOT_A_BOOLEAN)]);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_bad_value_is_told_at_once() {
+async fn all_invalid_values_are_reported_together() {
     let app = App::start().await;
     let alice = app.user("alice");
     let message = "Input should be 1-255 visible ASCII characters";
-    for (contract, own) in
-        [(Contract::Envelope, fault("due_date", NO_TIME)), (Contract::Plain, fault("completed", NO_BOOLEAN))]
-    {
+    for (contract, own) in [
+        (Contract::Envelope, fault("due_date", NOT_A_DATETIME)),
+        (Contract::Plain, fault("completed", NOT_A_BOOLEAN)),
+    ] {
         let request = alice.at(contract).request(Method::POST, "").header("idempotency-key", "two words");
         let body = json!({ "description": 7, "due_date": "soon", "completed": "yes" });
         let key = FieldError::new("header", "idempotency-key", "string_pattern_mismatch", message);
-        let faults = [FieldError::missing("title"), fault("description", NO_STRING), key, own];
+        let faults = [FieldError::missing("title"), fault("description", NOT_A_STRING), key, own];
         Answer::to(request.json(&body)).await.assert_invalid(contract, &faults);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_due_date_is_taken_in_every_form_of_iso_8601_and_told_in_utc() {
+async fn due_date_is_accepted_in_several_forms_of_iso_8601_and_returned_in_utc() {
     let app = App::start().await;
     let alice = app.user("alice");
     let front = alice.envelope();
-    for (given, told) in [
+    for (given, returned) in [
         ("2026-12-24", "2026-12-24T00:00:00Z"),
         ("2028-02-29", "2028-02-29T00:00:00Z"),
         ("2026-12-24T18:30", "2026-12-24T18:30:00Z"),
@@ -210,16 +215,16 @@ async fn a_due_date_is_taken_in_every_form_of_iso_8601_and_told_in_utc() {
         ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59Z"),
     ] {
         let task = front.task(&front.create(json!({ "title": "a", "due_date": given })).await);
-        assert_eq!(task["due_date"], told, "{given}");
-        assert_eq!(front.task(&front.get(&front.id(&task)).await)["due_date"], told, "{given}");
+        assert_eq!(task["due_date"], returned, "{given}");
+        assert_eq!(front.task(&front.get(&front.id(&task)).await)["due_date"], returned, "{given}");
     }
     let without = front.create(json!({ "title": "a", "due_date": null })).await.expect_status(201);
     assert_eq!(front.task(&without)["due_date"], Value::Null);
 }
 
-/// Front ends that were written in camel case send it.
+/// Some front ends send `dueDate`.
 #[tokio::test(flavor = "multi_thread")]
-async fn due_date_has_another_name_in_every_envelope_body() {
+async fn every_envelope_body_accepts_due_date_in_camel_case() {
     let app = App::start().await;
     let alice = app.user("alice");
     let front = alice.envelope();
@@ -239,12 +244,12 @@ async fn due_date_has_another_name_in_every_envelope_body() {
     ] {
         assert_eq!(front.task(&answer.expect_status(200))["due_date"], due_date);
     }
-    // In the plain contract neither is a field.
+    // The plain contract has neither field.
     alice.plain().create(json!({ "title": "a", "dueDate": 7 })).await.expect_status(201);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn due_date_under_two_names_must_be_the_same_and_valid() {
+async fn due_date_under_both_names_with_different_values_is_422() {
     let app = App::start().await;
     let alice = app.user("alice");
     let front = alice.envelope();
@@ -267,7 +272,7 @@ async fn due_date_under_two_names_must_be_the_same_and_valid() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_due_date_in_any_other_form_is_refused() {
+async fn due_date_in_any_other_form_is_422() {
     let app = App::start().await;
     let alice = app.user("alice");
     let no_strings = [json!(1_766_599_200), json!(true), json!(["2026-12-24"])];
@@ -281,7 +286,7 @@ async fn a_due_date_in_any_other_form_is_refused() {
             "２０２６-12-24",
             "2026-12-2é",
         ],
-        // In UTC these lie outside of the years that RFC 3339 can name; and one ends with what no text may hold.
+        // In UTC these are outside the years 1-9999. The last one ends with U+0000.
         [
             "0000-12-31",
             "0001-01-01T00:00:00+01:00",
@@ -292,12 +297,12 @@ async fn a_due_date_in_any_other_form_is_refused() {
     ];
     for given in no_times.as_flattened().iter().map(|text| json!(text)).chain(no_strings) {
         let answer = alice.envelope().create(json!({ "title": "a", "due_date": given })).await;
-        answer.assert_invalid(Contract::Envelope, &[fault("due_date", NO_TIME)]);
+        answer.assert_invalid(Contract::Envelope, &[fault("due_date", NOT_A_DATETIME)]);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn plain_may_make_a_completed_task_and_envelope_shows_since_when() {
+async fn plain_can_create_a_completed_task_with_completed_at() {
     let app = App::start().await;
     for (body, completed) in [
         (json!({ "title": "a" }), false),
@@ -315,7 +320,7 @@ async fn plain_may_make_a_completed_task_and_envelope_shows_since_when() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unknown_fields_and_those_of_the_other_contract_are_ignored() {
+async fn unknown_fields_and_fields_of_the_other_contract_are_ignored() {
     let app = App::start().await;
     for (contract, foreign) in [(Contract::Envelope, "completed"), (Contract::Plain, "due_date")] {
         let (alice, bob) = (app.user("alice"), app.user("bob"));
@@ -341,7 +346,7 @@ async fn unknown_fields_and_those_of_the_other_contract_are_ignored() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_odd_user_id_is_escaped_in_the_location() {
+async fn special_characters_of_the_user_id_are_escaped_in_location() {
     let app = App::start().await;
     let unique = Uuid::new_v4();
     let user = app.user_with_id(format!("auth0|ü/ä ?#%2F<{unique}"));
@@ -358,13 +363,13 @@ async fn an_odd_user_id_is_escaped_in_the_location() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_users_row_is_made_with_the_first_task_from_what_the_token_tells() {
+async fn first_task_creates_the_users_row_from_the_tokens_claims() {
     let Some(app) = App::local().await else { return };
     let database = app.hands_on().database().await;
     let row = async |id: &str| {
         let statement = "select to_jsonb(profile)::text
                          from (select id, email, name, image, email_verified from users) profile where id = $1";
-        let row = database.query_opt(statement, &[&id]).await.expect("a statement that is right");
+        let row = database.query_opt(statement, &[&id]).await.expect("a valid statement");
         row.map(|row| serde_json::from_str::<Value>(row.get(0)).expect("JSON"))
     };
     for (contract, email) in [(Contract::Envelope, "a@example.com"), (Contract::Plain, "b@example.com")] {
@@ -385,16 +390,16 @@ async fn the_users_row_is_made_with_the_first_task_from_what_the_token_tells() {
         };
         sign_in(&mut first, "Ann");
         first.at(contract).create(json!({})).await.expect_status(422);
-        assert_eq!(row(&first.id).await, None, "a refused request leaves no trace");
+        assert_eq!(row(&first.id).await, None, "a rejected request creates no row");
         first.at(contract).new_task("a").await;
         assert_eq!(row(&first.id).await, expected(&first, Some(email)));
 
-        // An address belongs to one row; whoever comes second with it is not locked out.
+        // An e-mail address belongs to one row. A second user with the same address can still create tasks.
         sign_in(&mut second, "Ann");
         second.at(contract).new_task("a").await;
         assert_eq!(row(&second.id).await, expected(&second, None));
 
-        // The first task alone makes the row.
+        // Only the first task writes these fields; a later token does not change them.
         sign_in(&mut first, "Other");
         first.at(contract).new_task("b").await;
         assert_eq!(row(&first.id).await, expected(&first, Some(email)));
@@ -406,13 +411,13 @@ async fn the_users_row_is_made_with_the_first_task_from_what_the_token_tells() {
     assert_eq!(row(&nobody.id).await, Some(bare));
 }
 
-/// An index entry has room for about 2.7 kB.
+/// A B-tree index entry has room for about 2.7 kB.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_email_that_can_not_be_stored_is_dropped_and_the_task_is_created() {
+async fn email_that_cannot_be_stored_is_dropped_and_the_task_is_created() {
     let Some(app) = App::local().await else { return };
     let database = app.hands_on().database().await;
     let mut random = fastrand::Rng::with_seed(1);
-    // Letters at random, which can't be compressed to fit.
+    // Random letters, because PostgreSQL could compress repeated ones until they fit.
     let mut name = |length| (0..length).map(|_| random.alphanumeric()).collect::<String>();
     for email in ["a\0b@example.com".into(), name(3000), name(5500), format!("{}@example.com", name(4000))] {
         for contract in Contract::BOTH {
@@ -431,22 +436,22 @@ async fn an_email_that_can_not_be_stored_is_dropped_and_the_task_is_created() {
             let row = database.query_one(select, &[&user.id]).await.expect("a row");
             assert_eq!(row.get::<_, Option<String>>("email"), None);
             assert_eq!(row.get::<_, Option<String>>("name").as_deref(), Some("Ann"));
-            assert!(!row.get::<_, bool>("email_verified"), "there is none to be verified");
+            assert!(!row.get::<_, bool>("email_verified"), "a dropped e-mail address is not verified");
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn numbers_follow_created_at_when_tasks_are_created_in_parallel() {
+async fn task_numbers_follow_created_at_under_parallel_creates() {
     let Some(app) = App::local().await else { return };
     let alice = app.user("alice");
     let database = app.hands_on().database().await;
-    // Transactions overtake one another between their beginning and their write.
+    // A random delay between the start of a transaction and its write lets transactions overtake each other.
     let dawdle = "create function public.dawdle() returns trigger language plpgsql as
                   $$ begin perform pg_sleep(random() * 0.005); return null; end $$;
                   create trigger dawdle before insert on public.tasks
                       for each statement execute function public.dawdle()";
-    database.batch_execute(dawdle).await.expect("a superuser may");
+    database.batch_execute(dawdle).await.expect("a superuser can create triggers");
     join_all((0..8).map(async |number| {
         let front = alice.at(Contract::BOTH[number % 2]);
         for _ in 0..25 {
@@ -460,5 +465,5 @@ async fn numbers_follow_created_at_when_tasks_are_created_in_parallel() {
                     where created_at < before";
     let row = database.query_one(disorder, &[&alice.id]).await.expect("a count");
     let (count, most): (i64, Option<String>) = (row.get(0), row.get(1));
-    assert_eq!(count, 0, "of 200 tasks are older than the one before, by up to {most:?}");
+    assert_eq!(count, 0, "tasks of 200 are older than the task with the number before, by up to {most:?}");
 }

@@ -1,5 +1,5 @@
-//! `migrate` as CloudFormation invokes it. Whatever happens, there is one response, and the invocation succeeds: Lambda
-//! repeats one that fails.
+//! `migrate` as CloudFormation invokes it. It always sends exactly one response, and the invocation always
+//! succeeds, because Lambda would repeat a failed one.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 use tests::{binary, empty_database};
 use tokio::net::TcpListener;
 
-/// Stands in for the place where CloudFormation awaits the response.
+/// A server in place of CloudFormation's response URL.
 #[derive(Clone, Default)]
 struct CloudFormation {
     received: Arc<Mutex<Vec<Value>>>,
-    /// Answers to come before those that accept.
+    /// Statuses to answer with before a response is accepted.
     failures: Arc<Mutex<VecDeque<StatusCode>>>,
 }
 
@@ -38,7 +38,7 @@ impl CloudFormation {
         StatusCode::OK
     }
 
-    /// Has `migrate` handle a request, and returns the status and the reason of the response.
+    /// Invokes `migrate` with a request, and returns the status and the reason of its response.
     async fn request(&self, environment: &[(&str, &str)], mut event: Value) -> (String, String) {
         event["ResponseURL"] = json!(self.start().await);
         event["StackId"] = json!("stack");
@@ -93,7 +93,7 @@ const DEAD_DATABASE: Environment = &[("DATABASE_URL", "postgres://user:hidden@12
 
 const NO_CONFIGURATION: Environment = &[];
 
-/// Nothing listens where the secret should be.
+/// Secrets Manager's address is a port that nothing listens on.
 const NO_SECRET: Environment = &[
     ("SECRET_ID", "missing"),
     ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
@@ -139,7 +139,7 @@ async fn deletion_and_rollback_need_no_database_and_no_configuration() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_response_that_does_not_arrive_is_sent_again() {
+async fn response_that_gets_a_503_is_sent_again() {
     let cloud_formation = CloudFormation::default();
     cloud_formation.failures.lock().expect("no panic").push_back(StatusCode::SERVICE_UNAVAILABLE);
     let (status, _) = cloud_formation.request(DEAD_DATABASE, create()).await;

@@ -1,4 +1,4 @@
-//! `DELETE …/tasks/{task_id}`.
+//! `DELETE …/tasks/{task_id}`: deletes the task in both contracts.
 
 use reqwest::Method;
 use tests::{Answer, App, Contract, FieldError, refusals};
@@ -44,7 +44,7 @@ async fn a_task_deleted_through_one_contract_is_gone_from_the_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_users_task_is_404_and_stays_as_it_is() {
+async fn another_users_task_is_404_and_is_not_deleted() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let (alice, bob) = (app.user("alice"), app.user("bob"));
@@ -52,15 +52,15 @@ async fn another_users_task_is_404_and_stays_as_it_is() {
         let front = bob.at(contract);
         let unknown = front.delete(&front.unknown_id()).await;
         unknown.assert_refused(contract, &refusals::NOT_FOUND);
-        let strangers = front.delete(&front.id(&task)).await;
-        strangers.assert_refused(contract, &refusals::NOT_FOUND);
-        assert_eq!(strangers.text, unknown.text);
+        let anothers = front.delete(&front.id(&task)).await;
+        anothers.assert_refused(contract, &refusals::NOT_FOUND);
+        assert_eq!(anothers.text, unknown.text);
         assert_eq!(alice.at(contract).only_task().await, task);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_id_of_the_wrong_kind_is_refused() {
+async fn invalid_task_id_is_422() {
     let app = App::start().await;
     let alice = app.user("alice");
     let uuid = alice.envelope().unknown_id();
@@ -76,7 +76,7 @@ async fn an_id_of_the_wrong_kind_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_at_the_same_time_one_deletes() {
+async fn one_of_several_concurrent_deletes_is_204_and_the_others_are_404() {
     let app = App::start().await;
     let alice = app.user("alice");
     for contract in Contract::BOTH {

@@ -1,4 +1,4 @@
-//! `GET /docs` and `GET /openapi.json`.
+//! `GET /docs` and `GET /openapi.json`: caching, compression, and whether the description matches the API.
 
 use std::{fs, io::Read};
 
@@ -15,7 +15,7 @@ fn committed() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_description_is_the_committed_one_and_the_page_holds_all_it_needs() {
+async fn openapi_json_is_the_committed_file_and_the_page_loads_nothing_else() {
     let app = App::start().await;
     let description = Answer::to(app.request(Method::GET, "/openapi.json")).await.expect_status(200);
     assert_eq!(description.header("content-type"), "application/json");
@@ -37,7 +37,7 @@ async fn the_description_is_the_committed_one_and_the_page_holds_all_it_needs() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_has_the_current_one_is_told_so() {
+async fn matching_if_none_match_is_304() {
     let app = App::start().await;
     for path in PATHS {
         let whole = gunzipped(app.request(Method::GET, path)).await;
@@ -72,7 +72,7 @@ fn request(app: &App, path: &str, accepted: &str) -> RequestBuilder {
     app.request(Method::GET, path).header("accept-encoding", accepted)
 }
 
-/// A response that must come compressed, with its text.
+/// Sends a request, checks that the response is compressed, and returns it with the decompressed text.
 async fn gunzipped(request: RequestBuilder) -> Answer {
     let response = request.header("accept-encoding", "gzip").send().await.expect("a response");
     assert_eq!(
@@ -87,7 +87,7 @@ async fn gunzipped(request: RequestBuilder) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_is_only_sent_compressed() {
+async fn page_is_406_for_clients_that_do_not_accept_gzip() {
     let app = App::start().await;
     for (accepted, compressed) in ENCODINGS {
         let request = request(&app, "/docs", accepted);
@@ -106,7 +106,7 @@ async fn the_page_is_only_sent_compressed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_is_not_larger_than_its_documented_bill_assumes() {
+async fn page_is_at_most_as_large_as_the_cost_estimate_assumes() {
     let documented = fs::read_to_string(workspace_root().join("docs/deployment.md")).expect("UTF-8");
     let (_, size) = documented.split_once("`/docs`, of ").expect("a size");
     let megabytes: f64 = size.split(' ').next().expect("a number").parse().expect("a number");
@@ -117,7 +117,7 @@ async fn the_page_is_not_larger_than_its_documented_bill_assumes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_description_is_compressed_for_callers_who_accept_it() {
+async fn openapi_json_is_compressed_for_clients_that_accept_gzip() {
     let app = App::start().await;
     let plain = Answer::to(app.request(Method::GET, "/openapi.json")).await.expect_status(200);
     for (accepted, compressed) in ENCODINGS {
@@ -135,7 +135,7 @@ async fn the_description_is_compressed_for_callers_who_accept_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_has_the_licence_of_swagger_ui_in_it() {
+async fn page_contains_the_license_of_swagger_ui() {
     let app = App::start().await;
     let page = gunzipped(app.request(Method::GET, "/docs")).await.text;
     let head = &page[..page.find("<style>").expect("a style")];
@@ -146,9 +146,10 @@ async fn the_page_has_the_licence_of_swagger_ui_in_it() {
     }
 }
 
-/// Every bound that the description tells is the API's own: a value at it is taken, the next one past it refused.
+/// Tries every bound in openapi.json: a value at the bound is accepted, and the next value beyond it is
+/// rejected.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_bounds_of_the_description_are_those_of_the_api() {
+async fn bounds_in_openapi_json_match_the_api() {
     let app = App::start().await;
     let alice = app.user("alice");
     let description: Value = serde_json::from_str(&committed()).expect("JSON");
@@ -159,21 +160,22 @@ async fn the_bounds_of_the_description_are_those_of_the_api() {
                 println!("{method} {path} {probe:?}");
                 let answer = Answer::to(probe.request(&app, &alice.id, &alice.token, method, path)).await;
                 assert_eq!(answer.status == 422, !probe.within, "{}", answer.text);
-                // The refusal is about this very value.
+                // The error names this value.
                 assert!(probe.within || answer.text.contains(&probe.name.to_lowercase()), "{}", answer.text);
                 tried += 1;
             }
         }
     }
-    assert!(tried >= 60, "{tried} bounds were tried");
+    assert!(tried >= 60, "only {tried} values were tried");
 }
 
-/// An operation with one value at a bound or just past it, and everything else sound.
+/// A request with one value at a bound or just beyond it, and everything else valid.
 #[derive(Debug)]
 struct Probe {
     name: String,
+    /// Whether the value is within the bound.
     within: bool,
-    /// The task that the path names.
+    /// The id of the task in the path.
     task_id: String,
     query: Vec<(String, String)>,
     headers: Vec<(String, String)>,
@@ -208,7 +210,7 @@ fn probes(description: &Value, operation: &Value) -> Vec<Probe> {
     let body = content.get("example").cloned();
     let task_id = parameters.iter().find(|parameter| parameter["name"] == "task_id");
     let task_id = task_id.map_or(String::new(), |parameter| text(&parameter["example"]));
-    let sound = |name: &str, within| Probe {
+    let valid = |name: &str, within| Probe {
         name: name.to_owned(),
         within,
         task_id: task_id.clone(),
@@ -221,9 +223,9 @@ fn probes(description: &Value, operation: &Value) -> Vec<Probe> {
     for parameter in &parameters {
         let name = parameter["name"].as_str().expect("a name");
         for (value, within) in around_bounds(&parameter["schema"]) {
-            let (mut probe, value) = (sound(name, within), text(&value));
+            let (mut probe, value) = (valid(name, within), text(&value));
             match parameter["in"].as_str() {
-                // Another user's path is refused for another reason; the tests of tokens try the ids of users.
+                // Another user's path is rejected with 403. The tests in `tokens` try user ids.
                 Some("path") if name == "user_id" => continue,
                 Some("path") => probe.task_id = value,
                 Some("query") => probe.query.push((name.to_owned(), value)),
@@ -236,7 +238,7 @@ fn probes(description: &Value, operation: &Value) -> Vec<Probe> {
     let schema = schema.and_then(|pointer| description.pointer(pointer)).unwrap_or(&Value::Null);
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
         for (value, within) in around_bounds(property) {
-            let mut probe = sound(name, within);
+            let mut probe = valid(name, within);
             probe.body.as_mut().expect("an example")[name] = value;
             probes.push(probe);
         }
@@ -244,7 +246,7 @@ fn probes(description: &Value, operation: &Value) -> Vec<Probe> {
     probes
 }
 
-/// Values at the bounds of a schema, and just past them.
+/// Values at the bounds of a schema and just beyond them, each with whether it is within.
 fn around_bounds(schema: &Value) -> Vec<(Value, bool)> {
     let mut values = Vec::new();
     let text_of = |length: u64| json!("x".repeat(length.try_into().expect("a length")));
@@ -263,13 +265,13 @@ fn around_bounds(schema: &Value) -> Vec<(Value, bool)> {
     values
 }
 
-/// A value as it stands in a path, a query or a header field.
+/// A value as it is written in a path, a query or a header.
 fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_defaults_of_the_description_are_those_of_the_api() {
+async fn defaults_in_openapi_json_match_the_api() {
     let app = App::start().await;
     let alice = app.user("alice");
     let pagination = alice.envelope().list("").await.expect_status(200).json()["data"]["pagination"].take();

@@ -1,4 +1,4 @@
-//! The documents say what is so.
+//! Checks that docs/contracts.md, template.yaml and Cargo.toml agree with each other and with the tests.
 
 use std::{collections::BTreeSet, fs, process::Command};
 
@@ -9,16 +9,16 @@ fn contracts() -> String {
     fs::read_to_string(workspace_root().join("docs/contracts.md")).expect("docs/contracts.md")
 }
 
-/// What stands between backquotes.
+/// The texts between backquotes.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
 
 #[test]
-fn every_test_that_the_contracts_name_exists() {
+fn every_test_named_in_contracts_md_exists() {
     let contracts = contracts();
     let names: BTreeSet<_> = quoted(&contracts).filter_map(|name| name.rsplit_once("::")).collect();
-    assert!(names.len() > 50, "the table of rules is read");
+    assert!(names.len() > 50, "only {} tests were found in docs/contracts.md", names.len());
     for (module, test) in names {
         let suite = workspace_root().join(format!("tests/api/{}.rs", module.replace("::", "/")));
         let suite = fs::read_to_string(suite).unwrap_or_else(|error| panic!("{module}: {error}"));
@@ -27,7 +27,7 @@ fn every_test_that_the_contracts_name_exists() {
 }
 
 #[test]
-fn the_routes_of_the_template_are_those_of_the_contracts() {
+fn routes_in_contracts_md_match_the_template() {
     let contracts = contracts();
     let documented: BTreeSet<_> = contracts
         .lines()
@@ -43,10 +43,10 @@ fn the_routes_of_the_template_are_those_of_the_contracts() {
                 .map(move |route| (function.to_owned(), route.to_owned()))
         })
         .collect();
-    assert_eq!(documented, served(), "the table of docs/contracts.md, and template.yaml");
+    assert_eq!(documented, served(), "the routes in docs/contracts.md and template.yaml differ");
 }
 
-/// Every route of the template, with the package that serves it.
+/// Every route of template.yaml, with the package that serves it.
 fn served() -> BTreeSet<(String, String)> {
     let template = workspace_root().join("template.yaml");
     let template = Template::read(&template, &Default::default()).expect("the template");
@@ -57,7 +57,7 @@ fn served() -> BTreeSet<(String, String)> {
 }
 
 #[test]
-fn the_routes_of_cargo_lambda_watch_are_those_of_the_template() {
+fn routes_of_cargo_lambda_watch_match_the_template() {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(workspace_root()).args(["metadata", "--no-deps", "--format-version", "1"]);
     let metadata: Value =
@@ -72,5 +72,9 @@ fn the_routes_of_cargo_lambda_watch_are_those_of_the_template() {
             })
         })
         .collect();
-    assert_eq!(watched, served(), "the table for cargo lambda watch in Cargo.toml, and template.yaml");
+    assert_eq!(
+        watched,
+        served(),
+        "the routes for cargo lambda watch in Cargo.toml and in template.yaml differ"
+    );
 }

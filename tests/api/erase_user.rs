@@ -1,4 +1,4 @@
-//! `DELETE …/api/{user_id}`.
+//! `DELETE …/api/{user_id}`: deletes everything of a user.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tests::{Answer, App, Contract, Options, User, refusals};
 use tokio::time::sleep;
 use tokio_postgres::Client;
 
-/// How many rows of the user each table has that names users.
+/// The number of the user's rows in each table that refers to users.
 async fn rows_of(database: &Client, user_id: &str) -> Vec<(String, i64)> {
     let tables = "select c.relname::text, a.attname::text
                   from pg_class c
@@ -17,7 +17,7 @@ async fn rows_of(database: &Client, user_id: &str) -> Vec<(String, i64)> {
                     and (a.attname = 'user_id' or c.relname = 'users' and a.attname = 'id')
                   order by c.relname";
     let mut counts = Vec::new();
-    for row in database.query(tables, &[]).await.expect("a catalogue") {
+    for row in database.query(tables, &[]).await.expect("a catalog query") {
         let (table, column): (String, String) = (row.get(0), row.get(1));
         let count = format!("select count(*) from {table} where {column} = $1");
         counts.push((table, database.query_one(&count, &[&user_id]).await.expect("a table").get(0)));
@@ -25,7 +25,7 @@ async fn rows_of(database: &Client, user_id: &str) -> Vec<(String, i64)> {
     counts
 }
 
-/// Leaves something of the user in every table.
+/// Writes rows of the user into every table.
 async fn use_everything(user: &User<'_>) {
     for contract in Contract::BOTH {
         let front = user.at(contract);
@@ -38,7 +38,7 @@ async fn use_everything(user: &User<'_>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_204_and_nothing_of_the_user_is_left() {
+async fn answers_204_and_deletes_everything_of_the_user() {
     let Some(app) = App::local().await else { return };
     let database = app.hands_on().database().await;
     for contract in Contract::BOTH {
@@ -75,7 +75,7 @@ async fn answers_204_and_nothing_of_the_user_is_left() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_without_a_row_is_204_too() {
+async fn user_without_a_row_is_204() {
     let Some(app) = App::local().await else { return };
     let database = app.hands_on().database().await;
     for contract in Contract::BOTH {
@@ -88,7 +88,7 @@ async fn a_user_without_a_row_is_204_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_next_create_starts_afresh() {
+async fn next_create_starts_from_scratch() {
     let Some(app) = App::local_with(Options::default().with("TASKS_PER_USER", "3")).await else { return };
     for contract in Contract::BOTH {
         let alice = app.user("alice");
@@ -111,12 +111,12 @@ async fn the_next_create_starts_afresh() {
         }
         ids.sort();
         ids.dedup();
-        assert_eq!(ids.len(), 9, "no id comes twice");
+        assert_eq!(ids.len(), 9, "no id is used twice");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_uses_no_budget_and_the_next_create_has_a_full_one() {
+async fn uses_no_write_budget_and_the_next_create_has_a_full_one() {
     let Some(app) = App::local_with(Options::default().with("WRITES_PER_MINUTE", "1")).await else { return };
     for contract in Contract::BOTH {
         let alice = app.user("alice");
@@ -136,7 +136,7 @@ async fn it_uses_no_budget_and_the_next_create_has_a_full_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_ignores_idempotency_key_and_if_match() {
+async fn ignores_idempotency_key_and_if_match() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
@@ -152,7 +152,7 @@ async fn it_ignores_idempotency_key_and_if_match() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_erases_another_user() {
+async fn request_without_the_users_own_token_erases_nothing() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let (alice, bob) = (app.user("alice"), app.user("bob"));
@@ -172,7 +172,7 @@ async fn nobody_erases_another_user() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_database_it_is_503() {
+async fn unreachable_database_is_503() {
     let Some(app) = App::local_with(Options::default().through(1)).await else { return };
     for contract in Contract::BOTH {
         let answer = app.user("alice").at(contract).erase().await;
@@ -182,7 +182,7 @@ async fn without_a_database_it_is_503() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_list_cursor_from_before_is_422() {
+async fn list_cursor_from_before_the_erase_is_422() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
@@ -213,7 +213,7 @@ async fn every_list_cursor_from_before_is_422() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_log_records_that_it_happened_and_not_what_was_there() {
+async fn log_records_the_erase_without_its_content() {
     let Some(app) = App::local().await else { return };
     for contract in Contract::BOTH {
         let alice = app.user("alice");
@@ -229,7 +229,7 @@ async fn the_log_records_that_it_happened_and_not_what_was_there() {
             }
             sleep(Duration::from_millis(10)).await;
         }
-        let [audit, request] = &lines[..] else { panic!("two lines: {lines:#?}") };
+        let [audit, request] = &lines[..] else { panic!("expected two lines: {lines:#?}") };
         assert_eq!((&audit["audit"], &audit["user_id"]), (&json!("erased"), &json!(alice.id)));
         assert_eq!((&request["function"], &request["status"]), (&json!("erase-user"), &json!(204)));
         let audit = audit.to_string();

@@ -11,7 +11,7 @@ use tests::{Answer, App, Contract, Front, refusals};
 
 use crate::requests::{Endpoint, endpoints};
 
-/// Values of `If-Match` and `If-None-Match` that are no list of entity tags.
+/// Values of `If-Match` and `If-None-Match` that are not a list of entity tags.
 const NO_TAGS: [&str; 14] = [
     "",
     " ",
@@ -29,7 +29,7 @@ const NO_TAGS: [&str; 14] = [
     "\"a\", *",
 ];
 
-/// Lists of entity tags, none of which is ever a task's or a list's.
+/// Lists of entity tags that match no task and no list.
 const OTHER_TAGS: [&str; 6] =
     ["\"\"", "\"other\"", "\"a\",\"b\" , \"c\"", "W/\"other\"", "\"a,b\", \"c\\\"", ", \"a\",, \"b\","];
 
@@ -43,7 +43,7 @@ async fn etag(front: &Front<'_>, id: &str) -> String {
     front.get(id).await.expect_status(200).etag().to_owned()
 }
 
-/// A new task's id and ETag.
+/// Creates a task and returns its id and ETag.
 async fn new_task(front: &Front<'_>) -> (String, String) {
     let answer = front.create(json!({ "title": "Buy milk" })).await.expect_status(201);
     (front.id(&front.task(&answer)), answer.etag().to_owned())
@@ -54,7 +54,7 @@ fn put(front: &Front<'_>, id: &str, title: &str) -> RequestBuilder {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_response_with_a_task_has_its_etag_which_every_write_of_it_changes() {
+async fn every_write_of_a_task_changes_its_etag() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
@@ -63,13 +63,13 @@ async fn every_response_with_a_task_has_its_etag_which_every_write_of_it_changes
         let (other, other_etag) = new_task(&front).await;
         let mut seen = BTreeSet::from([created.clone(), other_etag.clone()]);
         assert_eq!(seen.len(), 2);
-        assert_eq!(etag(&front, &id).await, created, "another task's write changes nothing");
+        assert_eq!(etag(&front, &id).await, created, "another task's write does not change this ETag");
         for endpoint in writes(contract).filter(|endpoint| endpoint.method != Method::DELETE) {
-            // The second one sets what is already there, and in the envelope contract the third, too.
+            // The second write sets the values already stored. So does the third, unless it toggles.
             for _ in 0..3 {
                 let answer = Answer::to(endpoint.request(&front, &id)).await.expect_status(200);
                 answer.assert_common_headers();
-                assert!(!answer.etag().starts_with("W/"), "If-Match would never match it");
+                assert!(!answer.etag().starts_with("W/"), "a weak tag would never match in If-Match");
                 assert_eq!(etag(&front, &id).await, answer.etag(), "{} {}", endpoint.method, endpoint.rest);
                 assert!(seen.insert(answer.etag().to_owned()), "{} {}", endpoint.method, endpoint.rest);
             }
@@ -103,14 +103,14 @@ async fn every_write_of_the_user_changes_the_etag_of_the_list() {
         let front = alice.at(contract);
         let mut seen = BTreeSet::new();
         let list = async || front.list("").await.expect_status(200).etag().to_owned();
-        assert!(seen.insert(list().await), "an empty list has one, too");
+        assert!(seen.insert(list().await), "an empty list has an ETag too");
         let (id, _) = new_task(&front).await;
         assert!(seen.insert(list().await));
         for endpoint in endpoints(contract).iter().filter(|endpoint| endpoint.is_write()) {
             Answer::to(endpoint.request(&front, &id)).await.expect_status(endpoint.status);
             let now = list().await;
             assert!(seen.insert(now.clone()), "{} {}", endpoint.method, endpoint.rest);
-            // Neither reads, nor writes that are rejected, nor other users' change it.
+            // Reads, rejected writes and other users' writes do not change the ETag.
             front.get(&front.unknown_id()).await.expect_status(404);
             front.put(&front.unknown_id(), json!({ "title": "a" })).await.expect_status(404);
             front.create(json!({ "title": "" })).await.expect_status(422);
@@ -120,9 +120,8 @@ async fn every_write_of_the_user_changes_the_etag_of_the_list() {
     }
 }
 
-/// Writes that begin with the same ETag, at the same time.
 #[tokio::test(flavor = "multi_thread")]
-async fn of_50_concurrent_edits_with_one_etag_exactly_one_is_carried_out() {
+async fn exactly_one_of_50_concurrent_edits_with_the_same_etag_succeeds() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
@@ -161,7 +160,7 @@ async fn all_etags(front: &Front<'_>) -> Vec<String> {
     etags
 }
 
-/// None of the old ETags may match the list or a task.
+/// Checks that none of the old ETags matches the list or a task.
 async fn assert_match_nothing(front: &Front<'_>, old: &[String]) {
     let tags = old.join(", ");
     let list = Answer::to(front.request(Method::GET, "").header("if-none-match", &tags)).await;
@@ -193,7 +192,7 @@ async fn etags_from_before_an_erase_match_nothing_after_it() {
     }
 }
 
-/// A backup that is restored repeats the revisions that were given out after it was taken.
+/// After a restore, the database assigns the revisions since the backup a second time.
 #[tokio::test(flavor = "multi_thread")]
 async fn etags_from_before_a_restore_match_nothing_written_after_it() {
     let Some(app) = App::local().await else { return };
@@ -204,7 +203,7 @@ async fn etags_from_before_a_restore_match_nothing_written_after_it() {
         let (id, before) = new_task(&front).await;
         let back_up = "drop table if exists saved_users, saved_tasks;
                        create table saved_users as table users; create table saved_tasks as table tasks";
-        database.batch_execute(back_up).await.expect("superusers may");
+        database.batch_execute(back_up).await.expect("a superuser can run this");
         let lost = front.put(&id, json!({ "title": "lost with the restore" })).await.expect_status(200);
         let mut old = vec![lost.etag().to_owned()];
         old.push(front.create(json!({ "title": "lost as well" })).await.expect_status(201).etag().to_owned());
@@ -212,9 +211,9 @@ async fn etags_from_before_a_restore_match_nothing_written_after_it() {
         let restore = "truncate users cascade;
                        insert into users select * from saved_users;
                        insert into tasks overriding system value select * from saved_tasks";
-        database.batch_execute(restore).await.expect("superusers may");
+        database.batch_execute(restore).await.expect("a superuser can run this");
 
-        // What was neither lost nor changed keeps its ETag.
+        // A task that was not changed after the backup keeps its ETag.
         assert_eq!(etag(&front, &id).await, before);
         assert_match_nothing(&front, &old).await;
         front.put(&id, json!({ "title": "written after the restore" })).await.expect_status(200);

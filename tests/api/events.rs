@@ -1,4 +1,4 @@
-//! Lambda events without the gateway: the samples in `events/`, and what a gateway would not send.
+//! Lambda events sent without the gateway: the samples in `events/`, and events that the gateway never sends.
 
 use std::{collections::BTreeSet, fs, sync::Arc};
 
@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use shared::sql;
 use tests::{Answer, App, Contract, binary, connect, empty_database, refusals};
 
-/// The user that the samples are about, and that user's one task.
+/// The user in the samples, and the id of that user's only task.
 const USER: &str = "demo";
 const TASK_ID: &str = "0199d3c4-7a00-7000-8000-000000000001";
 
-/// The samples with their names, a token of the user in each.
+/// The samples with their names. Each gets the token.
 fn samples(token: &str) -> Vec<(String, Value)> {
     let files = fs::read_dir(workspace_root().join("events")).expect("a folder of samples");
     let read = |file: fs::DirEntry| {
@@ -32,7 +32,7 @@ fn sample(token: &str, name: &str) -> Value {
     event
 }
 
-/// Leaves nothing in the database but the task that the samples name, by UUID and as number 1.
+/// Deletes everything from the database and inserts the task of the samples, which has number 1.
 async fn reset(app: &App) {
     let statements = format!(
         "truncate users restart identity cascade;
@@ -43,11 +43,11 @@ async fn reset(app: &App) {
 }
 
 fn template() -> Template {
-    Template::read(&workspace_root().join("template.yaml"), &[].into()).expect("the template is sound")
+    Template::read(&workspace_root().join("template.yaml"), &[].into()).expect("the template is valid")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_sample_succeeds_and_every_route_has_one() {
+async fn every_sample_succeeds_and_every_route_has_a_sample() {
     let Some(app) = App::local().await else { return };
     let token = app.user_with_id(USER).token;
     let template = template();
@@ -57,9 +57,9 @@ async fn every_sample_succeeds_and_every_route_has_one() {
         println!("{name}");
         let method = event["requestContext"]["http"]["method"].as_str().expect("a method");
         let path = event["rawPath"].as_str().expect("a path");
-        let found = template.route(method, path).expect("a sound path").expect("a route");
+        let found = template.route(method, path).expect("a valid path").expect("a route");
         assert!(name.starts_with(&found.function.binary), "{}", found.function.binary);
-        // What the gateway would make of such a request.
+        // The sample has the values that the gateway would derive from such a request.
         assert_eq!(event["routeKey"], found.route.route_key());
         assert_eq!(event["requestContext"]["routeKey"], event["routeKey"]);
         assert_eq!(event["requestContext"]["http"]["path"], path);
@@ -81,7 +81,7 @@ async fn every_sample_succeeds_and_every_route_has_one() {
     assert_eq!(without_sample, BTreeSet::new(), "routes of template.yaml without a sample in events/");
 }
 
-/// The function `migrate`, for a database.
+/// The function `migrate`, configured for a database.
 async fn migrate(app: &App, database_url: &str) -> Function {
     let spec = FunctionSpec {
         name: "migrate".into(),
@@ -93,7 +93,7 @@ async fn migrate(app: &App, database_url: &str) -> Function {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn migrate_runs_as_a_function_and_tells_what_it_applied() {
+async fn migrate_returns_what_it_applied() {
     let Some(app) = App::local().await else { return };
     let database_url = empty_database().await;
     let function = migrate(&app, &database_url).await;
@@ -114,7 +114,7 @@ async fn migrate_runs_as_a_function_and_tells_what_it_applied() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_too_large_for_the_gateway_is_refused_in_the_contracts_form() {
+async fn body_larger_than_the_gateway_allows_is_413_in_the_contracts_format() {
     let Some(app) = App::local().await else { return };
     let token = app.user_with_id(USER).token;
     for (contract, suffix) in Contract::BOTH.into_iter().zip(["", "-plain"]) {
@@ -131,7 +131,7 @@ async fn a_body_too_large_for_the_gateway_is_refused_in_the_contracts_form() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_that_the_local_gateway_would_not_send_are_answered_in_the_contracts_form() {
+async fn events_that_the_local_gateway_never_sends_are_answered_in_the_contracts_format() {
     let Some(app) = App::local().await else { return };
     let token = app.user_with_id(USER).token;
     reset(&app).await;
@@ -145,19 +145,19 @@ async fn events_that_the_local_gateway_would_not_send_are_answered_in_the_contra
             event
         };
 
-        let mut titled = list.clone();
-        let headers = titled["headers"].as_object_mut().expect("headers");
+        let mut capitalized = list.clone();
+        let headers = capitalized["headers"].as_object_mut().expect("headers");
         let authorization = headers.remove("authorization").expect("a token");
         headers.insert("Authorization".into(), authorization);
-        for (event, request_id) in [
-            // A stage's name stands in front of the path.
+        for (event, keeps_request_id) in [
+            // The path starts with the name of a stage.
             (with(&list, "/rawPath", json!(format!("/prod{prefix}/api/{USER}/tasks"))), true),
-            // Bytes that are no URI, which AWS passes on as they came.
+            // Bytes that are invalid in a URI. API Gateway passes them on unchanged.
             (with(&list, "/rawQueryString", json!("x=<\"{}|^`\\>&é \u{1}")), true),
             (with(&list, "/headers/host", json!("a b<>\"/:x")), true),
             (with(&list, "/headers/host", json!("")), true),
             (with(&list, "/headers/x-odd", json!("café 💥")), true),
-            (titled, true),
+            (capitalized, true),
             (with(&list, "/requestContext/requestId", Value::Null), false),
             (with(&list, "/requestContext/requestId", json!("")), false),
             (with(&list, "/requestContext/requestId", json!("a\r\nb: c")), false),
@@ -169,7 +169,7 @@ async fn events_that_the_local_gateway_would_not_send_are_answered_in_the_contra
             };
             assert_eq!(tasks[0]["title"], "Buy milk", "{event}");
             let id = answer.header("x-request-id");
-            assert_eq!(id == format!("sample-list-tasks{suffix}"), request_id, "{id}");
+            assert_eq!(id == format!("sample-list-tasks{suffix}"), keeps_request_id, "{id}");
             assert!(!id.is_empty());
         }
 
@@ -197,7 +197,7 @@ async fn events_that_the_local_gateway_would_not_send_are_answered_in_the_contra
     }
 }
 
-/// Events of other services, and none that any service sends. A private text is in each that can hold one.
+/// Events of other services, and events that no service sends. Each contains a private text if it can.
 fn foreign_events() -> Vec<Value> {
     vec![
         json!({}),
@@ -208,7 +208,7 @@ fn foreign_events() -> Vec<Value> {
         json!("a private text"),
         json!(["a private text"]),
         json!({ "a private text": "a private text" }),
-        // The gateway's events, but in other formats and with wrong types.
+        // API Gateway's events in other formats or with wrong types.
         json!({
             "version": "1.0", "path": "/api/private/tasks", "httpMethod": "GET",
             "headers": { "x": "a private text" },
@@ -234,7 +234,7 @@ fn foreign_events() -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_foreign_event_is_logged_with_a_request_id_and_without_its_values() {
+async fn event_of_another_service_is_logged_with_a_request_id_and_without_its_values() {
     let Some(app) = App::local().await else { return };
     let token = app.user_with_id(USER).token;
     reset(&app).await;
@@ -255,7 +255,7 @@ async fn a_foreign_event_is_logged_with_a_request_id_and_without_its_values() {
         }
     }
     app.hands_on().invoke("list-tasks", &sample(&token, "list-tasks")).await.expect_status(200);
-    assert_eq!(function.starts(), 1, "the process goes on");
+    assert_eq!(function.starts(), 1, "the process survives");
 
     let text = app.hands_on().log_text();
     assert!(!text.to_lowercase().contains("private"), "{text}");
@@ -263,12 +263,12 @@ async fn a_foreign_event_is_logged_with_a_request_id_and_without_its_values() {
     let failures = lines.iter().filter(|line| line["level"] == "WARN" || line["level"] == "ERROR");
     let ids: BTreeSet<_> = failures.filter_map(|line| line["request_id"].as_str()).collect();
     assert!(!ids.contains(""), "{text}");
-    assert_eq!(ids.len(), foreign.len(), "one request id for each event: {text}");
+    assert_eq!(ids.len(), foreign.len(), "each event is logged with a request id of its own: {text}");
 }
 
-/// No gateway sends so many, but a map of headers has room for no more than these.
+/// No gateway sends this many headers. The `http` crate's header map holds 24,576 and panics if it gets more.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_with_more_headers_than_a_map_holds_is_answered_and_the_process_goes_on() {
+async fn event_with_more_headers_than_a_header_map_can_hold_is_answered() {
     let Some(app) = App::local().await else { return };
     let token = app.user_with_id(USER).token;
     reset(&app).await;
@@ -283,5 +283,5 @@ async fn an_event_with_more_headers_than_a_map_holds_is_answered_and_the_process
         assert!(!answer.header("x-request-id").is_empty(), "{answer:?}");
     }
     app.hands_on().invoke("list-tasks", &sample(&token, "list-tasks")).await.expect_status(200);
-    assert_eq!(function.starts(), 1, "the process goes on");
+    assert_eq!(function.starts(), 1, "the process survives");
 }

@@ -1,4 +1,4 @@
-//! When the database fails.
+//! Responses and log lines when the database fails.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use shared::sql;
 use tests::{App, Contract, Options, refusals};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unforeseen_failure_is_500_with_its_request_id() {
+async fn unexpected_error_is_500_with_the_request_id() {
     let Some(app) = App::local().await else { return };
     let alice = app.user("alice");
     let database = app.hands_on().database().await;
@@ -39,7 +39,7 @@ async fn an_unforeseen_failure_is_500_with_its_request_id() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_the_server_ended_is_replaced_unnoticed() {
+async fn connection_closed_by_the_server_is_replaced_without_an_error() {
     let Some(app) = App::local().await else { return };
     let alice = app.user("alice");
     let database = app.hands_on().database().await;
@@ -49,7 +49,7 @@ async fn a_session_that_the_server_ended_is_replaced_unnoticed() {
         for _ in 0..3 {
             let end = "select pg_terminate_backend(pid) from pg_stat_activity
                        where datname = current_database() and pid <> pg_backend_pid()";
-            database.execute(end, &[]).await.expect("ended");
+            database.execute(end, &[]).await.expect("the connections are closed");
             front.get(&id).await.expect_status(200);
             front.list("").await.expect_status(200);
             front.put(&id, json!({ "title": "changed" })).await.expect_status(200);
@@ -59,7 +59,7 @@ async fn a_session_that_the_server_ended_is_replaced_unnoticed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_does_not_answer_in_time_is_503_within_8_seconds() {
+async fn unresponsive_database_is_503_within_8_seconds() {
     let Some(app) = App::local().await else { return };
     let alice = app.user("alice");
     let front = alice.envelope();
@@ -74,16 +74,16 @@ async fn a_database_that_does_not_answer_in_time_is_503_within_8_seconds() {
 
     database.batch_execute("rollback").await.expect("unlocked");
     let task = front.task(&front.get(&id).await.expect_status(200));
-    assert_eq!(task["title"], "locked", "what was refused was not done");
+    assert_eq!(task["title"], "locked", "the rejected write was not carried out");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn functions_that_are_not_installed_are_503_and_the_log_says_what_to_run() {
+async fn missing_sql_functions_are_503_and_the_log_says_to_run_migrate() {
     let Some(app) = App::local().await else { return };
     let alice = app.user("alice");
     alice.envelope().new_task("Buy milk").await;
     let drop_schema = format!("drop schema {} cascade", *sql::SCHEMA);
-    app.hands_on().database().await.batch_execute(&drop_schema).await.expect("superusers may");
+    app.hands_on().database().await.batch_execute(&drop_schema).await.expect("a superuser can run this");
     for contract in Contract::BOTH {
         alice.at(contract).list("").await.assert_refused(contract, &refusals::UNAVAILABLE);
         alice
@@ -97,7 +97,7 @@ async fn functions_that_are_not_installed_are_503_and_the_log_says_what_to_run()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_owners_url_and_a_setting_without_effect_are_one_warning_each() {
+async fn privileged_login_and_ignored_setting_are_one_warning_each() {
     let Some(database) = App::local().await else { return };
     let options = Options::default()
         .with("DATABASE_URL", &database.hands_on().database_url)
@@ -110,7 +110,7 @@ async fn an_owners_url_and_a_setting_without_effect_are_one_warning_each() {
     let lines = app.hands_on().log_lines();
     let warnings = lines.iter().filter(|line| line["level"] == "WARN");
     let warnings: Vec<_> = warnings.filter_map(|line| line["message"].as_str()).collect();
-    let [owner, setting] = warnings[..] else { panic!("two warnings: {warnings:?}") };
+    let [owner, setting] = warnings[..] else { panic!("expected two warnings: {warnings:?}") };
     assert!(owner.starts_with("DATABASE_URL ") && owner.contains("task_api_endpoints"), "{owner}");
     assert!(setting.starts_with("DATABASE_PREPARED_STATEMENTS "), "{setting}");
 }

@@ -1,4 +1,4 @@
-//! What the gateway does by itself: CORS as the template says, and processes for the functions.
+//! The local gateway: CORS as configured in the template, and the processes of the functions.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -14,16 +14,16 @@ use tokio::{net::TcpListener, process::Command, task::JoinSet, time};
 
 const EXPOSED: &str = "location,link,x-total-count,x-request-id,etag,retry-after,idempotency-replayed,ratelimit,ratelimit-policy";
 
-/// How many processes of all functions have been started.
+/// The number of processes that have been started, for all functions.
 fn starts(app: &App) -> usize {
     let template = Template::read(&workspace_root().join("template.yaml"), &BTreeMap::new());
-    let functions = template.expect("the template is sound").functions;
+    let functions = template.expect("the template is valid").functions;
     let functions =
         functions.iter().filter_map(|function| app.hands_on().gateway().function(&function.binary));
     functions.map(|function| function.starts()).sum()
 }
 
-/// The headers that have to do with CORS, in order.
+/// The CORS headers of a response, sorted.
 fn cors(headers: &HeaderMap) -> Vec<String> {
     let named =
         headers.iter().filter(|(name, _)| name.as_str().starts_with("access-control-") || *name == "vary");
@@ -42,29 +42,29 @@ async fn eventually(what: &str, is_so: impl Fn() -> bool) {
     time::timeout(Duration::from_secs(3), wait).await.expect(what);
 }
 
-/// Kills the one process that there is.
+/// Kills the only process.
 async fn kill(pids: &[u32]) {
-    let [pid] = pids else { panic!("one process: {pids:?}") };
+    let [pid] = pids else { panic!("expected one process: {pids:?}") };
     let kill = Command::new("kill").args(["-9", &pid.to_string()]).status().await.expect("kill runs");
     assert!(kill.success());
 }
 
-fn allowing(origins: &str) -> Options {
+fn allow_origins(origins: &str) -> Options {
     Options {
         parameters: [("CorsAllowedOrigins".to_owned(), origins.to_owned())].into(),
         ..Options::default()
     }
 }
 
-/// A preflight for what a front end sends.
+/// Sends a front end's preflight request.
 async fn preflight(app: &App, path: &str, origin: &str) -> Answer {
     let request = app.request(Method::OPTIONS, path).header("origin", origin);
     let request = request.header("access-control-request-method", "PATCH");
     Answer::to(request.header("access-control-request-headers", "authorization,content-type")).await
 }
 
-/// What a preflight from an allowed origin gets.
-fn granted(origin: &str) -> Vec<String> {
+/// The CORS headers of the response to a preflight from an allowed origin.
+fn preflight_headers(origin: &str) -> Vec<String> {
     let named = origin != "*";
     let lines = [
         named.then(|| "access-control-allow-credentials: true".into()),
@@ -80,8 +80,8 @@ fn granted(origin: &str) -> Vec<String> {
     lines.into_iter().flatten().collect()
 }
 
-/// What an answer to an allowed origin carries.
-fn carried(origin: &str) -> Vec<String> {
+/// The CORS headers of any other response to an allowed origin.
+fn response_headers(origin: &str) -> Vec<String> {
     let named = origin != "*";
     let lines = [
         named.then(|| "access-control-allow-credentials: true".into()),
@@ -94,16 +94,16 @@ fn carried(origin: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_preflights_itself() {
-    let Some(app) = App::local_with(allowing("http://localhost:3000")).await else { return };
+    let Some(app) = App::local_with(allow_origins("http://localhost:3000")).await else { return };
     for path in ["/api/alice/tasks", "/plain/api/alice/tasks/1/complete", "/health", "/nowhere", "/"] {
         let answer = preflight(&app, path, "http://localhost:3000").await.expect_status(204);
-        assert_eq!(cors(&answer.headers), granted("http://localhost:3000"), "{path}");
+        assert_eq!(cors(&answer.headers), preflight_headers("http://localhost:3000"), "{path}");
         assert_eq!(answer.text, "");
-        for stranger in
+        for other in
             ["http://localhost:3001", "https://localhost:3000", "http://localhost:3000.evil.example", "null"]
         {
-            let answer = preflight(&app, path, stranger).await.expect_status(204);
-            assert_eq!(cors(&answer.headers), Vec::<String>::new(), "{path} {stranger}");
+            let answer = preflight(&app, path, other).await.expect_status(204);
+            assert_eq!(cors(&answer.headers), Vec::<String>::new(), "{path} {other}");
         }
     }
     assert_eq!(starts(&app), 0);
@@ -119,36 +119,35 @@ async fn allows_no_origin_by_default() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn allows_the_origins_of_the_templates_parameter() {
+async fn allows_the_origins_of_the_template_parameter() {
     let named = ["https://a.example", "https://b.example:8443"];
     for (parameter, origins) in [(named.join(","), &named[..]), ("*".into(), &["https://a.example", "null"])]
     {
-        let Some(app) = App::local_with(allowing(&parameter)).await else { return };
+        let Some(app) = App::local_with(allow_origins(&parameter)).await else { return };
         let alice = app.user("alice");
         for origin in origins {
             let echoed = if parameter == "*" { "*" } else { origin };
             let answer = preflight(&app, "/api/alice/tasks", origin).await.expect_status(204);
-            assert_eq!(cors(&answer.headers), granted(echoed));
+            assert_eq!(cors(&answer.headers), preflight_headers(echoed));
             for contract in Contract::BOTH {
-                // Those of the functions, refusals among them, and the gateway's own.
+                // Responses from functions, successful and rejected, and the gateway's own 404.
                 for (method, rest, status) in
                     [(Method::GET, "", 200), (Method::GET, "/x", 422), (Method::GET, "/x/y", 404)]
                 {
                     let request = alice.at(contract).request(method, rest).header("origin", *origin);
                     let answer = Answer::to(request).await.expect_status(status);
-                    assert_eq!(cors(&answer.headers), carried(echoed), "{rest}");
+                    assert_eq!(cors(&answer.headers), response_headers(echoed), "{rest}");
                 }
                 let answer = Answer::to(alice.at(contract).request(Method::GET, "")).await.expect_status(200);
                 assert_eq!(cors(&answer.headers), Vec::<String>::new(), "without an origin");
             }
         }
         if parameter != "*" {
-            for stranger in
-                ["http://localhost:3000", "https://a.example.evil.example", "https://A.example", "*"]
+            for other in ["http://localhost:3000", "https://a.example.evil.example", "https://A.example", "*"]
             {
-                let request = alice.envelope().request(Method::GET, "").header("origin", stranger);
+                let request = alice.envelope().request(Method::GET, "").header("origin", other);
                 let answer = Answer::to(request).await.expect_status(200);
-                assert_eq!(cors(&answer.headers), Vec::<String>::new(), "{stranger}");
+                assert_eq!(cors(&answer.headers), Vec::<String>::new(), "{other}");
             }
         }
     }
@@ -165,12 +164,12 @@ async fn replaces_a_process_that_was_killed() {
         }
         assert_eq!(function.starts(), killed + 1);
         kill(&function.pids()).await;
-        eventually("it is gone", || function.pids().is_empty()).await;
+        eventually("the process is gone", || function.pids().is_empty()).await;
     }
     alice.plain().list("").await.expect_status(200);
     assert_eq!(function.starts(), 4);
 
-    // One that is killed in the middle of a request fails that request, and no other.
+    // Killing a process during a request fails only that request.
     let database = app.hands_on().database().await;
     database.batch_execute("begin; lock table tasks in access exclusive mode").await.expect("a lock");
     let request = tokio::spawn(Answer::to(alice.envelope().request(Method::GET, "")));
@@ -180,7 +179,7 @@ async fn replaces_a_process_that_was_killed() {
             time::sleep(Duration::from_millis(5)).await;
         }
     };
-    time::timeout(Duration::from_secs(3), blocked).await.expect("a request that waits");
+    time::timeout(Duration::from_secs(3), blocked).await.expect("the request waits for the lock");
     kill(&function.pids()).await;
     let answer = request.await.expect("no panic").expect_status(500);
     assert_eq!(answer.json(), json!({ "message": "Internal Server Error" }));
@@ -190,7 +189,7 @@ async fn replaces_a_process_that_was_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn starts_processes_as_concurrent_requests_need_them() {
+async fn starts_as_many_processes_as_concurrent_requests_need() {
     let Some(app) = App::local().await else { return };
     let alice = app.user("alice");
     alice.envelope().new_task("Buy milk").await;
@@ -198,9 +197,9 @@ async fn starts_processes_as_concurrent_requests_need_them() {
     for _ in 0..5 {
         alice.envelope().list("").await.expect_status(200);
     }
-    assert_eq!(function.starts(), 1, "one after the other, one process does");
+    assert_eq!(function.starts(), 1, "one process is enough for sequential requests");
 
-    // While this lock is held, every request keeps its process busy.
+    // While this lock is held, every request occupies a process.
     let database = app.hands_on().database().await;
     database.batch_execute("begin; lock table tasks in access exclusive mode").await.expect("a lock");
     let mut requests: JoinSet<_> =
@@ -211,14 +210,14 @@ async fn starts_processes_as_concurrent_requests_need_them() {
         let answer = answer.expect("no panic").expect_status(200);
         assert_eq!(answer.json()["data"]["pagination"]["total"], 1);
     }
-    assert_eq!(function.starts(), 4, "the most that the harness allows; the others waited");
+    assert_eq!(function.starts(), 4, "the harness allows four processes; the other requests waited");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn is_itself_to_answer_where_a_function_takes_too_long() {
+async fn answers_503_if_a_function_takes_too_long() {
     let Some(app) = App::local().await else { return };
-    let mut template =
-        Template::read(&workspace_root().join("template.yaml"), &BTreeMap::new()).expect("it is sound");
+    let mut template = Template::read(&workspace_root().join("template.yaml"), &BTreeMap::new())
+        .expect("the template is valid");
     template.functions.retain(|function| function.binary == "list-tasks");
     template.functions[0].timeout = Duration::from_millis(300);
     let environment = [("DATABASE_URL", app.hands_on().database_url.as_str()), ("JWT_SECRET", SECRET)];
@@ -230,7 +229,7 @@ async fn is_itself_to_answer_where_a_function_takes_too_long() {
         logs: Arc::new(|_: &str, _: &str| {}),
         max_instances: 1,
     });
-    let gateway = gateway.expect("it starts");
+    let gateway = gateway.expect("the gateway starts");
     let alice = app.user_with_id("alice");
     let list = || {
         let request = reqwest::Client::new().get(format!("{}/api/alice/tasks", gateway.url()));
@@ -248,7 +247,7 @@ async fn is_itself_to_answer_where_a_function_takes_too_long() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn has_words_of_its_own_for_what_it_does_not_pass_on() {
+async fn rejects_oversized_and_malformed_requests_itself() {
     let Some(app) = App::local().await else { return };
     let alice = app.user("alice");
     let front = alice.envelope();

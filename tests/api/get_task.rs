@@ -1,10 +1,10 @@
-//! `GET …/tasks/{task_id}`.
+//! `GET …/tasks/{task_id}`: the task, task ids, and 404.
 
 use serde_json::{Value, json};
 use tests::{App, Contract, FieldError, refusals};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn shows_the_task_as_it_was_made() {
+async fn returns_the_task_as_created() {
     let app = App::start().await;
     let alice = app.user("alice");
     for contract in Contract::BOTH {
@@ -22,7 +22,7 @@ async fn shows_the_task_as_it_was_made() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn shows_a_task_of_the_other_contract_whole() {
+async fn returns_a_task_of_the_other_contract_in_full() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
@@ -31,21 +31,21 @@ async fn shows_a_task_of_the_other_contract_whole() {
             Contract::Plain => ("𝒳".repeat(200), "𝒳".repeat(1000)),
         };
         let body = json!({ "title": title, "description": description });
-        let made = alice.at(contract).task(&alice.at(contract).create(body).await.expect_status(201));
+        let created = alice.at(contract).task(&alice.at(contract).create(body).await.expect_status(201));
 
         let front = alice.at(contract.other());
         let listed = front.only_task().await;
         let task = front.task(&front.get(&front.id(&listed)).await.expect_status(200));
         assert_eq!(task, listed);
         for field in ["user_id", "title", "description", "completed", "created_at", "updated_at"] {
-            assert_eq!(task[field], made[field], "{field}");
+            assert_eq!(task[field], created[field], "{field}");
         }
         assert_eq!(task["description"], description);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_task_that_is_not_there_or_another_users_is_404_with_the_same_words() {
+async fn absent_task_and_another_users_task_get_the_same_404() {
     let app = App::start().await;
     let (alice, bob) = (app.user("alice"), app.user("bob"));
     for contract in Contract::BOTH {
@@ -54,10 +54,10 @@ async fn a_task_that_is_not_there_or_another_users_is_404_with_the_same_words() 
         let unknown = front.get(&front.unknown_id()).await;
         unknown.assert_refused(contract, &refusals::NOT_FOUND);
         for has_tasks in [false, true] {
-            let stranger = front.get(&front.id(&task)).await;
-            stranger.assert_refused(contract, &refusals::NOT_FOUND);
-            assert_eq!(stranger.text, unknown.text);
-            assert_eq!(stranger.headers.len(), unknown.headers.len(), "{:?}", stranger.headers);
+            let anothers = front.get(&front.id(&task)).await;
+            anothers.assert_refused(contract, &refusals::NOT_FOUND);
+            assert_eq!(anothers.text, unknown.text);
+            assert_eq!(anothers.headers.len(), unknown.headers.len(), "{:?}", anothers.headers);
             if !has_tasks {
                 front.new_task("mine").await;
             }
@@ -66,7 +66,7 @@ async fn a_task_that_is_not_there_or_another_users_is_404_with_the_same_words() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_id_is_a_uuid_or_in_plain_an_integer_from_1() {
+async fn task_id_that_is_not_a_uuid_or_in_plain_an_integer_from_1_is_422() {
     let app = App::start().await;
     let alice = app.user("alice");
     let envelope = alice.envelope();

@@ -1,4 +1,5 @@
-//! Security headers: `X-Content-Type-Options` on every response from a function, and `Cache-Control` on all JSON.
+//! The common headers: `X-Request-Id` and `X-Content-Type-Options` on every response from a function, and
+//! `Cache-Control` on all JSON.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +10,7 @@ use tests::{Answer, App, Contract, Options};
 use crate::requests::endpoints;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_status_of_every_endpoint_has_them() {
+async fn every_status_of_every_endpoint_has_the_common_headers() {
     let options = Options::default().with("WRITES_PER_MINUTE", "3").with("TASKS_PER_USER", "10");
     let Some(app) = App::local_with(options).await else { return };
     let database = app.hands_on().database().await;
@@ -62,18 +63,18 @@ async fn every_status_of_every_endpoint_has_them() {
         let expired = front.request(Method::GET, "/changes").query(&[("since", cursor.as_str())]);
         check(expired).await.expect_status(410);
 
-        database.batch_execute("alter table users rename to elsewhere").await.expect("renamed");
+        database.batch_execute("alter table users rename to elsewhere").await.expect("the table is renamed");
         for endpoint in endpoints(contract).iter().filter(|endpoint| endpoint.is_write()) {
             check(endpoint.request(&front, &id)).await;
         }
-        database.batch_execute("alter table elsewhere rename to users").await.expect("renamed");
+        database.batch_execute("alter table elsewhere rename to users").await.expect("the table is renamed");
         let all = [200, 201, 204, 304, 400, 401, 403, 404, 409, 410, 412, 413, 415, 422, 429, 500];
         assert!(all.iter().all(|status| statuses.contains(status)), "{statuses:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_503_has_them() {
+async fn status_503_has_the_common_headers() {
     let Some(app) = App::local_with(Options::default().through(1)).await else { return };
     for contract in Contract::BOTH {
         let alice = app.user("alice");
@@ -88,7 +89,7 @@ async fn a_503_has_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn health_and_the_documentation_have_them() {
+async fn health_and_docs_have_the_common_headers() {
     let app = App::start().await;
     for path in ["/health", "/plain/health", "/health/ready"] {
         Answer::to(app.request(Method::GET, path)).await.expect_status(200).assert_common_headers();
@@ -99,7 +100,11 @@ async fn health_and_the_documentation_have_them() {
         let same = Answer::to(get().header("if-none-match", whole.etag())).await.expect_status(304);
         for answer in [whole, same] {
             assert_eq!(answer.header("x-content-type-options"), "nosniff");
-            assert_eq!(answer.header("cache-control"), "public, no-cache", "its own");
+            assert_eq!(
+                answer.header("cache-control"),
+                "public, no-cache",
+                "the documentation has its own cache rule"
+            );
         }
     }
     let refused = Answer::to(app.request(Method::GET, "/docs").header("accept-encoding", "identity")).await;

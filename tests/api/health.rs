@@ -1,4 +1,4 @@
-//! `GET /health` and `GET /health/ready`.
+//! `GET /health` and `GET /health/ready`, with and without a database.
 
 use std::time::{Duration, Instant};
 
@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use tests::{Answer, App, Contract, Options, refusals};
 use tokio::net::TcpListener;
 
-/// Nothing listens on port 1.
-const NOWHERE: &str = "postgresql://user:hunter2@127.0.0.1:1/nowhere";
+/// A database that can't be reached: nothing listens on port 1.
+const UNREACHABLE: &str = "postgresql://user:hunter2@127.0.0.1:1/nowhere";
 
 async fn get(app: &App, path: &str) -> Answer {
     let answer = Answer::to(app.request(Method::GET, path)).await;
@@ -17,9 +17,9 @@ async fn get(app: &App, path: &str) -> Answer {
     answer
 }
 
-/// Holds the answer against a service that is well, and gives the time that it tells.
+/// Checks that a response reports a healthy service, and returns its timestamp.
 #[track_caller]
-fn assert_well(answer: Answer, status: &str) -> String {
+fn assert_healthy(answer: Answer, status: &str) -> String {
     let mut body = answer.expect_status(200).json();
     let timestamp = body["timestamp"].take();
     let timestamp = timestamp.as_str().unwrap_or_default();
@@ -36,17 +36,17 @@ fn assert_well(answer: Answer, status: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn needs_no_token_and_minds_none() {
+async fn needs_no_token_and_ignores_an_invalid_one() {
     let app = App::start().await;
     for (path, status) in [("/health", "healthy"), ("/plain/health", "healthy"), ("/health/ready", "ready")] {
-        assert_well(get(&app, path).await, status);
+        assert_healthy(get(&app, path).await, status);
         let request = app.request(Method::GET, path).bearer_auth("nonsense");
-        assert_well(Answer::to(request).await, status);
+        assert_healthy(Answer::to(request).await, status);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tells_the_time_of_now_and_an_id_for_each_request() {
+async fn returns_the_current_time_and_a_new_request_id() {
     let Some(app) = App::local().await else { return };
     let alice = app.user("alice");
     let now = async || {
@@ -57,24 +57,24 @@ async fn tells_the_time_of_now_and_an_id_for_each_request() {
         let before = now().await;
         let (first, second) = (get(&app, path).await, get(&app, path).await);
         assert_ne!(first.header("x-request-id"), second.header("x-request-id"));
-        let told = assert_well(first, status);
-        let told = told.trim_end_matches('Z');
-        assert!(*before <= *told && *told <= *now().await, "{before} {told}");
+        let timestamp = assert_healthy(first, status);
+        let timestamp = timestamp.trim_end_matches('Z');
+        assert!(*before <= *timestamp && *timestamp <= *now().await, "{before} {timestamp}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_database_it_is_healthy_but_not_ready_and_does_not_say_why() {
+async fn without_a_database_health_is_200_and_ready_is_503_without_a_reason() {
     let Some(app) = App::local().await else { return };
-    let another = app.hands_on().database_url.replace("/test_", "/gone_");
-    assert_ne!(another, app.hands_on().database_url);
-    for url in [NOWHERE, &another, ""] {
+    let missing_database = app.hands_on().database_url.replace("/test_", "/gone_");
+    assert_ne!(missing_database, app.hands_on().database_url);
+    for url in [UNREACHABLE, &missing_database, ""] {
         let options = Options::default().with("DATABASE_URL", url);
         let Some(app) = App::local_with(options).await else { return };
         for path in ["/health", "/plain/health"] {
-            assert_well(get(&app, path).await, "healthy");
+            assert_healthy(get(&app, path).await, "healthy");
         }
-        // Once more, for a process that has failed before.
+        // Twice, so that the second request meets a process whose ping has failed.
         for _ in 0..2 {
             assert_not_ready(&get(&app, "/health/ready").await);
         }
@@ -82,18 +82,18 @@ async fn without_a_database_it_is_healthy_but_not_ready_and_does_not_say_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_keeps_silent_makes_it_not_ready_within_seconds() {
+async fn unresponsive_database_makes_ready_503_within_4_seconds() {
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = silent.local_addr().expect("an address");
     let url = format!("postgresql://user:hunter2@{address}/silent");
     let Some(app) = App::local_with(Options::default().with("DATABASE_URL", url)).await else { return };
-    assert_well(get(&app, "/health").await, "healthy");
+    assert_healthy(get(&app, "/health").await, "healthy");
     let asked = Instant::now();
     assert_not_ready(&get(&app, "/health/ready").await);
     assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
 }
 
-/// The body is held against fixed words, so it can't say why.
+/// Checks for the fixed body of a 503, which gives no reason.
 #[track_caller]
 fn assert_not_ready(answer: &Answer) {
     answer.assert_refused(Contract::Envelope, &refusals::UNAVAILABLE);

@@ -1,4 +1,4 @@
-//! Writes with an `Idempotency-Key`. Here: `POST …/tasks`.
+//! Writes with an `Idempotency-Key`: here `POST …/tasks`, in `writes` all writes.
 
 mod writes;
 
@@ -12,15 +12,15 @@ async fn create(front: &Front<'_>, key: impl AsRef<[u8]>, body: &Value) -> Answe
     Answer::to(front.request(Method::POST, "").header("Idempotency-Key", key).json(body)).await
 }
 
-/// Holds the answer against a task made just now, and gives the task.
+/// Checks that the response is a task that this request created, and returns the task.
 #[track_caller]
-fn made(front: &Front, answer: Answer) -> Value {
+fn created(front: &Front, answer: Answer) -> Value {
     let answer = answer.expect_status(201);
     assert_eq!(answer.headers.get("idempotency-replayed"), None, "{}", answer.text);
     front.task(&answer)
 }
 
-/// Holds the answer against a task made earlier, and gives the task.
+/// Checks that the response is a replay of an earlier create, and returns the task.
 #[track_caller]
 fn replayed(front: &Front, answer: Answer) -> Value {
     let answer = answer.expect_status(201);
@@ -32,32 +32,32 @@ fn replayed(front: &Front, answer: Answer) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repeat_with_the_same_body_gets_the_same_task() {
+async fn repeat_with_the_same_body_returns_the_same_task() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
         let front = alice.at(contract);
         let body = json!({ "title": "Buy milk", "description": "2 litres", "due_date": "2026-12-24" });
-        let task = made(&front, create(&front, "key", &body).await);
+        let task = created(&front, create(&front, "key", &body).await);
         for _ in 0..3 {
             assert_eq!(replayed(&front, create(&front, "key", &body).await), task);
         }
         assert_eq!(front.only_task().await, task);
 
-        // It is the task that is the same, whatever became of it since.
+        // A repeat returns the task as it is now, not as it was created.
         let changed = front.put(&front.id(&task), json!({ "title": "Buy bread" })).await.expect_status(200);
         assert_eq!(replayed(&front, create(&front, "key", &body).await), front.task(&changed));
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repeat_with_another_body_is_a_conflict_and_makes_nothing() {
+async fn repeat_with_another_body_is_409_and_creates_nothing() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
         let front = alice.at(contract);
         let body = json!({ "title": "a" });
-        let task = made(&front, create(&front, "key", &body).await);
+        let task = created(&front, create(&front, "key", &body).await);
         let foreign = match contract {
             Contract::Envelope => json!({ "title": "a", "due_date": "2026-12-24" }),
             Contract::Plain => json!({ "title": "a", "completed": true }),
@@ -71,13 +71,13 @@ async fn a_repeat_with_another_body_is_a_conflict_and_makes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_holds_across_the_contracts() {
+async fn key_is_shared_by_both_contracts() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
         let (front, other) = (alice.at(contract), alice.at(contract.other()));
         let body = json!({ "title": "a" });
-        let task = made(&front, create(&front, "key", &body).await);
+        let task = created(&front, create(&front, "key", &body).await);
         let seen = replayed(&other, create(&other, "key", &body).await);
         assert_eq!(seen, other.only_task().await);
         assert_eq!(front.only_task().await, task);
@@ -87,14 +87,14 @@ async fn a_key_holds_across_the_contracts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_differ_by_user_and_by_every_letter() {
+async fn keys_are_per_user_and_case_sensitive() {
     let app = App::start().await;
     let (alice, bob) = (app.user("alice"), app.user("bob"));
     for contract in Contract::BOTH {
         let body = json!({ "title": format!("{contract:?}") });
         for front in [alice.at(contract), bob.at(contract)] {
             for key in ["key", "Key", "key2"] {
-                made(&front, create(&front, format!("{key}-{contract:?}"), &body).await);
+                created(&front, create(&front, format!("{key}-{contract:?}"), &body).await);
             }
         }
         let answer = create(&bob.at(contract), format!("key-{contract:?}"), &json!({ "title": "b" })).await;
@@ -103,10 +103,10 @@ async fn keys_differ_by_user_and_by_every_letter() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_with_one_key_at_the_same_time_one_makes_the_task_and_all_show_it() {
+async fn concurrent_creates_with_one_key_create_one_task_and_all_return_it() {
     let app = App::start().await;
     for contract in Contract::BOTH {
-        // Nobody has seen this user before, so that the user's row is made at the same time.
+        // The user is new, so the user's row is created at the same time.
         let alice = app.user("alice");
         let front = alice.at(contract);
         let mut creates = JoinSet::new();
@@ -116,18 +116,18 @@ async fn of_many_with_one_key_at_the_same_time_one_makes_the_task_and_all_show_i
         }
         let answers = creates.join_all().await;
         let task = front.only_task().await;
-        let mut makers = 0;
+        let mut creators = 0;
         for answer in answers {
             let answer = answer.expect_status(201);
             assert_eq!(front.task(&answer), task);
-            makers += usize::from(answer.headers.get("idempotency-replayed").is_none());
+            creators += usize::from(answer.headers.get("idempotency-replayed").is_none());
         }
-        assert_eq!(makers, 1);
+        assert_eq!(creators, 1, "one request creates the task, the others are replays");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_bodies_with_one_key_at_the_same_time_one_wins_and_the_other_is_a_conflict() {
+async fn concurrent_creates_with_one_key_and_two_bodies_create_one_and_the_other_is_409() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
@@ -162,7 +162,7 @@ async fn a_key_has_1_to_255_visible_ascii_characters() {
         let body = json!({ "title": "a" });
         let longest = "k".repeat(255);
         for key in ["!", "~", "\"'\\,;{}", &longest] {
-            let task = made(&front, create(&front, key, &body).await);
+            let task = created(&front, create(&front, key, &body).await);
             assert_eq!(replayed(&front, create(&front, key, &body).await), task, "{key}");
         }
         let before = front.tasks(&front.list("").await).len();
@@ -178,7 +178,7 @@ async fn a_key_has_1_to_255_visible_ascii_characters() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_request_does_not_use_its_key_up() {
+async fn rejected_create_does_not_use_up_its_key() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
@@ -187,33 +187,33 @@ async fn a_refused_request_does_not_use_its_key_up() {
         let request = front.request(Method::POST, "").header("idempotency-key", "key");
         let no_json = request.header("content-type", "application/json").body("{");
         Answer::to(no_json).await.assert_refused(contract, &refusals::NOT_JSON);
-        made(&front, create(&front, "key", &json!({ "title": "a" })).await);
+        created(&front, create(&front, "key", &json!({ "title": "a" })).await);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_key_two_identical_requests_make_two_tasks() {
+async fn identical_requests_without_a_key_create_two_tasks() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
         let front = alice.at(contract);
         let body = json!({ "title": "a" });
-        made(&front, create(&front, "key", &body).await);
+        created(&front, create(&front, "key", &body).await);
         for _ in 0..2 {
-            made(&front, front.create(body.clone()).await);
+            created(&front, front.create(body.clone()).await);
         }
         assert_eq!(front.tasks(&front.list("").await).len(), 3);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_outlives_its_task_which_is_never_created_again() {
+async fn key_of_a_deleted_task_is_404_and_never_creates_it_again() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
         let front = alice.at(contract);
         let body = json!({ "title": "a" });
-        let task = made(&front, create(&front, "key", &body).await);
+        let task = created(&front, create(&front, "key", &body).await);
         front.delete(&front.id(&task)).await.expect_status(204);
         for _ in 0..2 {
             create(&front, "key", &body).await.assert_refused(contract, &refusals::NOT_FOUND);
@@ -225,7 +225,7 @@ async fn a_key_outlives_its_task_which_is_never_created_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn content_is_compared_as_values_whatever_their_spelling() {
+async fn content_is_compared_as_parsed_values() {
     let app = App::start().await;
     let alice = app.user("alice");
     let front = alice.envelope();
@@ -252,13 +252,13 @@ async fn a_key_is_kept_for_24_hours() {
         let alice = app.user("alice");
         let front = alice.at(contract);
         let body = json!({ "title": "a" });
-        let task = made(&front, create(&front, "key", &body).await);
+        let task = created(&front, create(&front, "key", &body).await);
         let age = "update idempotency_keys set used_at = used_at - interval '23 hours 58 minutes';
                    update users set updated_at = updated_at - interval '23 hours 58 minutes'";
-        database.batch_execute(age).await.expect("superusers may");
-        // Any write may forget keys.
+        database.batch_execute(age).await.expect("a superuser can run this");
+        // Any write may delete expired keys.
         for key in ["key2", "key3"] {
-            let id = front.id(&made(&front, create(&front, key, &body).await));
+            let id = front.id(&created(&front, create(&front, key, &body).await));
             front.put(&id, json!({ "title": "b" })).await.expect_status(200);
             front.delete(&id).await.expect_status(204);
         }

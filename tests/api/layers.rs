@@ -1,5 +1,5 @@
-//! The modules of shared/ form layers: none uses a module of its own layer or of a higher one, and no two files use
-//! each other.
+//! Checks that the modules of shared/ form layers: a module uses only modules of lower layers, and the files'
+//! imports have no cycle.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,7 +13,7 @@ use syn::{
     visit::{self, Visit},
 };
 
-/// The modules of shared/src from the bottom up.
+/// The modules of shared/src, from the lowest layer to the highest.
 const LAYERS: &[&[&str]] = &[
     &["task"],
     &["error"],
@@ -24,21 +24,21 @@ const LAYERS: &[&[&str]] = &[
     &["run"],
 ];
 
-/// The path of a module below the crate, such as `["store", "pool"]`; the crate itself is empty.
+/// The path of a module in the crate, such as `["store", "pool"]`. The path of the crate's root is empty.
 type ModulePath = Vec<String>;
 
-/// What a file says about modules.
+/// The modules that a file declares, re-exports and uses.
 #[derive(Default)]
 struct Module {
-    /// The modules that it declares in files of their own.
+    /// The modules that the file declares and that have files of their own.
     children: BTreeSet<String>,
-    /// Public names, and the paths that they are imported from.
+    /// Re-exported names, with the paths they are imported from.
     re_exports: BTreeMap<String, Vec<String>>,
-    /// Every other path that it uses.
+    /// Every other path that the file uses.
     paths: Vec<Vec<String>>,
 }
 
-/// Reads the source of a file, but for its tests.
+/// Parses the source of a file, without its tests.
 fn read(source: &str) -> Module {
     let mut module = Module::default();
     module.visit_file(&syn::parse_file(source).expect("shared/ compiles"));
@@ -86,7 +86,7 @@ impl<'ast> Visit<'ast> for Module {
         });
     }
 
-    /// The path in `pub(super)` uses nothing.
+    /// Skips visibilities: the path in `pub(super)` is not a use of a module.
     fn visit_visibility(&mut self, _: &'ast Visibility) {}
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
@@ -95,7 +95,7 @@ impl<'ast> Visit<'ast> for Module {
     }
 }
 
-/// Calls `found` with each name that a `use` brings in, and its path.
+/// Calls `found` with each name that a `use` imports, and its path.
 fn flatten(tree: &UseTree, path: &mut Vec<String>, found: &mut impl FnMut(String, Vec<String>)) {
     match tree {
         UseTree::Path(tree) => {
@@ -119,11 +119,11 @@ fn flatten(tree: &UseTree, path: &mut Vec<String>, found: &mut impl FnMut(String
     }
 }
 
-/// The modules of a crate, by their paths.
+/// The modules of a crate, by path.
 struct Crate(BTreeMap<ModulePath, Module>);
 
 impl Crate {
-    /// The crate whose files have these paths and sources.
+    /// Parses the files of a crate, given as a map from path to source.
     fn new(files: &BTreeMap<String, String>) -> Self {
         let mut modules: BTreeMap<ModulePath, Module> = BTreeMap::new();
         for (file, source) in files {
@@ -134,7 +134,8 @@ impl Crate {
         Self(modules)
     }
 
-    /// The module whose file defines what `path` names when `from` uses it; `None` if that is not of this crate.
+    /// Returns the module that defines the item that `path` names in the module `from`; `None` if another
+    /// crate does.
     fn resolve(&self, from: &ModulePath, path: &[String]) -> Option<ModulePath> {
         let (first, rest) = path.split_first()?;
         let mut module = match first.as_str() {
@@ -158,7 +159,7 @@ impl Crate {
         Some(module)
     }
 
-    /// Every pair of different modules of which the first uses the second.
+    /// Returns every pair of different modules in which the first uses the second.
     fn edges(&self) -> BTreeSet<(ModulePath, ModulePath)> {
         let used = |(from, module): (&ModulePath, &Module)| {
             let targets = module.paths.iter().filter_map(|path| self.resolve(from, path));
@@ -168,7 +169,7 @@ impl Crate {
     }
 }
 
-/// Everything that is wrong with the layers of a crate.
+/// Returns every use that breaks the layers of a crate.
 fn violations(files: &BTreeMap<String, String>) -> Vec<String> {
     let edges = Crate::new(files).edges();
     let name = |path: &ModulePath| path.join("::");
@@ -176,7 +177,7 @@ fn violations(files: &BTreeMap<String, String>) -> Vec<String> {
     for (from, to) in &edges {
         let layer = |path: &ModulePath| LAYERS.iter().position(|layer| layer.contains(&path[0].as_str()));
         match (from.first(), to.first()) {
-            // The crate's own file only declares and re-exports.
+            // The crate's root only declares and re-exports.
             (None, _) => {}
             (Some(_), None) => violations.push(format!("{} uses a name of the crate's root", name(from))),
             (Some(above), Some(below)) if above == below => {}
@@ -187,7 +188,8 @@ fn violations(files: &BTreeMap<String, String>) -> Vec<String> {
             },
         }
     }
-    // Whatever is left after removing all files that use no other is part of a cycle, or uses one.
+    // Repeatedly removes the files that use no other file. A file that remains is part of a cycle or uses
+    // one.
     let mut remaining = edges;
     loop {
         let users: BTreeSet<_> = remaining.iter().map(|(from, _)| from.clone()).collect();
@@ -201,10 +203,10 @@ fn violations(files: &BTreeMap<String, String>) -> Vec<String> {
     violations
 }
 
-/// The files of shared/src by their paths, but for those of tests alone.
+/// The files of shared/src by path, except files that contain only tests.
 fn shared() -> BTreeMap<String, String> {
     fn collect(folder: &Path, prefix: &str, files: &mut BTreeMap<String, String>) {
-        for entry in fs::read_dir(folder).expect("shared/src is there") {
+        for entry in fs::read_dir(folder).expect("shared/src exists") {
             let entry = entry.expect("it can be listed");
             let name = format!("{prefix}{}", entry.file_name().to_str().expect("UTF-8"));
             if entry.path().is_dir() {
@@ -233,10 +235,10 @@ fn every_module_is_in_one_layer() {
     assert_eq!(layered.into_iter().collect::<BTreeSet<_>>(), modules);
 }
 
-/// What the check reports if a line is added to a file.
+/// Returns the violations that are found if a line is added to a file.
 fn violations_with(file: &str, line: &str) -> Vec<String> {
     let mut files = shared();
-    files.get_mut(file).expect("it exists").push_str(line);
+    files.get_mut(file).expect("the file exists").push_str(line);
     violations(&files)
 }
 
@@ -263,7 +265,7 @@ fn two_files_of_one_module_that_use_each_other_are_found() {
 }
 
 #[test]
-fn imports_of_tests_are_left_out() {
+fn imports_in_tests_are_ignored() {
     let test = "#[cfg(test)]\nmod more_tests {\n    use crate::run::Request;\n}\n";
     assert_eq!(violations_with("task.rs", test), [""; 0]);
 }

@@ -27,7 +27,7 @@ async fn create_with(front: &Front<'_>, key: &str) -> Answer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_create_beyond_the_limit_of_tasks_is_409_and_nothing_else_is_affected() {
+async fn create_beyond_tasks_per_user_is_409_and_nothing_else_is_affected() {
     let Some(app) = App::local_with(Options::default().with("TASKS_PER_USER", "3")).await else { return };
     for contract in Contract::BOTH {
         let (alice, bob) = (app.user("alice"), app.user("bob"));
@@ -57,7 +57,7 @@ async fn a_create_beyond_the_limit_of_tasks_is_409_and_nothing_else_is_affected(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_many_creates_at_the_same_time_the_limit_is_let_through() {
+async fn concurrent_creates_never_exceed_tasks_per_user() {
     let Some(app) = App::local_with(Options::default().with("TASKS_PER_USER", "3")).await else { return };
     for contract in Contract::BOTH {
         let alice = app.user("alice");
@@ -73,17 +73,18 @@ async fn of_many_creates_at_the_same_time_the_limit_is_let_through() {
     }
 }
 
-/// A bucket of 20 × 10, which gets one more every three seconds.
+/// Writes per minute: the budget gains one write every three seconds.
 const PER_MINUTE: u32 = 20;
+/// Writes in a full budget: those of ten minutes.
 const BUCKET: u32 = PER_MINUTE * 10;
 
 async fn app_with_budget() -> Option<App> {
     App::local_with(Options::default().with("WRITES_PER_MINUTE", PER_MINUTE.to_string())).await
 }
 
-/// What is left according to the headers of a response, which must be well-formed.
+/// Returns the remaining budget from the headers of a response, and checks that they are well-formed.
 #[track_caller]
-fn left(answer: &Answer) -> u32 {
+fn remaining(answer: &Answer) -> u32 {
     assert_eq!(answer.header("ratelimit-policy"), format!("\"writes\";q={BUCKET};w=600"), "{}", answer.text);
     let state = answer.header("ratelimit");
     let parameters = state.strip_prefix("\"writes\";r=").unwrap_or_else(|| panic!("{state:?}"));
@@ -101,8 +102,8 @@ fn assert_no_headers(answer: &Answer) {
     }
 }
 
-/// Empties the user's bucket by as many writes as it takes. Returns how many.
-async fn empty(front: &Front<'_>) -> u32 {
+/// Writes until the user's budget is used up. Returns the number of writes.
+async fn use_up_budget(front: &Front<'_>) -> u32 {
     let one = async || {
         let mut done = 0;
         loop {
@@ -119,13 +120,13 @@ async fn empty(front: &Front<'_>) -> u32 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_write_that_reaches_the_database_shows_the_budget_and_only_those_carried_out_use_it() {
+async fn writes_report_the_budget_and_only_writes_carried_out_use_it() {
     let Some(app) = app_with_budget().await else { return };
     for contract in Contract::BOTH {
         let (alice, bob) = (app.user("alice"), app.user("bob"));
         let front = alice.at(contract);
         let first = create_with(&front, "key").await.expect_status(201);
-        let mut expected = left(&first);
+        let mut expected = remaining(&first);
         assert_eq!(expected, BUCKET - 1);
         let id = front.id(&front.task(&first));
 
@@ -144,7 +145,7 @@ async fn every_write_that_reaches_the_database_shows_the_budget_and_only_those_c
                 409,
             ),
         ] {
-            let now = left(&refused.expect_status(status));
+            let now = remaining(&refused.expect_status(status));
             assert!((expected..=expected + 1).contains(&now), "{status}: {now} of {expected}");
         }
         for (answer, status) in [
@@ -158,15 +159,15 @@ async fn every_write_that_reaches_the_database_shows_the_budget_and_only_those_c
         ] {
             let answer = answer.expect_status(status);
             if status == 201 {
-                assert_eq!(left(&answer), BUCKET - 1, "another user's");
+                assert_eq!(remaining(&answer), BUCKET - 1, "another user has a budget of their own");
             } else {
                 assert_no_headers(&answer);
             }
         }
         for endpoint in endpoints(contract).iter().filter(|endpoint| endpoint.is_write()) {
             let answer = Answer::to(endpoint.request(&front, &id)).await.expect_status(endpoint.status);
-            let now = left(&answer);
-            // It refills meanwhile.
+            let now = remaining(&answer);
+            // The budget may have gained a write in the meantime.
             assert!((expected - 1..=expected).contains(&now), "{} {}", endpoint.method, endpoint.rest);
             expected = now;
         }
@@ -174,7 +175,7 @@ async fn every_write_that_reaches_the_database_shows_the_budget_and_only_those_c
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_empty_bucket_is_429_before_anything_is_written_and_refills() {
+async fn empty_bucket_is_429_writes_nothing_and_refills() {
     let Some(app) = app_with_budget().await else { return };
     for contract in Contract::BOTH {
         let alice = app.user("alice");
@@ -182,8 +183,8 @@ async fn an_empty_bucket_is_429_before_anything_is_written_and_refills() {
         let started = Instant::now();
         let done = 1 + {
             let keyed = create_with(&front, "key").await.expect_status(201);
-            left(&keyed);
-            empty(&front).await
+            remaining(&keyed);
+            use_up_budget(&front).await
         };
         let refilled = u32::try_from(started.elapsed().as_secs()).expect("few") / 3 + 1;
         assert!((BUCKET..=BUCKET + refilled).contains(&done), "{done} of {BUCKET}, {:?}", started.elapsed());
@@ -192,21 +193,22 @@ async fn an_empty_bucket_is_429_before_anything_is_written_and_refills() {
         let before = rows(&app).await;
         let mut retry_after = 0;
         for endpoint in endpoints(contract).iter().filter(|endpoint| endpoint.is_write()) {
-            // The budget comes before the task, and that before If-Match.
+            // The budget is checked before the task, and the task before If-Match.
             for id in [&id, &front.unknown_id()] {
                 let request = endpoint.request(&front, id).header("if-match", "\"other\"");
                 let answer = Answer::to(request.header("idempotency-key", "unused")).await;
                 if answer.status != 429 {
-                    // It has just refilled; then the request was rejected for another reason, or done.
+                    // The budget has just gained a write, so the request was carried out or rejected for
+                    // another reason.
                     continue;
                 }
                 answer.assert_refused(contract, &refusals::TOO_MANY_WRITES);
-                assert_eq!(left(&answer), 0);
+                assert_eq!(remaining(&answer), 0);
                 retry_after = answer.header("retry-after").parse().expect("whole seconds");
                 assert!((1..=3).contains(&retry_after), "{retry_after}");
             }
         }
-        assert!(retry_after > 0, "none was refused");
+        assert!(retry_after > 0, "at least one write is 429");
         let replayed = create_with(&front, "key").await.expect_status(201);
         assert_eq!(replayed.header("idempotency-replayed"), "true");
         let other =
@@ -216,10 +218,10 @@ async fn an_empty_bucket_is_429_before_anything_is_written_and_refills() {
             answer.expect_status(200);
         }
         let after = rows(&app).await;
-        // A create by "unused" may have been the refill's.
+        // If the budget gained a write in between, the create with the key "unused" was carried out.
         assert!(after == before || after.contains("unused"), "{after}");
 
-        empty(&front).await;
+        use_up_budget(&front).await;
         let refused = create(&front).await;
         refused.assert_refused(contract, &refusals::TOO_MANY_WRITES);
         sleep(Duration::from_secs(refused.header("retry-after").parse().expect("whole seconds"))).await;
@@ -228,7 +230,7 @@ async fn an_empty_bucket_is_429_before_anything_is_written_and_refills() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_budget_comes_before_the_limit_of_tasks() {
+async fn budget_is_checked_before_the_limit_of_tasks() {
     let options = Options::default().with("WRITES_PER_MINUTE", "1").with("TASKS_PER_USER", "3");
     let Some(app) = App::local_with(options).await else { return };
     for contract in Contract::BOTH {
@@ -251,7 +253,7 @@ async fn the_budget_comes_before_the_limit_of_tasks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn zero_disables_the_budget_and_its_headers() {
+async fn zero_writes_per_minute_disables_the_budget_and_its_headers() {
     let Some(app) = App::local_with(Options::default().with("WRITES_PER_MINUTE", "0")).await else { return };
     for contract in Contract::BOTH {
         let alice = app.user("alice");
@@ -268,7 +270,7 @@ async fn zero_disables_the_budget_and_its_headers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_quota_is_that_of_ten_minutes() {
+async fn quota_is_ten_minutes_of_writes() {
     for (per_minute, quota) in [("100", 1000), ("1", 10), ("7", 70)] {
         let Some(app) = App::local_with(Options::default().with("WRITES_PER_MINUTE", per_minute)).await
         else {

@@ -1,4 +1,4 @@
-//! `GET …/tasks`.
+//! `GET …/tasks`: pages and limits in both contracts.
 
 mod cursors;
 mod filters;
@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{Answer, App, Contract, User};
 
-/// What Lambda lets a function answer.
+/// Largest response payload that Lambda allows, in bytes.
 const LAMBDA_LIMIT: usize = 6 * 1024 * 1024;
 
 async fn create_many(user: &User<'_>, contract: Contract, count: usize) -> Vec<Value> {
@@ -20,7 +20,7 @@ async fn create_many(user: &User<'_>, contract: Contract, count: usize) -> Vec<V
     tasks
 }
 
-/// Gives the user many tasks, with the titles `1`, `2`, … in the order of creation.
+/// Inserts tasks of the user with the titles `1`, `2`, … in creation order.
 async fn insert_many(app: &App, user: &User<'_>, count: i32, description: &str) {
     let database = app.hands_on().database().await;
     let inserted = async {
@@ -32,11 +32,11 @@ async fn insert_many(app: &App, user: &User<'_>, count: i32, description: &str) 
                          order by nth";
         database.execute(statement, &[&user.id, &description, &count]).await
     };
-    assert_eq!(inserted.await.expect("statements that are right"), u64::try_from(count).expect("positive"));
+    assert_eq!(inserted.await.expect("valid statements"), u64::try_from(count).expect("positive"));
 }
 
-/// Follows the links of a plain list to its end. All tasks are there: none lost, none twice, in the order of creation.
-/// Returns how many each page contains.
+/// Follows the links of a plain list to its end, and checks that every task comes once and in creation order.
+/// Returns the number of tasks on each page.
 async fn follow(app: &App, user: &User<'_>, total: i32) -> Vec<usize> {
     let start = format!("/plain/api/{}/tasks", user.id);
     let mut path = start.clone();
@@ -45,9 +45,9 @@ async fn follow(app: &App, user: &User<'_>, total: i32) -> Vec<usize> {
         let request = app.request(Method::GET, &path).bearer_auth(&user.token);
         let answer = Answer::to(request).await.expect_status(200);
         assert_eq!(answer.header("x-total-count"), total.to_string());
-        // The function's answer holds the body as a JSON string.
+        // The function's payload contains the body as a JSON string.
         let carried = Value::from(&*answer.text).to_string().len();
-        assert!(carried < LAMBDA_LIMIT, "{carried} bytes");
+        assert!(carried < LAMBDA_LIMIT, "a payload of {carried} bytes exceeds the limit");
 
         let tasks = user.plain().tasks(&answer);
         lengths.push(tasks.len());
@@ -59,7 +59,7 @@ async fn follow(app: &App, user: &User<'_>, total: i32) -> Vec<usize> {
             assert_eq!(lengths.iter().sum::<usize>(), usize::try_from(total).expect("positive"));
             return lengths;
         }
-        assert!(!tasks.is_empty(), "a list that never ends");
+        assert!(!tasks.is_empty(), "a page with a link has tasks");
         let next = link.strip_prefix('<').and_then(|link| link.strip_suffix(">; rel=\"next\"")).expect(link);
         assert!(next.starts_with(&format!("{start}?cursor=")), "{next}");
         path = next.to_owned();
@@ -67,7 +67,7 @@ async fn follow(app: &App, user: &User<'_>, total: i32) -> Vec<usize> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn envelope_shows_the_newest_first_ten_at_a_time_or_as_many_as_asked() {
+async fn envelope_returns_newest_first_with_limit_and_offset() {
     let app = App::start().await;
     let alice = app.user("alice");
     let mut newest = create_many(&alice, Contract::Envelope, 12).await;
@@ -111,13 +111,13 @@ async fn envelope_shows_the_newest_first_ten_at_a_time_or_as_many_as_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn envelope_shows_pages_however_deep() {
+async fn envelope_returns_the_right_page_at_large_offsets() {
     let Some(app) = App::local().await else { return };
     let alice = app.user("alice");
     let database = app.hands_on().database().await;
     for user in [&alice.id, "somebody else"] {
         database.execute("insert into users (id) values ($1::text)", &[&user]).await.expect("a new user");
-        // Some of the same instant: the order of creation is that of the numbers.
+        // Seven tasks share each created_at, so the creation order is that of the numbers.
         let insert = "insert into tasks (id, user_id, title, created_at)
                       select gen_random_uuid(), $1, n::text, timestamptz '2026-01-01Z' + n / 7 * interval '1 second'
                       from generate_series(1, 1100) n";
@@ -136,7 +136,7 @@ async fn envelope_shows_pages_however_deep() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn plain_shows_all_tasks_in_the_order_of_creation_whatever_the_offset() {
+async fn plain_returns_all_tasks_in_creation_order_and_ignores_offset() {
     let app = App::start().await;
     let alice = app.user("alice");
     let tasks = create_many(&alice, Contract::Plain, 12).await;
@@ -152,7 +152,7 @@ async fn plain_shows_all_tasks_in_the_order_of_creation_whatever_the_offset() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn plain_shows_as_many_as_asked_and_links_to_the_rest() {
+async fn plain_returns_limit_tasks_and_links_to_the_rest() {
     let app = App::start().await;
     let alice = app.user("alice");
     let tasks = create_many(&alice, Contract::Plain, 5).await;
@@ -164,7 +164,7 @@ async fn plain_shows_as_many_as_asked_and_links_to_the_rest() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_has_no_tasks_gets_an_empty_list() {
+async fn user_without_tasks_gets_an_empty_list() {
     let app = App::start().await;
     let alice = app.user("alice");
     for _ in 0..2 {
@@ -176,14 +176,14 @@ async fn who_has_no_tasks_gets_an_empty_list() {
         let answer = alice.plain().list("").await.expect_status(200);
         assert_eq!(answer.json(), json!([]));
         assert_eq!((answer.header("link"), answer.header("x-total-count")), ("", "0"));
-        // The same for somebody who had one.
+        // Again for a user whose only task was deleted.
         let task = alice.plain().new_task("a").await;
         alice.plain().delete(&alice.plain().id(&task)).await.expect_status(204);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn shows_the_callers_own_tasks_alone() {
+async fn returns_only_the_callers_tasks() {
     let app = App::start().await;
     let (alice, bob) = (app.user("alice"), app.user("bob"));
     let mut tasks = Vec::new();
@@ -208,7 +208,7 @@ async fn shows_the_callers_own_tasks_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn plain_shows_longer_texts_of_envelope_whole() {
+async fn plain_returns_longer_texts_of_envelope_in_full() {
     let app = App::start().await;
     let alice = app.user("alice");
     let body = json!({ "title": "𝒳".repeat(255), "description": "é\"\\".repeat(666) });
@@ -231,10 +231,11 @@ async fn plain_stops_at_1000_tasks_and_links_to_the_rest() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn plain_stops_earlier_where_the_answer_would_pass_what_lambda_carries() {
+async fn plain_stops_before_the_response_exceeds_lambdas_limit() {
     let Some(app) = App::local().await else { return };
     let alice = app.user("alice");
-    // A character of four bytes, and one that takes four, too, once JSON has escaped it twice.
+    // A character of four bytes, and a quotation mark, which takes four bytes once it is escaped twice as
+    // JSON.
     insert_many(&app, &alice, 900, &"𝒳\"".repeat(1000)).await;
     let lengths = follow(&app, &alice, 900).await;
     assert_eq!(lengths.len(), 2, "{lengths:?}");

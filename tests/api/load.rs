@@ -1,4 +1,4 @@
-//! Many users at once: no error, nothing lost, nothing doubled, nothing foreign.
+//! Many users at once: no request fails, no task is lost or duplicated, and nobody sees another user's tasks.
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +17,7 @@ fn users() -> usize {
     users.unwrap_or(64)
 }
 
-/// What a user did, as answered: the state of each of the user's tasks, by its title, which is unique.
+/// The expected state of each of a user's tasks, by title. Titles are unique per user.
 type Journal = BTreeMap<String, Entry>;
 
 struct Entry {
@@ -26,18 +26,18 @@ struct Entry {
     completed: bool,
 }
 
-/// How long it goes on: `LOAD_SECONDS`, or 5.
+/// How long the users send requests: `LOAD_SECONDS`, or 5 seconds.
 fn duration() -> Duration {
     let seconds = std::env::var("LOAD_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
     Duration::from_secs(seconds.unwrap_or(5))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sixty_four_users_at_once_lose_and_double_nothing() {
+async fn concurrent_users_lose_and_duplicate_nothing() {
     work_and_check(&App::start().await).await;
 }
 
-/// During a deployment old functions go on while `migrate` installs newer ones.
+/// During a deployment the older functions are called while `migrate` installs newer ones.
 #[tokio::test(flavor = "multi_thread")]
 async fn installing_newer_functions_under_load_fails_no_request() {
     let Some(app) = App::local().await else { return };
@@ -55,13 +55,13 @@ async fn installing_newer_functions_under_load_fails_no_request() {
             );
             let transaction = owner.transaction().await.expect("a connection");
             transaction.batch_execute(&install).await.expect("a new schema");
-            transaction.commit().await.expect("nothing in the way");
+            transaction.commit().await.expect("the transaction commits");
         }
     };
     tokio::join!(work_and_check(&app), migrate);
 }
 
-/// Has users work, each alone, and then compares the database with what they were answered.
+/// Has all users send random requests, and then compares their lists with their journals.
 async fn work_and_check(app: &App) {
     let users: Vec<_> = (0..users()).map(|number| app.user(&format!("user{number}"))).collect();
     let end = Instant::now() + duration();
@@ -94,7 +94,7 @@ async fn work_and_check(app: &App) {
     );
 }
 
-/// Does one thing, and writes down what the answer said.
+/// Sends one random request and records its effect in the journal.
 async fn operate(
     envelope: &Front<'_>,
     plain: &Front<'_>,
@@ -113,7 +113,7 @@ async fn operate(
             journal.insert(title, Entry { contract: front.contract, id, completed: false });
         }
         (4, Some(title)) => {
-            let entry = journal.remove(&title).expect("taken from it");
+            let entry = journal.remove(&title).expect("the title is in the journal");
             of(entry.contract).delete(&entry.id).await.expect_status(204);
         }
         (5, Some(title)) => {
@@ -125,7 +125,7 @@ async fn operate(
             of(Contract::BOTH[random.usize(..2)]).list("").await.expect_status(200);
         }
         (7, Some(title)) => {
-            let mut entry = journal.remove(&title).expect("taken from it");
+            let mut entry = journal.remove(&title).expect("the title is in the journal");
             let title = format!("renamed {number}");
             entry.completed = random.bool();
             let body = json!({ "title": title, "completed": entry.completed });
@@ -133,14 +133,14 @@ async fn operate(
             journal.insert(title, entry);
         }
         (_, Some(title)) => {
-            let entry = journal.get_mut(&title).expect("taken from it");
+            let entry = journal.get_mut(&title).expect("the title is in the journal");
             entry.completed = !entry.completed;
             of(entry.contract).complete(&entry.id, entry.completed).await.expect_status(200);
         }
     }
 }
 
-/// Title and completion of every task that the user has, in the order of titles.
+/// The title and completion of each of the user's tasks, sorted by title.
 async fn all_tasks(front: &Front<'_>) -> Vec<(String, bool)> {
     let mut tasks: Vec<Value> = Vec::new();
     loop {

@@ -1,4 +1,4 @@
-//! What the functions log, and what they never do.
+//! The log lines of the functions, and the texts that they must never contain.
 
 use std::time::Duration;
 
@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use tests::{Answer, App, Contract, Options, SECRET};
 use tokio::time::sleep;
 
-/// The lines about one request. They come through a pipe, so the one that ends it may be read after the answer.
+/// The log lines of a request. They come through a pipe, so the request's last line may arrive after its
+/// response.
 async fn about(app: &App, answer: &Answer) -> Vec<Value> {
     let id = answer.header("x-request-id");
     for _ in 0..200 {
@@ -18,7 +19,7 @@ async fn about(app: &App, answer: &Answer) -> Vec<Value> {
         }
         sleep(Duration::from_millis(10)).await;
     }
-    panic!("no line ends the request {id}: {}", app.hands_on().log_text());
+    panic!("the request {id} has no final line: {}", app.hands_on().log_text());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,7 +38,7 @@ async fn every_request_has_a_line_and_every_change_an_audit_line() {
     ];
     for (answer, audit, status) in &answers {
         let lines = about(&app, answer).await;
-        let [changed, request] = &lines[..] else { panic!("two lines: {lines:#?}") };
+        let [changed, request] = &lines[..] else { panic!("expected two lines: {lines:#?}") };
         assert_eq!(
             (&changed["audit"], &changed["task_id"], &changed["user_id"]),
             (&json!(audit), &json!(id), &json!(alice.id))
@@ -48,26 +49,26 @@ async fn every_request_has_a_line_and_every_change_an_audit_line() {
         assert_eq!(request["level"], "INFO");
         assert!(request["function"].as_str().is_some_and(|name| name.ends_with("-task")), "{request}");
         assert!(request["ms"].as_f64().is_some_and(|ms| ms > 0.0), "{request}");
-        assert_eq!(request["cold_start"], true, "the first request of each function");
+        assert_eq!(request["cold_start"], true, "the first request of each function is a cold start");
     }
     let again = front.create(json!({ "title": "Buy milk" })).await;
     assert_eq!(about(&app, &again).await.last().expect("a line")["cold_start"], false);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_warning_has_its_request_id_and_cold_start_also_if_info_is_not_logged() {
+async fn warning_has_request_id_and_cold_start_even_if_info_is_not_logged() {
     let Some(app) = App::local_with(Options::default().with("LOG_LEVEL", "warn")).await else { return };
     let alice = app.user("alice");
     alice.envelope().list("").await.expect_status(200);
     let path = format!("/api/{}/tasks", alice.id);
     let unauthorized = Answer::to(app.request(Method::GET, &path)).await.expect_status(401);
     let lines = about(&app, &unauthorized).await;
-    let [line] = &lines[..] else { panic!("one line: {lines:#?}") };
+    let [line] = &lines[..] else { panic!("expected one line: {lines:#?}") };
     assert_eq!(line["cold_start"], false, "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refusals_that_matter_are_warnings_with_their_reason() {
+async fn statuses_401_403_and_503_are_warnings_with_a_reason() {
     let Some(app) = App::local_with(Options::default().through(1)).await else { return };
     let alice = app.user("alice");
     let path = format!("/api/{}/tasks", alice.id);
@@ -85,7 +86,7 @@ async fn refusals_that_matter_are_warnings_with_their_reason() {
         assert_eq!(answer.status, *status);
         let warning = &about(&app, answer).await[0];
         assert_eq!((&warning["level"], &warning["status"]), (&json!("WARN"), &json!(status)));
-        assert!(warning["reason"].as_str().is_some_and(|told| told.contains(reason)), "{warning}");
+        assert!(warning["reason"].as_str().is_some_and(|logged| logged.contains(reason)), "{warning}");
     }
 }
 
@@ -104,16 +105,16 @@ async fn no_token_secret_url_title_or_description_is_ever_logged() {
         Answer::to(app.request(Method::GET, "/api/x/tasks").bearer_auth(format!("{}x", alice.token))).await;
     }
     let text = app.hands_on().log_text();
-    assert!(text.contains("\"level\":\"INFO\""), "something is logged");
+    assert!(text.contains("\"level\":\"INFO\""), "the log has lines of level INFO");
     let signature = alice.token.rsplit('.').next().expect("three parts");
     for private in ["private", SECRET, signature, "postgres://"] {
         assert!(!text.contains(private), "{private:?} is in the log");
     }
 }
 
-/// A database's messages quote values: of casts, of triggers, of PostgreSQL's own functions.
+/// Messages of the database can quote values, for example in errors of casts and triggers.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_databases_message_is_logged_by_its_code_and_without_its_text() {
+async fn database_error_is_logged_with_its_code_and_without_its_text() {
     let Some(app) = App::local_with(Options::default().with("LOG_LEVEL", "trace")).await else { return };
     let alice = app.user("alice");
     let database = app.hands_on().database().await;
@@ -131,7 +132,7 @@ async fn a_databases_message_is_logged_by_its_code_and_without_its_text() {
              create or replace trigger quote_title before insert or update on public.tasks
                  for each row execute function public.quote_title()"
         );
-        database.batch_execute(&trigger).await.expect("a superuser may");
+        database.batch_execute(&trigger).await.expect("a superuser can create triggers");
         for answer in [
             front.create(json!({ "title": "a private title" })).await,
             front.put(&id, json!({ "title": "a private title" })).await,
@@ -149,7 +150,7 @@ async fn a_databases_message_is_logged_by_its_code_and_without_its_text() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn text_from_outside_breaks_no_line() {
+async fn text_from_outside_cannot_forge_a_line() {
     let Some(app) = App::local().await else { return };
     let forged = "x\n{\"level\":\"INFO\",\"forged\":true}\r\u{2028}\u{1b}[31m\"";
     let mallory = app.user_with_id(forged);

@@ -1,4 +1,4 @@
-//! The black-box suites: one module per endpoint, and one for each matter that concerns them all.
+//! The black-box tests: one module per endpoint, and one for each topic that concerns all endpoints.
 
 mod changes;
 mod complete_task;

@@ -1,4 +1,5 @@
-//! Metrics of the request line, as CloudWatch reads them: the rules of "Specification: Embedded metric format".
+//! Metrics in the request's log line, checked by the rules of CloudWatch's "Specification: Embedded metric
+//! format".
 
 use std::collections::BTreeSet;
 
@@ -8,17 +9,18 @@ use tests::{Answer, App, Options};
 
 const NAMESPACE: &str = "task-api/test";
 
-/// The metrics of a line, by the specification's rules; `None` if it has none.
+/// The names of the metrics in a line, which must follow the specification; `None` if the line has no
+/// metrics.
 fn metrics(line: &Value) -> Option<BTreeSet<&str>> {
     let metadata = line.get("_aws")?.as_object().expect("an object");
     assert_eq!(metadata.keys().collect::<Vec<_>>(), ["CloudWatchMetrics", "Timestamp"]);
-    // Milliseconds since the epoch: of this century, and not seconds.
+    // Milliseconds since the epoch, not seconds: this range is 2001 to 2096.
     assert!(
         (1_000_000_000_000..4_000_000_000_000)
             .contains(&metadata["Timestamp"].as_u64().expect("a whole number"))
     );
     let [directive] = metadata["CloudWatchMetrics"].as_array().expect("an array").as_slice() else {
-        panic!("one directive: {line}")
+        panic!("expected one directive: {line}")
     };
     let members: Vec<_> = directive.as_object().expect("an object").keys().collect();
     assert_eq!(members, ["Dimensions", "Metrics", "Namespace"]);
@@ -27,7 +29,7 @@ fn metrics(line: &Value) -> Option<BTreeSet<&str>> {
         let set = set.as_array().expect("an array");
         assert!((1..=30).contains(&set.len()));
         for dimension in set {
-            let value = line[dimension.as_str().expect("text")].as_str().expect("a member that is text");
+            let value = line[dimension.as_str().expect("text")].as_str().expect("a member with text");
             assert!((1..=1024).contains(&value.len()) && value.is_ascii());
         }
     }
@@ -35,7 +37,7 @@ fn metrics(line: &Value) -> Option<BTreeSet<&str>> {
     assert!((1..=100).contains(&definitions.len()));
     let names = definitions.iter().map(|definition| {
         let name = definition["Name"].as_str().expect("text");
-        assert!(line[name].is_number(), "{name} is a member that is a number: {line}");
+        assert!(line[name].is_number(), "{name} must be a number: {line}");
         assert_eq!(definition["Unit"], "Milliseconds");
         name
     });
@@ -48,7 +50,7 @@ fn request_lines(app: &App) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_request_line_has_the_time_of_the_request_and_of_the_database() {
+async fn request_line_has_the_durations_of_the_request_and_of_the_database_call() {
     let Some(app) = App::local_with(Options::default().with("METRICS_NAMESPACE", NAMESPACE)).await else {
         return;
     };
@@ -69,9 +71,9 @@ async fn the_request_line_has_the_time_of_the_request_and_of_the_database() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn there_are_none_without_a_namespace() {
+async fn request_line_has_no_metrics_without_a_namespace() {
     let Some(app) = App::local().await else { return };
     Answer::to(app.request(Method::GET, "/health")).await.expect_status(200);
-    let [line] = &request_lines(&app)[..] else { panic!("one request") };
+    let [line] = &request_lines(&app)[..] else { panic!("expected one request line") };
     assert_eq!(metrics(line), None);
 }

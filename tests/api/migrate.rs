@@ -1,4 +1,4 @@
-//! The command that brings the schema up to date.
+//! `migrate`, run as a command: installs migrations and functions.
 
 use std::process::Output;
 
@@ -11,11 +11,11 @@ const APPLIED: &str =
 
 async fn migrate(database_url: &str) -> Output {
     let mut command = Command::new(binary("migrate").await);
-    command.env_clear().env("DATABASE_URL", database_url).output().await.expect("it runs")
+    command.env_clear().env("DATABASE_URL", database_url).output().await.expect("migrate runs")
 }
 
-/// Its one line, of output or of error.
-async fn told(database_url: &str) -> (bool, String) {
+/// Runs `migrate`. Returns whether it succeeded, and its only line on stdout or stderr.
+async fn outcome_and_line(database_url: &str) -> (bool, String) {
     let output = migrate(database_url).await;
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8(text).expect("UTF-8");
@@ -24,20 +24,20 @@ async fn told(database_url: &str) -> (bool, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn says_what_it_applied_and_does_nothing_the_second_time() {
+async fn reports_what_it_applied_and_a_second_run_does_nothing() {
     let url = empty_database().await;
-    assert_eq!(told(&url).await, (true, APPLIED.replace("{schema}", &sql::SCHEMA)));
-    assert_eq!(told(&url).await, (true, "The schema is up to date.".into()));
+    assert_eq!(outcome_and_line(&url).await, (true, APPLIED.replace("{schema}", &sql::SCHEMA)));
+    assert_eq!(outcome_and_line(&url).await, (true, "The schema is up to date.".into()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn is_applied_once_by_many_at_once() {
+async fn concurrent_runs_apply_each_migration_once() {
     let url = empty_database().await;
     let runs: Vec<_> = (0..8)
         .map(|_| {
             tokio::spawn({
                 let url = url.clone();
-                async move { told(&url).await }
+                async move { outcome_and_line(&url).await }
             })
         })
         .collect();
@@ -51,54 +51,58 @@ async fn is_applied_once_by_many_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refuses_a_migration_that_was_changed_after_it_had_been_applied() {
+async fn rejects_a_migration_that_was_changed_after_it_was_applied() {
     let url = empty_database().await;
-    told(&url).await;
+    outcome_and_line(&url).await;
     let database = connect(&url).await;
     let changed = "update refinery_schema_history set checksum = '1'";
-    database.execute(changed, &[]).await.expect("a history");
-    let (success, text) = told(&url).await;
+    database.execute(changed, &[]).await.expect("the history table exists");
+    let (success, text) = outcome_and_line(&url).await;
     assert!(!success);
     assert!(text.starts_with("cannot migrate: ") && text.contains("V1__users_and_tasks"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn gives_up_waiting_for_a_lock_rather_than_have_everybody_wait() {
+async fn gives_up_waiting_for_a_lock() {
     let url = empty_database().await;
-    told(&url).await;
+    outcome_and_line(&url).await;
     let database = connect(&url).await;
-    database.batch_execute("begin; lock table refinery_schema_history").await.expect("a history");
-    let (success, text) = told(&url).await;
+    database
+        .batch_execute("begin; lock table refinery_schema_history")
+        .await
+        .expect("the history table exists");
+    let (success, text) = outcome_and_line(&url).await;
     assert!(!success && text.contains("lock timeout"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn leaves_a_newer_schema_as_it_is_so_that_code_can_be_rolled_back() {
+async fn leaves_a_newer_schema_unchanged() {
     let url = empty_database().await;
-    told(&url).await;
+    outcome_and_line(&url).await;
     let newer = "insert into refinery_schema_history (version, name, applied_on, checksum)
                  select 999, 'of_the_future', applied_on, '1' from refinery_schema_history limit 1";
-    connect(&url).await.execute(newer, &[]).await.expect("a history");
-    assert_eq!(told(&url).await, (true, "The schema is up to date.".into()));
+    connect(&url).await.execute(newer, &[]).await.expect("the history table exists");
+    assert_eq!(outcome_and_line(&url).await, (true, "The schema is up to date.".into()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn says_what_to_do_in_one_line_and_shows_no_password() {
-    let (success, text) = told("").await;
+async fn failure_is_one_line_without_the_password() {
+    let (success, text) = outcome_and_line("").await;
     assert_eq!(
         (success, text.as_str()),
         (false, "cannot migrate: DATABASE_URL is not set (nor is NEON_DATABASE_URL)")
     );
-    let (success, text) = told("postgres://user:hidden@127.0.0.1:1/none").await;
+    let (success, text) = outcome_and_line("postgres://user:hidden@127.0.0.1:1/none").await;
     assert!(!success && text.starts_with("cannot migrate: ") && !text.contains("hidden"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn installs_functions_beside_those_of_other_versions_and_removes_what_90_days_have_not_used() {
+async fn removes_function_schemas_unused_for_more_than_90_days() {
     let url = empty_database().await;
-    told(&url).await;
+    outcome_and_line(&url).await;
     let database = connect(&url).await;
-    // (schema, days since its last use, whether it stays); the database's functions are old, too, but migrate uses them.
+    // (schema, days since its last use, whether it is kept). The binary's own schema is kept because migrate
+    // uses it.
     let schemas = [("task_api_kept", 90, true), ("task_api_unused", 91, false), (&sql::SCHEMA, 91, true)];
     for (schema, days, _) in schemas {
         let used = format!(
@@ -109,20 +113,20 @@ async fn installs_functions_beside_those_of_other_versions_and_removes_what_90_d
         );
         database.batch_execute(&used).await.expect("valid SQL");
     }
-    assert_eq!(told(&url).await, (true, "The schema is up to date.".into()));
-    for (schema, _, stays) in schemas {
+    assert_eq!(outcome_and_line(&url).await, (true, "The schema is up to date.".into()));
+    for (schema, _, is_kept) in schemas {
         let found = "select (select count(*) from pg_namespace where nspname = $1),
                             (select count(*) from function_schemas where name = $1)";
         let row = database.query_one(found, &[&schema]).await.expect("valid SQL");
-        assert_eq!((row.get(0), row.get(1)), (i64::from(stays), i64::from(stays)), "{schema}");
+        assert_eq!((row.get(0), row.get(1)), (i64::from(is_kept), i64::from(is_kept)), "{schema}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn installs_functions_again_that_somebody_dropped() {
+async fn installs_dropped_functions_again() {
     let url = empty_database().await;
-    told(&url).await;
+    outcome_and_line(&url).await;
     let drop = format!("drop schema {} cascade", *sql::SCHEMA);
-    connect(&url).await.batch_execute(&drop).await.expect("superusers may");
-    assert_eq!(told(&url).await, (true, format!("Applied functions {}.", *sql::SCHEMA)));
+    connect(&url).await.batch_execute(&drop).await.expect("a superuser can drop the schema");
+    assert_eq!(outcome_and_line(&url).await, (true, format!("Applied functions {}.", *sql::SCHEMA)));
 }

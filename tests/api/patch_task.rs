@@ -1,4 +1,4 @@
-//! `PATCH …/tasks/{task_id}`: changes the fields in the body, in both contracts.
+//! `PATCH …/tasks/{task_id}`: changes only the fields in the body, in both contracts.
 
 use serde_json::{Value, json};
 use tests::{App, Contract, FieldError, changes};
@@ -6,7 +6,7 @@ use tests::{App, Contract, FieldError, changes};
 use crate::update_task::{assert_plain_changes, faulty_fields, full_task, limits};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn changes_the_fields_present_and_no_other() {
+async fn envelope_changes_only_the_fields_present() {
     let app = App::start().await;
     for (body, changed) in [
         (json!({ "title": "Sleep" }), json!({ "title": "Sleep" })),
@@ -24,7 +24,7 @@ async fn changes_the_fields_present_and_no_other() {
                 "title": "Sleep", "description": null, "due_date": null, "completed": false, "completed_at": null,
             }),
         ),
-        // Ignored beside what it knows.
+        // Unknown fields next to a known one.
         (
             json!({
                 "title": "Sleep", "id": uuid::Uuid::nil(), "user_id": "mallory", "colour": "red",
@@ -32,7 +32,7 @@ async fn changes_the_fields_present_and_no_other() {
             }),
             json!({ "title": "Sleep" }),
         ),
-        // Nothing to change.
+        // No known field, so nothing changes.
         (json!({}), json!({})),
         (json!({ "user_id": "mallory", "completed_at": null }), json!({})),
     ] {
@@ -46,16 +46,16 @@ async fn changes_the_fields_present_and_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refuses_what_is_out_of_bounds_and_then_changes_nothing() {
+async fn invalid_values_are_422_and_change_nothing() {
     let app = App::start().await;
     let alice = app.user("alice");
     let front = alice.envelope();
     let (before, _) = full_task(&alice).await;
     let id = front.id(&before);
     for (field, value, fault) in faulty_fields(Contract::Envelope) {
-        // A sound field beside the faulty one.
-        let sound = if field == "title" { "description" } else { "title" };
-        let body = json!({ field: value, sound: "Sleep" });
+        // A valid field next to the invalid one.
+        let valid = if field == "title" { "description" } else { "title" };
+        let body = json!({ field: value, valid: "Sleep" });
         front.patch(&id, body).await.assert_invalid(Contract::Envelope, &[fault]);
     }
     let body = json!({ "title": null, "description": 7, "due_date": "soon", "completed": null });
@@ -95,7 +95,7 @@ async fn completed_at_is_set_on_completion_kept_while_completed_and_null_when_op
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_plain_does_the_same_as_put() {
+async fn plain_behaves_like_put() {
     let app = App::start().await;
     assert_plain_changes(&app, async |front, id, body| front.patch(id, body).await).await;
 

@@ -1,4 +1,4 @@
-//! What is true of requests to every endpoint: in which order they are checked, and what bad ones get.
+//! Rules for requests to every endpoint: the order of the checks, and the responses to invalid requests.
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -8,21 +8,22 @@ mod bodies;
 mod hostile;
 mod values;
 
-/// The most bytes of a body.
+/// Largest body that is accepted, in bytes.
 const MAX_BODY_LEN: usize = 256 * 1024;
 
-/// An endpoint of tasks.
+/// An endpoint below `/tasks`.
 pub(crate) struct Endpoint {
     pub method: Method,
-    /// What follows `/tasks` in its path, with `{id}` for a task's.
+    /// The part of the path after `/tasks`, with `{id}` for the id of a task.
     pub rest: &'static str,
-    /// A body that it takes, of one field; `None` if it takes none.
+    /// A valid body with one field; `None` if the endpoint takes no body.
     pub body: Option<Value>,
+    /// The status of a successful response.
     pub status: u16,
 }
 
 impl Endpoint {
-    /// A request with a good body, for the user's task with this id.
+    /// A request with a valid body, for the user's task with this id.
     pub fn request(&self, front: &Front<'_>, id: &str) -> RequestBuilder {
         let request = front.request(self.method.clone(), &self.rest.replace("{id}", id));
         match &self.body {
@@ -31,7 +32,7 @@ impl Endpoint {
         }
     }
 
-    /// A request with these bytes as its body.
+    /// A request with these bytes as the body.
     fn with_body(
         &self,
         front: &Front<'_>,
@@ -55,7 +56,7 @@ impl Endpoint {
     }
 }
 
-/// All of a contract, the deletion last.
+/// All endpoints below `/tasks` in a contract, the deletion last.
 pub(crate) fn endpoints(contract: Contract) -> Vec<Endpoint> {
     let endpoint = |method, rest, body, status| Endpoint { method, rest, body, status };
     let title = || Some(json!({ "title": "Sleep" }));
@@ -76,7 +77,7 @@ fn endpoints_with_body(contract: Contract) -> impl Iterator<Item = Endpoint> {
     endpoints(contract).into_iter().filter(|endpoint| endpoint.body.is_some())
 }
 
-/// Everything that the database holds.
+/// Every row of the users' tables, as text.
 pub(crate) async fn rows(app: &App) -> String {
     let all = "select coalesce(string_agg(line, e'\\n' order by line), '')
                from (select tasks::text from tasks union all select users::text from users
@@ -85,7 +86,7 @@ pub(crate) async fn rows(app: &App) -> String {
     app.hands_on().database().await.query_one(all, &[]).await.expect("four tables").get(0)
 }
 
-/// A task of the user, as each contract names it.
+/// Creates a task and returns its id in this contract.
 pub(crate) async fn a_task(user: &User<'_>, contract: Contract) -> String {
     let front = user.at(contract);
     front.id(&front.new_task("Buy milk").await)
@@ -114,15 +115,15 @@ fn too_great(place: &'static str, field: &'static str, max: i64) -> FieldError {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn token_then_user_then_input_then_database() {
-    // Nobody listens there.
+async fn token_is_checked_before_user_before_input_before_database() {
+    // Nothing listens on port 1, so a request that gets as far as the database is 503.
     let Some(app) = App::local_with(Options::default().through(1)).await else { return };
     let alice = app.user("alice");
     for contract in Contract::BOTH {
         let front = alice.at(contract);
         for endpoint in endpoints(contract) {
             println!("{contract:?} {} {}", endpoint.method, endpoint.rest);
-            // Faulty input: a body without fields, a query out of bounds, or an id that is none.
+            // Invalid input: a body without fields, a query out of bounds, or a malformed task id.
             let (faulty, fault) = match (contract, &endpoint.method, endpoint.rest) {
                 (_, &Method::POST, _) => {
                     (front.request(Method::POST, "").json(&json!({})), FieldError::missing("title"))
@@ -136,7 +137,7 @@ async fn token_then_user_then_input_then_database() {
             };
             let elsewhere = |authorized: bool| {
                 let (client, request) = faulty.try_clone().expect("a body in memory").build_split();
-                let mut request = request.expect("a sound request");
+                let mut request = request.expect("a valid request");
                 let path = request.url().path().replace(&alice.id, "bob");
                 request.url_mut().set_path(&path);
                 if !authorized {
@@ -164,7 +165,7 @@ async fn token_then_user_then_input_then_database() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_fault_is_told_at_once() {
+async fn all_errors_are_reported_together() {
     let app = App::start().await;
     let alice = app.user("alice");
     let body = json!({ "title": 7, "description": "\u{0}", "due_date": "soon", "completed": "yes" });
@@ -202,28 +203,28 @@ async fn every_fault_is_told_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_absent_task_and_anothers_are_the_same_404() {
+async fn absent_task_and_another_users_task_get_the_same_404() {
     let Some(app) = App::local().await else { return };
     let (alice, bob) = (app.user("alice"), app.user("bob"));
     for contract in Contract::BOTH {
-        let (front, his) = (alice.at(contract), a_task(&bob, contract).await);
+        let (front, bobs) = (alice.at(contract), a_task(&bob, contract).await);
         a_task(&alice, contract).await;
         let before = rows(&app).await;
-        for id in [&his, &front.unknown_id()] {
+        for id in [&bobs, &front.unknown_id()] {
             for endpoint in endpoints(contract).into_iter().filter(Endpoint::names_a_task) {
                 println!("{contract:?} {} {} {id}", endpoint.method, endpoint.rest);
                 let answer = Answer::to(endpoint.request(&front, id)).await;
                 answer.assert_refused(contract, &refusals::NOT_FOUND);
             }
         }
-        // A PATCH without fields must not reveal it either.
-        front.patch(&his, json!({})).await.assert_refused(contract, &refusals::NOT_FOUND);
+        // A PATCH without fields must not reveal the task either.
+        front.patch(&bobs, json!({})).await.assert_refused(contract, &refusals::NOT_FOUND);
         assert_eq!(rows(&app).await, before);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_answer_has_an_id_of_its_own_and_is_json() {
+async fn every_response_is_json_with_its_own_request_id() {
     let app = App::start().await;
     let alice = app.user("alice");
     let mut ids = std::collections::BTreeSet::new();
@@ -254,7 +255,7 @@ async fn every_answer_has_an_id_of_its_own_and_is_json() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_methods_and_paths_are_the_gateways_404() {
+async fn unknown_routes_are_the_gateways_404() {
     let app = App::start().await;
     let alice = app.user("alice");
     let id = a_task(&alice, Contract::Envelope).await;

@@ -1,10 +1,10 @@
-//! Database round trips, counted on the wire: a warm request makes exactly one, whichever endpoint it is for.
+//! Database round trips, counted on the connection: a warm request to any endpoint makes exactly one.
 
 use reqwest::Method;
 use serde_json::json;
 use tests::{Answer, App, Contract, Front, Options, Proxy, database_port};
 
-/// Every endpoint once, the deletion last.
+/// Calls every endpoint, the deletion last. Returns the round trips of each call.
 async fn every_endpoint(front: &Front<'_>, proxy: &Proxy) -> Vec<(&'static str, usize)> {
     let mut counts = Vec::new();
     let mut before = proxy.round_trips();
@@ -23,14 +23,14 @@ async fn every_endpoint(front: &Front<'_>, proxy: &Proxy) -> Vec<(&'static str, 
         Answer::to(front.request(Method::GET, rest).header("if-none-match", answer.etag())).await
     };
     let list = note("list", front.list("").await, 200);
-    note("list that is known", known("", list).await, 304);
+    note("list with a matching If-None-Match", known("", list).await, 304);
     let get = note("get", front.get(&id).await, 200);
-    note("get what is known", known(&format!("/{id}"), get).await, 304);
+    note("get with a matching If-None-Match", known(&format!("/{id}"), get).await, 304);
     note("changes", front.changes("").await, 200);
     note("update", front.put(&id, json!({ "title": "Three" })).await, 200);
     if front.contract == Contract::Envelope {
         note("patch", front.patch(&id, json!({ "completed": true })).await, 200);
-        note("patch of nothing", front.patch(&id, json!({})).await, 200);
+        note("patch without fields", front.patch(&id, json!({})).await, 200);
     }
     note("complete", front.complete(&id, true).await, 200);
     let keyed = || {
@@ -40,14 +40,14 @@ async fn every_endpoint(front: &Front<'_>, proxy: &Proxy) -> Vec<(&'static str, 
     note("update with a key", keyed().await, 200);
     note("replay", keyed().await, 200);
     note("delete", front.delete(&id).await, 204);
-    note("get what is gone", front.get(&id).await, 404);
+    note("get of a deleted task", front.get(&id).await, 404);
     note("erase", front.erase().await, 204);
-    note("erase nobody", front.erase().await, 204);
+    note("erase a user without a row", front.erase().await, 204);
     counts
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_warm_request_makes_exactly_one() {
+async fn warm_request_makes_exactly_one_round_trip() {
     let proxy = Proxy::start(database_port().await).await;
     let Some(app) = App::local_with(Options::default().through(proxy.port)).await else { return };
     let alice = app.user("alice");
@@ -62,7 +62,7 @@ async fn a_warm_request_makes_exactly_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_request_and_a_health_check_make_none() {
+async fn rejected_requests_and_health_checks_make_no_round_trip() {
     let proxy = Proxy::start(database_port().await).await;
     let Some(app) = App::local_with(Options::default().through(proxy.port)).await else { return };
     let alice = app.user("alice");

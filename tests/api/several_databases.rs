@@ -1,4 +1,5 @@
-//! Users spread over several databases, as docs/scale.md describes: routing a request takes nothing but the user's id.
+//! Users distributed over several databases, as docs/scale.md describes: the user's id alone determines the
+//! database.
 
 use std::{collections::BTreeSet, iter};
 
@@ -8,8 +9,9 @@ use tests::{App, Contract, User};
 
 const DATABASES: [&str; 2] = ["blue", "green"];
 
-/// The database that a user's tasks are in: the one whose name, hashed with the user's id, gives the greatest value. A
-/// new database takes over its share of the users, and nobody moves between the others (rendezvous hashing).
+/// Returns the database of a user by rendezvous hashing: the one whose name, hashed with the user's id, has
+/// the greatest value. A new database takes over its share of the users, and no user moves between the other
+/// databases.
 fn database_of<'a>(user: &str, databases: &[&'a str]) -> &'a str {
     let weight = |name: &&&str| digest(&SHA256, format!("{name}\0{user}").as_bytes()).as_ref().to_vec();
     databases.iter().max_by_key(weight).expect("there is a database")
@@ -29,7 +31,7 @@ async fn write_and_read(user: &User<'_>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_users_requests_all_go_to_one_of_two_databases() {
+async fn each_user_is_stored_in_only_one_of_two_databases() {
     let (Some(blue), Some(green)) = (App::local().await, App::local().await) else { return };
     let ids: BTreeSet<_> = (0..20).map(|number| format!("user-{number}")).collect();
     let mut expected = [BTreeSet::new(), BTreeSet::new()];
@@ -43,7 +45,7 @@ async fn each_users_requests_all_go_to_one_of_two_databases() {
         assert!(!expected.is_empty());
         let database = app.hands_on().database().await;
         for select in ["select id::text from users", "select distinct user_id from tasks"] {
-            let rows = database.query(select, &[]).await.expect("a superuser's query");
+            let rows = database.query(select, &[]).await.expect("a valid query");
             let stored: BTreeSet<String> = rows.iter().map(|row| row.get(0)).collect();
             assert_eq!(&stored, expected, "{select}");
         }
@@ -51,7 +53,7 @@ async fn each_users_requests_all_go_to_one_of_two_databases() {
 }
 
 #[test]
-fn a_new_database_takes_users_over_and_moves_nobody_else() {
+fn new_database_takes_over_its_share_and_moves_no_other_user() {
     let ids: Vec<_> = (0..3000).map(|number| format!("user-{number}")).collect();
     let moved = ids.iter().filter(|id| {
         let (before, after) = (database_of(id, &DATABASES), database_of(id, &["blue", "green", "red"]));
@@ -59,5 +61,5 @@ fn a_new_database_takes_users_over_and_moves_nobody_else() {
         after != before
     });
     let moved = moved.count();
-    assert!((900..1100).contains(&moved), "{moved} of 3000");
+    assert!((900..1100).contains(&moved), "about a third of 3,000 users should move, but {moved} did");
 }

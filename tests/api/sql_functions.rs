@@ -1,5 +1,5 @@
-//! The functions in the database, called as endpoints call them: who may do what, and what becomes of late and repeated
-//! writes.
+//! The SQL functions, called as endpoints call them: permissions, lists, and writes that are late or
+//! repeated.
 
 mod attempts;
 mod erasures;
@@ -26,29 +26,31 @@ const NO_LIMIT: i32 = 0;
 const NO_REVISIONS: Option<Vec<i64>> = None;
 const NO_TIMES: Option<Vec<SystemTime>> = None;
 
-/// A database with the functions, by the connections of those who use it.
+/// A migrated database, with a connection of each login.
 struct Database {
-    /// No wall holds the superuser.
+    /// The superuser, whom row-level security does not restrict.
     owner: Client,
+    /// The login of the endpoints.
     endpoint: Client,
 }
 
-/// What a write says about its being sent twice.
+/// The parameters of a write that identify its attempts.
 #[derive(Clone, Copy)]
 struct Attempt {
     id: Uuid,
     is_retry: bool,
+    /// Whether its deadline has passed.
     is_late: bool,
 }
 
-/// A task, by one of its names.
+/// A task's id in one of the contracts.
 #[derive(Clone, Copy)]
 enum Key {
     Id(Uuid),
     Number(i64),
 }
 
-/// What to list.
+/// The parameters of `list_tasks`.
 #[derive(Clone, Copy)]
 struct List {
     search: Option<&'static str>,
@@ -56,11 +58,11 @@ struct List {
     descending: bool,
     limit: i64,
     offset: i64,
-    /// Of the list that is continued.
+    /// When the list that the page continues was begun.
     begun_at: Option<SystemTime>,
-    /// The number of the task after which it is.
+    /// The number of the task that the page follows.
     after: Option<i64>,
-    /// The version that the client has, if there is one. Null is any.
+    /// The version that the client has, if any. Two nulls match any version.
     known: Option<(Option<i64>, Option<SystemTime>)>,
 }
 
@@ -112,7 +114,7 @@ impl Database {
         Self { owner: connect(&owner).await, endpoint: connect(&endpoint).await }
     }
 
-    /// Calls a function in one unnamed statement.
+    /// Calls a function with one unnamed statement.
     async fn call(&self, function: &str, params: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<Row>, Error> {
         let places: Vec<_> = (1..=params.len()).map(|place| format!("${place}")).collect();
         let statement = format!("select * from {}.{function}({})", *sql::SCHEMA, places.join(", "));
@@ -196,7 +198,7 @@ impl Database {
         self.call("list_tasks", params).await.expect("a list")
     }
 
-    /// Sets the title, and toggles the completion.
+    /// Sets the title and toggles `completed`.
     async fn update(&self, user: &str, key: Key, title: &str, attempt: Attempt) -> Row {
         let (id, number) = key.parts();
         let params: &[(&(dyn ToSql + Sync), Type)] = &[
@@ -240,7 +242,7 @@ impl Database {
         self.call_for_one("delete_task", params).await
     }
 
-    /// What has changed since a position, as list_changes takes it; without one, all tasks.
+    /// The changes after a position, given as revision and time; without a position, all tasks.
     async fn changes(&self, user: &str, since: Option<(i64, SystemTime)>, limit: i64) -> Vec<Row> {
         let (revision, list_updated_at) = since.unzip();
         let params: &[(&(dyn ToSql + Sync), Type)] = &[

@@ -1,4 +1,4 @@
-//! Who the caller is: which tokens are believed, and whose path they open.
+//! Authentication: which tokens are accepted, and which user's paths they open.
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header, crypto, encode, get_current_timestamp};
 use reqwest::Method;
@@ -16,14 +16,14 @@ mod public_keys;
 
 use Algorithm::{HS256, HS384, HS512};
 
-/// What should become of a token: `None` where it is believed.
+/// The expected response to a token: `None` if the token is accepted.
 type Verdict = Option<&'static Refusal>;
 
-const BELIEVED: Verdict = None;
-const BAD: Verdict = Some(&refusals::BAD_TOKEN);
+const ACCEPTED: Verdict = None;
+const REJECTED: Verdict = Some(&refusals::BAD_TOKEN);
 const EXPIRED: Verdict = Some(&refusals::EXPIRED);
 
-/// Claims in order, so that one can be there twice.
+/// Claims in order, so that a claim can occur twice.
 struct Claims(Vec<(&'static str, Value)>);
 
 impl Serialize for Claims {
@@ -36,35 +36,35 @@ fn sign(secret: &str, algorithm: Algorithm, claims: &impl Serialize) -> String {
     encode(&Header::new(algorithm), claims, &EncodingKey::from_secret(secret.as_bytes())).expect("signable")
 }
 
-/// A token of this user, sound but for what secret and algorithm make of it.
+/// A token of this user with valid claims, signed with this secret and algorithm.
 fn token(secret: &str, algorithm: Algorithm, user_id: &str) -> String {
     sign(secret, algorithm, &json!({ "sub": user_id, "exp": get_current_timestamp() + 86_400 }))
 }
 
-/// The path of a user's tasks, the user id as it stands there.
+/// The path of a user's tasks. The user id must already be encoded.
 fn path(contract: Contract, user_id: &str) -> String {
     let prefix = if contract == Contract::Plain { "/plain" } else { "" };
     format!("{prefix}/api/{user_id}/tasks")
 }
 
-/// Asks for a user's tasks with this `Authorization` header, and holds the answer against the verdict.
+/// Lists a user's tasks with this `Authorization` header, and checks the response against the verdict.
 async fn judge(app: &App, contract: Contract, user_id: &str, authorization: &str, verdict: Verdict) {
     let request = app.request(Method::GET, &path(contract, user_id)).header("authorization", authorization);
     let answer = Answer::to(request).await;
     println!("{contract:?} {authorization:.400}");
     match verdict {
         None => assert_eq!(answer.status, 200, "{}", answer.text),
-        Some(refusal) => refused(&answer, contract, refusal),
+        Some(refusal) => assert_refused(&answer, contract, refusal),
     }
 }
 
 #[track_caller]
-fn refused(answer: &Answer, contract: Contract, refusal: &Refusal) {
+fn assert_refused(answer: &Answer, contract: Contract, refusal: &Refusal) {
     answer.assert_refused(contract, refusal);
     assert_eq!(answer.header("www-authenticate"), if refusal.status == 401 { "Bearer" } else { "" });
 }
 
-/// Judges claims in tokens of an API with these settings, which are the user's id unless they say otherwise.
+/// Checks the verdict on each set of claims. Claims without `exp` get a valid one.
 async fn judge_claims(app: &App, cases: Vec<(Value, Verdict)>) {
     for (mut claims, verdict) in cases {
         if claims.get("exp").is_none() {
@@ -79,37 +79,37 @@ async fn judge_claims(app: &App, cases: Vec<(Value, Verdict)>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn comes_as_bearer_in_any_letter_case_and_nothing_else() {
+async fn only_the_bearer_scheme_is_accepted_in_any_letter_case() {
     let app = App::start().await;
     let (alice, bob) = (app.user("alice"), app.user("bob"));
-    let sound = &alice.token;
-    let parts: Vec<_> = sound.split('.').collect();
+    let valid = &alice.token;
+    let parts: Vec<_> = valid.split('.').collect();
     let bobs: Vec<_> = bob.token.split('.').collect();
     let mut cases: Vec<(String, Verdict)> =
-        ["Bearer", "bearer", "BEARER", "bEaReR"].map(|scheme| (format!("{scheme} {sound}"), BELIEVED)).into();
+        ["Bearer", "bearer", "BEARER", "bEaReR"].map(|scheme| (format!("{scheme} {valid}"), ACCEPTED)).into();
     for not_bearer in ["", "Bearer", "Bearer ", "Bearer a", "Bearer a.b", "Bearer a.b.c", "Bearer ..", "null"]
     {
-        cases.push((not_bearer.into(), BAD));
+        cases.push((not_bearer.into(), REJECTED));
     }
     for before in ["", "Basic ", "Token ", "Bearer:", "Bearer", "JWT ", "Bearer Bearer "] {
-        cases.push((format!("{before}{sound}"), BAD));
+        cases.push((format!("{before}{valid}"), REJECTED));
     }
     for malformed in [
-        format!("{sound}x"),
-        format!("{sound}."),
-        format!("{sound} {sound}"),
-        format!("{sound},"),
+        format!("{valid}x"),
+        format!("{valid}."),
+        format!("{valid} {valid}"),
+        format!("{valid},"),
         format!("{}.{}", parts[0], parts[1]),
         format!("{}.{}.", parts[0], parts[1]),
         format!("{}..{}", parts[0], parts[2]),
         format!("{}.{}.{}", parts[0], bobs[1], parts[2]),
         format!("{}.{}.{}", parts[0], parts[1], bobs[2]),
     ] {
-        cases.push((format!("Bearer {malformed}"), BAD));
+        cases.push((format!("Bearer {malformed}"), REJECTED));
     }
     for contract in Contract::BOTH {
         let none = Answer::to(app.request(Method::GET, &path(contract, &alice.id))).await;
-        refused(&none, contract, &refusals::NO_TOKEN);
+        assert_refused(&none, contract, &refusals::NO_TOKEN);
         for (authorization, verdict) in &cases {
             judge(&app, contract, &alice.id, authorization, *verdict).await;
         }
@@ -117,33 +117,33 @@ async fn comes_as_bearer_in_any_letter_case_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn odd_headers_are_no_token() {
+async fn oversized_repeated_or_non_text_headers_are_401() {
     let Some(app) = App::local().await else { return };
-    let sound = format!("Bearer {}", token(SECRET, HS256, "alice"));
+    let valid = format!("Bearer {}", token(SECRET, HS256, "alice"));
     let long = json!({ "sub": "alice", "exp": get_current_timestamp() + 600, "x": "x".repeat(6_500) });
     let long = sign(SECRET, HS256, &long);
     assert!((8_200..9_500).contains(&long.len()));
     for contract in Contract::BOTH {
-        judge(&app, contract, "alice", &format!("Bearer {long}"), BAD).await;
+        judge(&app, contract, "alice", &format!("Bearer {long}"), REJECTED).await;
         let request = || app.request(Method::GET, &path(contract, "alice"));
-        let twice = request().header("authorization", &sound).header("authorization", &sound);
-        refused(&Answer::to(twice).await, contract, &refusals::BAD_TOKEN);
+        let twice = request().header("authorization", &valid).header("authorization", &valid);
+        assert_refused(&Answer::to(twice).await, contract, &refusals::BAD_TOKEN);
         let no_text = request().header("authorization", &b"Bearer \xf0\x9f\x92\xa5\xff"[..]);
-        refused(&Answer::to(no_text).await, contract, &refusals::BAD_TOKEN);
+        assert_refused(&Answer::to(no_text).await, contract, &refusals::BAD_TOKEN);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn is_signed_with_the_secret_and_the_one_algorithm() {
+async fn only_the_secret_and_its_one_algorithm_are_accepted() {
     let Some(app) = App::local().await else { return };
-    let sound = token(SECRET, HS256, "alice");
-    let payload = sound.split('.').nth(1).expect("three parts");
+    let valid = token(SECRET, HS256, "alice");
+    let payload = valid.split('.').nth(1).expect("three parts");
     let mut cases = vec![
-        (sound.clone(), BELIEVED),
-        (token(&SECRET.to_uppercase(), HS256, "alice"), BAD),
-        (token("", HS256, "alice"), BAD),
-        (token(SECRET, HS384, "alice"), BAD),
-        (token(SECRET, HS512, "alice"), BAD),
+        (valid.clone(), ACCEPTED),
+        (token(&SECRET.to_uppercase(), HS256, "alice"), REJECTED),
+        (token("", HS256, "alice"), REJECTED),
+        (token(SECRET, HS384, "alice"), REJECTED),
+        (token(SECRET, HS512, "alice"), REJECTED),
     ];
     for header in [
         "eyJhbGciOiJub25lIn0",  // {"alg":"none"}
@@ -158,8 +158,8 @@ async fn is_signed_with_the_secret_and_the_one_algorithm() {
         let message = format!("{header}.{payload}");
         let key = EncodingKey::from_secret(SECRET.as_bytes());
         let signature = crypto::sign(message.as_bytes(), &key, HS256).expect("signable");
-        cases.extend([(format!("{message}."), BAD), (message.clone(), BAD)]);
-        cases.push((format!("{message}.{signature}"), BAD));
+        cases.extend([(format!("{message}."), REJECTED), (message.clone(), REJECTED)]);
+        cases.push((format!("{message}.{signature}"), REJECTED));
     }
     for (token, verdict) in cases {
         for contract in Contract::BOTH {
@@ -169,25 +169,25 @@ async fn is_signed_with_the_secret_and_the_one_algorithm() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_its_user_in_sub_or_user_id() {
+async fn user_id_comes_from_sub_or_user_id() {
     let Some(app) = App::local().await else { return };
     let cases = vec![
-        (json!({ "sub": "alice" }), BELIEVED),
-        (json!({ "user_id": "alice" }), BELIEVED),
-        (json!({ "sub": "alice", "user_id": "alice" }), BELIEVED),
-        (json!({ "sub": "alice", "user_id": "bob" }), BAD),
-        (json!({ "sub": "bob", "user_id": "alice" }), BAD),
-        (json!({ "sub": 7, "user_id": 8 }), BAD),
-        (json!({}), BAD),
-        (json!({ "id": "alice", "email": "alice@example.com" }), BAD),
-        (json!({ "sub": "" }), BAD),
-        (json!({ "sub": "x".repeat(256) }), BAD),
-        (json!({ "sub": "a\u{0}lice" }), BAD),
-        (json!({ "sub": ["alice"] }), BAD),
-        (json!({ "sub": { "id": "alice" } }), BAD),
-        (json!({ "sub": true }), BAD),
-        (json!({ "sub": 1.5 }), BAD),
-        (json!({ "sub": null }), BAD),
+        (json!({ "sub": "alice" }), ACCEPTED),
+        (json!({ "user_id": "alice" }), ACCEPTED),
+        (json!({ "sub": "alice", "user_id": "alice" }), ACCEPTED),
+        (json!({ "sub": "alice", "user_id": "bob" }), REJECTED),
+        (json!({ "sub": "bob", "user_id": "alice" }), REJECTED),
+        (json!({ "sub": 7, "user_id": 8 }), REJECTED),
+        (json!({}), REJECTED),
+        (json!({ "id": "alice", "email": "alice@example.com" }), REJECTED),
+        (json!({ "sub": "" }), REJECTED),
+        (json!({ "sub": "x".repeat(256) }), REJECTED),
+        (json!({ "sub": "a\u{0}lice" }), REJECTED),
+        (json!({ "sub": ["alice"] }), REJECTED),
+        (json!({ "sub": { "id": "alice" } }), REJECTED),
+        (json!({ "sub": true }), REJECTED),
+        (json!({ "sub": 1.5 }), REJECTED),
+        (json!({ "sub": null }), REJECTED),
     ];
     judge_claims(&app, cases).await;
 
@@ -196,7 +196,8 @@ async fn names_its_user_in_sub_or_user_id() {
         ("sub", json!("alice")),
         ("exp", json!(get_current_timestamp() + 600)),
     ]);
-    judge(&app, Contract::Envelope, "alice", &format!("Bearer {}", sign(SECRET, HS256, &twice)), BAD).await;
+    judge(&app, Contract::Envelope, "alice", &format!("Bearer {}", sign(SECRET, HS256, &twice)), REJECTED)
+        .await;
 
     for (claims, user_id) in [
         (json!({ "sub": 42 }), "42"),
@@ -208,47 +209,48 @@ async fn names_its_user_in_sub_or_user_id() {
         claims["exp"] = json!(get_current_timestamp() + 600);
         for contract in Contract::BOTH {
             let authorization = format!("Bearer {}", sign(SECRET, HS256, &claims));
-            judge(&app, contract, user_id, &authorization, BELIEVED).await;
+            judge(&app, contract, user_id, &authorization, ACCEPTED).await;
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn has_its_time_with_30_seconds_of_leeway_on_both_sides() {
+async fn exp_and_nbf_are_checked_with_30_seconds_of_leeway() {
     let Some(app) = App::local().await else { return };
-    let now = i64::try_from(get_current_timestamp()).expect("a time of this age");
+    let now = i64::try_from(get_current_timestamp()).expect("the time fits");
     let alice = |name: &str, value: Value| json!({ "sub": "alice", name: value });
     let cases = vec![
-        (alice("exp", json!(now + 1)), BELIEVED),
-        (alice("exp", json!(now - 20)), BELIEVED),
+        (alice("exp", json!(now + 1)), ACCEPTED),
+        (alice("exp", json!(now - 20)), ACCEPTED),
         (alice("exp", json!(now - 31)), EXPIRED),
         (alice("exp", json!(now - 86_400)), EXPIRED),
         (alice("exp", json!(0)), EXPIRED),
-        (alice("exp", json!(-1)), BAD),
-        (alice("exp", json!(i64::MIN)), BAD),
-        (alice("exp", Value::Null), BAD),
-        (alice("exp", json!((now + 600).to_string())), BAD),
-        (alice("exp", json!("never")), BAD),
-        (alice("exp", json!([now + 600])), BAD),
-        (alice("exp", json!(true)), BAD),
-        (alice("exp", json!((now + 600) as f64 + 0.5)), BELIEVED),
-        (alice("nbf", json!(now - 86_400)), BELIEVED),
-        (alice("nbf", json!(now + 25)), BELIEVED),
-        (alice("nbf", json!(now + 60)), BAD),
-        (alice("nbf", json!(now + 86_400)), BAD),
-        (alice("iat", json!(now + 86_400)), BELIEVED),
-        // Another's token that is past its time, too, is told nothing of whose path it is.
+        (alice("exp", json!(-1)), REJECTED),
+        (alice("exp", json!(i64::MIN)), REJECTED),
+        (alice("exp", Value::Null), REJECTED),
+        (alice("exp", json!((now + 600).to_string())), REJECTED),
+        (alice("exp", json!("never")), REJECTED),
+        (alice("exp", json!([now + 600])), REJECTED),
+        (alice("exp", json!(true)), REJECTED),
+        (alice("exp", json!((now + 600) as f64 + 0.5)), ACCEPTED),
+        (alice("nbf", json!(now - 86_400)), ACCEPTED),
+        (alice("nbf", json!(now + 25)), ACCEPTED),
+        (alice("nbf", json!(now + 60)), REJECTED),
+        (alice("nbf", json!(now + 86_400)), REJECTED),
+        (alice("iat", json!(now + 86_400)), ACCEPTED),
+        // An expired token of another user is 401, not 403.
         (json!({ "sub": "bob", "exp": now - 60 }), EXPIRED),
     ];
     judge_claims(&app, cases).await;
 
-    // No `exp` at all; and an expired token that is badly signed is bad, not expired.
+    // A token without `exp`, and an expired token with a wrong signature: both are invalid rather than
+    // expired.
     for contract in Contract::BOTH {
         for token in [
             sign(SECRET, HS256, &json!({ "sub": "alice" })),
             sign(&SECRET.to_uppercase(), HS256, &json!({ "sub": "alice", "exp": now - 60 })),
         ] {
-            judge(&app, contract, "alice", &format!("Bearer {token}"), BAD).await;
+            judge(&app, contract, "alice", &format!("Bearer {token}"), REJECTED).await;
         }
     }
 }

@@ -1,10 +1,11 @@
-//! `PUT …/tasks/{task_id}`: replaces a task in the envelope contract, changes what is there in the plain one.
+//! `PUT …/tasks/{task_id}`: replaces the task in the envelope contract, changes the fields present in the
+//! plain one.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tests::{Answer, App, Contract, FieldError, Front, User, changes};
 
-/// Bodies that change one field to something that is not allowed, and what is said of it.
+/// Invalid values of single fields, each with the expected error.
 pub(super) fn faulty_fields(contract: Contract) -> Vec<(&'static str, Value, FieldError)> {
     let (title_max, description_max) = limits(contract);
     let too_long = |max| ("string_too_long", format!("String should have at most {max} characters"));
@@ -40,7 +41,7 @@ pub(super) fn faulty_fields(contract: Contract) -> Vec<(&'static str, Value, Fie
     cases.into_iter().map(fault).collect()
 }
 
-/// Most characters of a title and of a description.
+/// The longest title and description, in characters.
 pub(super) fn limits(contract: Contract) -> (usize, usize) {
     match contract {
         Contract::Envelope => (255, 2000),
@@ -48,7 +49,7 @@ pub(super) fn limits(contract: Contract) -> (usize, usize) {
     }
 }
 
-/// A user's only task, with every field filled, as both contracts show it.
+/// Creates the user's only task, with every field set, and returns it as each contract shows it.
 pub(super) async fn full_task(user: &User<'_>) -> (Value, Value) {
     let body = json!({ "title": "Buy milk", "description": "2 litres", "due_date": "2026-12-24T18:00:00Z" });
     let envelope = user.envelope();
@@ -58,7 +59,7 @@ pub(super) async fn full_task(user: &User<'_>) -> (Value, Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn envelope_replaces_the_task_and_what_is_absent_becomes_empty() {
+async fn envelope_replaces_the_task_and_resets_absent_fields() {
     let app = App::start().await;
     let alice = app.user("alice");
     let front = alice.envelope();
@@ -106,12 +107,13 @@ async fn envelope_requires_a_title() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn plain_changes_the_fields_present_and_null_clears_the_description_alone() {
+async fn plain_changes_only_the_fields_present_and_null_clears_only_the_description() {
     let app = App::start().await;
     assert_plain_changes(&app, async |front, id, body| front.put(id, body).await).await;
 }
 
-/// A plain PUT or PATCH changes the fields present, and null clears the description alone.
+/// Checks that a plain PUT or PATCH changes only the fields present, and that null clears only the
+/// description.
 pub(super) async fn assert_plain_changes(app: &App, change: impl AsyncFn(&Front<'_>, &str, Value) -> Answer) {
     for (body, changed) in [
         (json!({ "title": "Sleep" }), json!({ "title": "Sleep" })),
@@ -121,9 +123,9 @@ pub(super) async fn assert_plain_changes(app: &App, change: impl AsyncFn(&Front<
         (json!({ "completed": false }), json!({ "completed": false, "completed_at": null })),
         (json!({ "title": null, "description": "1 litre" }), json!({ "description": "1 litre" })),
         (json!({ "title": "Sleep", "completed": null }), json!({ "title": "Sleep" })),
-        // What plain does not know, it does not touch.
+        // Fields that the plain contract doesn't have stay unchanged.
         (json!({ "title": "Sleep", "due_date": null, "completed_at": null }), json!({ "title": "Sleep" })),
-        // Nothing to change.
+        // No known field with a value, so nothing changes.
         (json!({}), json!({})),
         (json!({ "title": null, "completed": null }), json!({})),
         (json!({ "due_date": "2030-01-01" }), json!({})),
@@ -141,7 +143,7 @@ pub(super) async fn assert_plain_changes(app: &App, change: impl AsyncFn(&Front<
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn plain_never_shortens_texts_that_were_made_in_envelope() {
+async fn plain_never_truncates_longer_texts_of_envelope() {
     let app = App::start().await;
     let alice = app.user("alice");
     let (title, description) = ("t".repeat(255), "d".repeat(2000));
@@ -159,7 +161,7 @@ async fn plain_never_shortens_texts_that_were_made_in_envelope() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refuses_what_is_out_of_bounds_and_then_changes_nothing() {
+async fn invalid_values_are_422_and_change_nothing() {
     let app = App::start().await;
     let alice = app.user("alice");
     full_task(&alice).await;
@@ -182,7 +184,7 @@ async fn refuses_what_is_out_of_bounds_and_then_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ignores_fields_that_it_does_not_know_or_that_the_server_sets() {
+async fn unknown_and_server_set_fields_are_ignored() {
     let app = App::start().await;
     let alice = app.user("alice");
     for contract in Contract::BOTH {
@@ -225,8 +227,8 @@ async fn updated_at_never_runs_backwards_under_parallel_writes() {
     let Some(app) = App::local().await else { return };
     let alice = app.user("alice");
     let database = app.hands_on().database().await;
-    // Transactions overtake one another between their beginning and their write.
-    let note = "create function public.dawdle() returns trigger language plpgsql as
+    // A random delay between the start of a transaction and its write lets transactions overtake each other.
+    let triggers = "create function public.dawdle() returns trigger language plpgsql as
                 $$ begin perform pg_sleep(random() * 0.005); return null; end $$;
                 create trigger dawdle before update on public.tasks
                     for each statement execute function public.dawdle();
@@ -240,7 +242,7 @@ async fn updated_at_never_runs_backwards_under_parallel_writes() {
                 create trigger note_step_back after update on public.tasks for each row
                     when (new.updated_at < old.updated_at or new.updated_at < new.created_at)
                     execute function public.note_step_back()";
-    database.batch_execute(note).await.expect("a superuser may");
+    database.batch_execute(triggers).await.expect("a superuser can create triggers");
     let front = alice.envelope();
     let id = front.id(&front.new_task("contended").await);
     join_all((0..12).map(async |number| {
@@ -257,5 +259,5 @@ async fn updated_at_never_runs_backwards_under_parallel_writes() {
     let steps = database.query_one("select count(*), max(step)::text from public.steps_back", &[]).await;
     let steps = steps.expect("a count");
     let (count, most): (i64, Option<String>) = (steps.get(0), steps.get(1));
-    assert_eq!(count, 0, "of 240 writes set the time back, by up to {most:?}");
+    assert_eq!(count, 0, "writes of 240 set the time back, by up to {most:?}");
 }

@@ -1,4 +1,5 @@
-//! From the release before revisions to this one: its data is kept, and its code goes on writing during the deployment.
+//! The upgrade from the release without revisions: its data is kept, and its code keeps writing during the
+//! deployment.
 
 mod large;
 mod mixed;
@@ -19,15 +20,15 @@ const MIGRATIONS: [&str; 2] = [
 ];
 const FUNCTIONS: &str = include_str!("upgrade/functions.sql");
 
-/// A database as that release left it.
+/// A database with that release's schema and functions.
 struct Before {
     url: String,
     endpoints_url: String,
-    /// As the superuser.
+    /// A connection as the superuser.
     database: Client,
 }
 
-/// That release's code, by its calls.
+/// That release's code: makes the same calls of SQL functions.
 struct OldCode(Client);
 
 impl Before {
@@ -37,7 +38,7 @@ impl Before {
         for migration in MIGRATIONS {
             database.batch_execute(migration).await.expect("a migration");
         }
-        // `migrate` compares checksums with those that it wrote.
+        // `migrate` compares the checksums of migrations, so the history is copied from a migrated database.
         let (migrated, _) = migrated_database().await;
         let history =
             "select version, name, applied_on, checksum from refinery_schema_history where version <= 2";
@@ -70,17 +71,17 @@ impl Before {
 
     async fn migrate(&self) {
         let executable = binary("migrate").await;
-        block_in_place(|| migrate(&executable, &self.url)).expect("it can be migrated");
+        block_in_place(|| migrate(&executable, &self.url)).expect("the migration succeeds");
     }
 
-    /// This release's code.
+    /// Starts this release's code.
     async fn app(&self, options: Options) -> App {
         let options = options.with("DATABASE_URL", &self.endpoints_url);
-        App::local_with(options).await.expect("only without a deployment")
+        App::local_with(options).await.expect("the tests run locally")
     }
 }
 
-/// What the content of a create is hashed to.
+/// The hash that the old code stores for the content of a create.
 fn hash(title: &str) -> Vec<u8> {
     let content =
         format!("{{\"title\":\"{title}\",\"description\":null,\"due_date\":null,\"completed\":false}}");
@@ -88,7 +89,7 @@ fn hash(title: &str) -> Vec<u8> {
 }
 
 impl OldCode {
-    /// The outcome, and the task's id.
+    /// Returns the outcome and the task's id.
     async fn create(&self, user: &str, title: &str, key: Option<&str>) -> (String, Option<Uuid>) {
         let call = "select outcome, id from task_api_before.create_task(
                         $1, null, null, null, false, $2, $3, null, null, false, $4, $5, $6, false,
@@ -116,7 +117,7 @@ impl OldCode {
     }
 }
 
-/// A user's tasks, made by the old code: `count` of them, one with a key, some changed.
+/// Creates `count` tasks with the old code: one with a key, some of them changed.
 async fn write_before(old: &OldCode, user: &str, count: usize) {
     for number in 0..count + 2 {
         let key = (number == 0).then_some("key");
@@ -132,7 +133,7 @@ async fn write_before(old: &OldCode, user: &str, count: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tasks_from_before_are_listed_counted_compared_and_copied() {
+async fn tasks_of_the_older_release_are_listed_counted_compared_and_copied() {
     if App::local().await.is_none() {
         return;
     }
@@ -186,7 +187,8 @@ async fn tasks_from_before_are_listed_counted_compared_and_copied() {
         front.delete(tasks.keys().next().expect("a task")).await.expect_status(204);
         create("new", "three").await.expect_status(201);
         replica.assert_current(4).await;
-        // The first write of the new code may take itself for the first that is known.
+        // The new code doesn't know the user's earlier writes, so its first write may make the replica start
+        // again.
         assert!(replica.restarts <= 1);
     }
 }

@@ -1,6 +1,7 @@
-//! Two walls stand between users: the filter in every SQL function, and row-level security. Each alone must hold.
+//! Two walls separate users: the filters in the SQL functions, and row-level security. Either one alone must
+//! be enough.
 //!
-//! The real binaries run here against a database that was tampered with, so that one wall after the other is down.
+//! The real binaries run against databases from which one or both walls have been removed.
 
 use std::time::{Duration, Instant};
 
@@ -12,13 +13,14 @@ use tokio_postgres::Client;
 
 use crate::sql_functions::walls::{TAKE_ROW_LEVEL_SECURITY_DOWN, take_filters_down};
 
-/// How often Alice gets at Bob's task, trying every way there is; and that her own stays within reach.
+/// Sends every request for Bob's task as Alice. Returns the number of requests that saw or changed the task.
+/// Also checks that Alice can read her own task.
 async fn reach(alice: &User<'_>, bob: &User<'_>) -> usize {
     let mut reached = 0;
     for contract in Contract::BOTH {
-        let (front, his) = (alice.at(contract), bob.at(contract));
+        let (front, bobs) = (alice.at(contract), bob.at(contract));
         let title = "Bob's own";
-        let id = his.id(&his.new_task(title).await);
+        let id = bobs.id(&bobs.new_task(title).await);
         let own = front.id(&front.new_task("Alice's own").await);
         assert_eq!(front.get(&own).await.status, 200);
 
@@ -30,14 +32,14 @@ async fn reach(alice: &User<'_>, bob: &User<'_>) -> usize {
         answers.push(front.complete(&id, true).await);
         answers.push(front.complete(&id, false).await);
         answers.push(front.delete(&id).await);
-        // A deletion that worked shows nothing.
+        // A successful deletion has no body.
         reached +=
             answers.iter().filter(|answer| answer.text.contains(title) || answer.status == 204).count();
     }
     reached
 }
 
-/// How often she does after these statements have tampered with the database.
+/// Runs these statements in a new database and then calls [`reach`].
 async fn tampered_with(statements: &[&str]) -> Option<usize> {
     let app = App::local().await?;
     let (alice, bob) = (app.user("alice"), app.user("bob"));
@@ -53,17 +55,17 @@ async fn tamper(app: &App, statements: &[&str]) {
     for statement in statements {
         database.batch_execute(statement).await.expect("tampering works");
     }
-    // A session that is there already goes on with the settings that it began with.
+    // Closes the open sessions, because they would keep the settings that they started with.
     let end = "select pg_terminate_backend(pid) from pg_stat_activity
                where datname = current_database() and pid <> pg_backend_pid()";
-    database.execute(end, &[]).await.expect("superusers may");
+    database.execute(end, &[]).await.expect("a superuser can close sessions");
     sleep(Duration::from_millis(200)).await;
 }
 
-/// With the filter down, nothing but the settings of a transaction stands between users: one that outlived its
-/// transaction, or met another's, would show. Over PgBouncer they share four sessions.
+/// Without the filters, only the transaction's setting `app.user_id` separates users. A setting that outlived
+/// its transaction would show another user's tasks. With PgBouncer, all users share four sessions.
 #[tokio::test(flavor = "multi_thread")]
-async fn many_users_over_few_sessions_never_see_anothers_setting() {
+async fn many_users_on_few_connections_never_see_another_users_setting() {
     const USERS: usize = 24;
     let options = Options { max_instances: Some(USERS / 2), ..Options::default() };
     let Some(app) = App::local_with(options).await else { return };
@@ -94,7 +96,7 @@ async fn many_users_over_few_sessions_never_see_anothers_setting() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_both_walls_nobody_reaches_anothers_task() {
+async fn with_both_walls_no_request_reaches_another_users_task() {
     let app = App::start().await;
     assert_eq!(reach(&app.user("alice"), &app.user("bob")).await, 0);
 }
@@ -113,16 +115,16 @@ async fn without_row_level_security_the_filter_holds() {
     }
 }
 
-/// Shows that the tests above took down what they say.
+/// Proves that the tests above really removed the walls.
 #[tokio::test(flavor = "multi_thread")]
-async fn without_either_wall_every_way_leads_to_anothers_task() {
+async fn without_either_wall_every_request_reaches_another_users_task() {
     if let Some(reached) = tampered_with(&[&take_filters_down(), TAKE_ROW_LEVEL_SECURITY_DOWN]).await {
-        assert_eq!(reached, 15, "eight ways in the envelope contract, seven in the plain one");
+        assert_eq!(reached, 15, "eight requests in the envelope contract, seven in the plain one");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_role_of_a_request_sees_and_changes_the_rows_of_its_user_alone() {
+async fn role_of_a_request_sees_and_changes_only_its_users_rows() {
     let Some(app) = App::local().await else { return };
     let (alice, bob) = (app.user("alice"), app.user("bob"));
     for user in [&alice, &bob] {
@@ -156,12 +158,12 @@ async fn the_role_of_a_request_sees_and_changes_the_rows_of_its_user_alone() {
 
 #[track_caller]
 fn assert_violates_row_level_security(result: Result<u64, tokio_postgres::Error>) {
-    let error = result.expect_err("a foreign row");
-    let message = error.as_db_error().expect("the database's word").message();
+    let error = result.expect_err("another user's row is rejected");
+    let message = error.as_db_error().expect("an error of the database").message();
     assert!(message.contains("row-level security"), "{message}");
 }
 
-/// Begins a transaction as the functions do.
+/// Begins a transaction with the role and the setting that the functions use.
 async fn scope(database: &Client, user_id: &str) {
     database.batch_execute("begin; set local role task_api").await.expect("a role");
     let setting = "select set_config('app.user_id', $1, true)";

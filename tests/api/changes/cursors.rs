@@ -1,4 +1,4 @@
-//! Cursors of the list of changes: for how long, by whom and in which form they are accepted.
+//! Cursors of the list of changes: how long they are valid, for which user, and in which form.
 
 use serde_json::json;
 use tests::{App, Contract, Replica, refusals};
@@ -7,13 +7,13 @@ use uuid::Uuid;
 
 use super::{changes, new_tasks, since, titles};
 
-/// Has everything that was written so far be this many days older.
+/// Makes everything written so far this many days older.
 async fn age(database: &Client, days: u32) {
     let age = format!(
         "update deleted_tasks set deleted_at = deleted_at - interval '{days} days';
          update users set updated_at = updated_at - interval '{days} days'"
     );
-    database.batch_execute(&age).await.expect("superusers may");
+    database.batch_execute(&age).await.expect("a superuser can run this");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -28,7 +28,7 @@ async fn deletions_are_remembered_for_30_days_and_an_older_cursor_is_410() {
         front.delete(&ids[0]).await.expect_status(204);
         let after = changes(&front, "").await.cursor;
 
-        // A write of each kind, any of which may forget what is too old.
+        // A write of each kind, because any write may delete outdated records of deletions.
         let write = async || {
             let id = new_tasks(&front, &["brief"]).await.remove(0);
             front.put(&id, json!({ "title": "still brief" })).await.expect_status(200);
@@ -37,15 +37,19 @@ async fn deletions_are_remembered_for_30_days_and_an_older_cursor_is_410() {
         age(&database, 29).await;
         write().await;
         let news = since(&front, &before, 100).await;
-        assert!(news.deleted.contains(&ids[0]), "29 days: {:?}", news.deleted);
+        assert!(news.deleted.contains(&ids[0]), "a deletion is listed after 29 days: {:?}", news.deleted);
 
         age(&database, 2).await;
-        // The deletion of "still brief" is two days old, and remembered.
+        // The deletion of "still brief" is two days old, so it is still listed.
         let brief = since(&front, &after, 100).await;
         write().await;
         front.changes(&format!("?since={before}")).await.assert_refused(contract, &refusals::CURSOR_EXPIRED);
         let news = since(&front, &after, 100).await;
-        assert!(brief.deleted.iter().all(|id| news.deleted.contains(id)), "two days: {:?}", news.deleted);
+        assert!(
+            brief.deleted.iter().all(|id| news.deleted.contains(id)),
+            "a deletion is listed after two days: {:?}",
+            news.deleted
+        );
 
         let mut replica = Replica::new(alice.at(contract));
         replica.cursor = Some(before);
@@ -76,7 +80,7 @@ async fn every_cursor_from_before_an_erase_is_410() {
             let empty = changes(&front, "").await;
             assert_eq!((empty.changed.len(), empty.deleted.len()), (0, 0), "round {round}");
         }
-        // As many writes as before the last erase, and more.
+        // At least as many writes as before the last erase: no cursor becomes valid again.
         for _ in 0..6 {
             new_tasks(&front, &["new"]).await;
             for cursor in &cursors {
@@ -92,7 +96,7 @@ async fn every_cursor_from_before_an_erase_is_410() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_users_cursor_and_what_is_none_are_422() {
+async fn another_users_cursor_and_malformed_cursors_are_422() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let (alice, bob, nobody) = (app.user("alice"), app.user("bob"), app.user("nobody"));
@@ -141,10 +145,10 @@ async fn another_users_cursor_and_what_is_none_are_422() {
     }
 }
 
-/// A cursor may have been tampered with so that it still reads as one; the request then fails as the contract says, or
-/// returns what is the user's own.
+/// A cursor that was tampered with may still be well-formed. The request then fails with a status of the
+/// contract, or returns only the user's own tasks.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cursor_that_was_tampered_with_does_no_harm() {
+async fn tampered_cursor_is_410_or_422_or_returns_only_own_tasks() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
@@ -170,7 +174,7 @@ async fn a_cursor_that_was_tampered_with_does_no_harm() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn limits_are_whole_numbers_from_1_to_500_given_once() {
+async fn limit_must_be_one_whole_number_from_1_to_500() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");

@@ -8,7 +8,7 @@ use super::{NO_TAGS, OTHER_TAGS, etag, new_task, put, writes};
 use crate::requests::rows;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_write_is_carried_out_if_one_of_the_tags_is_the_current_one() {
+async fn write_is_carried_out_if_one_of_the_tags_is_current() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
@@ -36,7 +36,7 @@ async fn a_write_is_carried_out_if_one_of_the_tags_is_the_current_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_current_tag_it_is_412_with_that_tag_and_nothing_is_written() {
+async fn other_tags_are_412_with_the_current_etag_and_write_nothing() {
     let Some(app) = App::local().await else { return };
     for contract in Contract::BOTH {
         let alice = app.user("alice");
@@ -66,7 +66,7 @@ async fn without_the_current_tag_it_is_412_with_that_tag_and_nothing_is_written(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_value_that_is_no_list_of_tags_is_422_and_nothing_is_written() {
+async fn value_that_is_not_a_list_of_tags_is_422_and_writes_nothing() {
     let Some(app) = App::local().await else { return };
     for contract in Contract::BOTH {
         let alice = app.user("alice");
@@ -89,9 +89,9 @@ async fn a_value_that_is_no_list_of_tags_is_422_and_nothing_is_written() {
     }
 }
 
-/// A gateway joins repeated headers by commas.
+/// API Gateway joins repeated headers with commas.
 #[tokio::test(flavor = "multi_thread")]
-async fn repeated_headers_are_one_list() {
+async fn repeated_headers_are_joined_into_one_list() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
@@ -113,7 +113,7 @@ async fn an_absent_task_is_404_rather_than_412() {
     for contract in Contract::BOTH {
         let (alice, bob) = (app.user("alice"), app.user("bob"));
         let front = alice.at(contract);
-        // Whether or not the user has a row.
+        // First without a row of the user, then with one.
         for _ in 0..2 {
             let (his, his_etag) = new_task(&bob.at(contract)).await;
             for id in [&his, &front.unknown_id()] {
@@ -152,7 +152,7 @@ async fn a_write_without_fields_is_compared_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_is_ignored_when_a_task_is_created() {
+async fn is_ignored_on_create() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");

@@ -56,7 +56,7 @@ async fn a_task_and_a_list_are_304_until_they_change() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn repeated_headers_are_one_list() {
+async fn repeated_headers_are_joined_into_one_list() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
@@ -98,7 +98,7 @@ async fn the_list_of_a_user_without_tasks_is_304_too() {
     }
 }
 
-/// Shown by a lock on the tasks, which a request that reads one would wait for.
+/// The test locks the table of tasks, so a request that reads a task would wait.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lists_304_reads_no_task() {
     let Some(app) = App::local().await else { return };
@@ -108,12 +108,12 @@ async fn a_lists_304_reads_no_task() {
         let front = alice.at(contract);
         new_task(&front).await;
         let etag = front.list("").await.expect_status(200).etag().to_owned();
-        database.batch_execute("begin; lock table tasks").await.expect("superusers may");
+        database.batch_execute("begin; lock table tasks").await.expect("a superuser can lock tables");
         let answer = timeout(Duration::from_secs(1), read(&front, "", &etag)).await;
-        assert_not_modified(&answer.expect("it doesn't wait"), &etag);
+        assert_not_modified(&answer.expect("a 304 doesn't wait for the lock"), &etag);
         timeout(Duration::from_secs(1), read(&front, "", "\"other\""))
             .await
-            .expect_err("it waits for the lock");
+            .expect_err("a 200 waits for the lock");
         database.batch_execute("rollback").await.expect("a transaction");
     }
 }

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use crate::requests::{Endpoint, endpoints, rows};
 
-/// How often each of 64 clients repeats one toggle: `TOGGLES`, or 8.
+/// How often each of 64 clients sends the same toggle: `TOGGLES`, or 8.
 fn toggles() -> usize {
     std::env::var("TOGGLES").ok().and_then(|count| count.parse().ok()).unwrap_or(8)
 }
@@ -42,7 +42,7 @@ fn write_nothing(front: &Front<'_>, id: &str) -> RequestBuilder {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repeat_has_no_effect_and_is_answered_with_the_task_as_it_is_now() {
+async fn repeat_has_no_effect_and_returns_the_current_task() {
     let Some(app) = App::local().await else { return };
     for contract in Contract::BOTH {
         let alice = app.user("alice");
@@ -74,7 +74,7 @@ async fn a_repeat_has_no_effect_and_is_answered_with_the_task_as_it_is_now() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_used_with_another_method_task_or_content_is_a_conflict() {
+async fn key_reused_with_another_method_task_or_content_is_409() {
     let Some(app) = App::local().await else { return };
     for contract in Contract::BOTH {
         let alice = app.user("alice");
@@ -82,7 +82,7 @@ async fn a_key_used_with_another_method_task_or_content_is_a_conflict() {
         let other = front.id(&front.new_task("Another").await);
         for endpoint in writes(contract) {
             let id = front.id(&front.new_task("Buy milk").await);
-            // A key per endpoint, as the task's id is one.
+            // The task's id serves as the key, so each endpoint has its own.
             assert_first(&send(endpoint.request(&front, &id), &id).await, endpoint.status);
             let before = rows(&app).await;
             let conflict = async |request: RequestBuilder| {
@@ -132,10 +132,10 @@ async fn if_match_is_not_part_of_the_content() {
             let write = async |if_match: &str| {
                 send(endpoint.request(&front, &id).header("if-match", if_match), &id).await
             };
-            // What is not carried out uses up no key.
+            // A write that is not carried out does not use up its key.
             write("\"other\"").await.assert_refused(contract, &refusals::CHANGED);
             assert_first(&write(etag).await, endpoint.status);
-            // By now the ETag is another. A repeat must not fail for that.
+            // The write changed the ETag. A repeat must not fail because of that.
             for if_match in [etag, "*", "\"other\""] {
                 assert_replayed(&write(if_match).await, endpoint.status);
             }
@@ -145,7 +145,7 @@ async fn if_match_is_not_part_of_the_content() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_deleted_since_is_404_and_a_repeated_delete_204() {
+async fn repeat_for_a_deleted_task_is_404_and_a_repeated_delete_is_204() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
@@ -166,9 +166,9 @@ async fn what_was_deleted_since_is_404_and_a_repeated_delete_204() {
     }
 }
 
-/// A client may retry by either contract, in which the task has another id.
+/// A client may retry through the other contract, in which the task has another id.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_delete_is_recognised_across_the_contracts() {
+async fn repeated_delete_is_recognized_through_the_other_contract() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
@@ -185,7 +185,7 @@ async fn a_delete_is_recognised_across_the_contracts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_not_carried_out_uses_up_no_key() {
+async fn rejected_writes_and_writes_without_fields_use_up_no_key() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
@@ -204,7 +204,7 @@ async fn what_is_not_carried_out_uses_up_no_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_write_without_fields_conflicts_with_a_used_key() {
+async fn write_without_fields_with_a_used_key_is_409() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
@@ -218,7 +218,7 @@ async fn a_write_without_fields_conflicts_with_a_used_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_of_every_write_has_1_to_255_visible_ascii_characters() {
+async fn key_without_1_to_255_visible_ascii_characters_is_422_on_every_write() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
@@ -240,7 +240,7 @@ async fn a_key_of_every_write_has_1_to_255_visible_ascii_characters() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_are_each_users_own() {
+async fn two_users_can_use_the_same_key() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let (alice, bob) = (app.user("alice"), app.user("bob"));
@@ -281,7 +281,7 @@ async fn a_toggle_repeated_by_64_clients_at_the_same_time_toggles_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_different_writes_with_one_key_at_the_same_time_one_is_carried_out() {
+async fn one_of_several_concurrent_writes_with_one_key_is_carried_out() {
     let Some(app) = App::local().await else { return };
     for contract in Contract::BOTH {
         let alice = app.user("alice");

@@ -1,4 +1,4 @@
-//! Cursors: pages that continue each other, whatever is written between them.
+//! Cursors of lists: which requests they continue, and which cursors are rejected.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use reqwest::Method;
@@ -14,7 +14,7 @@ fn invalid(message: &str) -> FieldError {
     FieldError::new("query", "cursor", "value_error", message)
 }
 
-/// The query that continues a page, without the leading `?`; `None` on the last page.
+/// The query of the next page, without the leading `?`; `None` on the last page.
 fn next(front: &Front<'_>, query: &str, answer: &Answer) -> Option<String> {
     match front.contract {
         Contract::Envelope => {
@@ -30,7 +30,7 @@ fn next(front: &Front<'_>, query: &str, answer: &Answer) -> Option<String> {
     }
 }
 
-/// The cursor of the second page of a query.
+/// The cursor that leads from the first page of a query to the second.
 async fn cursor_of(front: &Front<'_>, query: &str) -> String {
     let answer = front.list(&format!("?{query}")).await.expect_status(200);
     let next = next(front, query, &answer).expect("a second page");
@@ -47,7 +47,7 @@ async fn all_titles(front: &Front<'_>, query: &str) -> Vec<String> {
         let tasks = front.tasks(&answer);
         titles.extend(tasks.iter().map(|task| task["title"].as_str().expect("text").to_owned()));
         page = next(front, query, &answer);
-        assert!(page.is_none() || !tasks.is_empty(), "it ends");
+        assert!(page.is_none() || !tasks.is_empty(), "a page with a successor has tasks");
     }
     titles
 }
@@ -103,7 +103,7 @@ async fn cursor_works_with_another_limit_and_in_the_other_contract_if_the_query_
             let titles: Vec<_> = front.tasks(&rest).iter().map(|task| task["title"].clone()).collect();
             assert_eq!(titles, ["B", "b", "c", "É", "é"]);
         }
-        // Without sort, the contracts' orders differ.
+        // Without `sort`, the contracts have different orders.
         let cursor = cursor_of(&front, "limit=2").await;
         other.list(&format!("?cursor={cursor}")).await.assert_invalid(contract.other(), &[invalid(MISMATCH)]);
     }
@@ -195,7 +195,7 @@ async fn changed_malformed_or_huge_cursor_is_rejected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cursor_survives_writes_to_the_task_that_it_stands_at() {
+async fn cursor_survives_the_deletion_of_the_task_it_points_to() {
     let app = App::start().await;
     for (contract, sort) in Contract::BOTH.into_iter().flat_map(|contract| SORTS.map(|sort| (contract, sort)))
     {
@@ -227,7 +227,7 @@ fn cursor_of_page(front: &Front<'_>, query: &str, answer: &Answer) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cursor_of_a_list_that_was_erased_is_rejected() {
+async fn cursor_of_an_erased_list_is_rejected() {
     let Some(app) = App::local().await else { return };
     let alice = app.user("alice");
     create_some(&alice).await;
@@ -252,7 +252,7 @@ async fn cursor_of_a_list_that_was_erased_is_rejected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn plain_link_repeats_the_querys_own_parameters() {
+async fn plain_link_repeats_the_known_parameters_of_the_query() {
     let app = App::start().await;
     let alice = app.user("alice");
     for title in ["Ü & <1>", "Ü & <2>", "Ü & <3>"] {

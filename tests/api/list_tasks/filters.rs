@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{Answer, App, Contract, FieldError, Front, User};
 
-/// The titles of a list, in its order, and its total.
+/// Returns the titles of a list, in its order, and its total.
 async fn titles(front: &Front<'_>, query: &[(&str, &str)]) -> (Vec<String>, i64) {
     let answer = Answer::to(front.request(Method::GET, "").query(query)).await.expect_status(200);
     let total = match front.contract {
@@ -15,7 +15,7 @@ async fn titles(front: &Front<'_>, query: &[(&str, &str)]) -> (Vec<String>, i64)
     (front.tasks(&answer).iter().map(title).collect(), total)
 }
 
-/// Lists with this query in both contracts, and expects these titles, oldest first, and no others.
+/// Checks that a query finds exactly these titles, oldest first, in both contracts.
 async fn assert_finds(user: &User<'_>, query: &[(&str, &str)], expected: &[&str]) {
     for contract in Contract::BOTH {
         let (mut found, total) = titles(&user.at(contract), query).await;
@@ -27,7 +27,7 @@ async fn assert_finds(user: &User<'_>, query: &[(&str, &str)], expected: &[&str]
     }
 }
 
-/// Lists in this order in both contracts.
+/// Checks that a sort order lists these titles in both contracts.
 async fn assert_sorts(user: &User<'_>, sort: &str, expected: &[&str]) {
     for contract in Contract::BOTH {
         let (found, _) = titles(&user.at(contract), &[("sort", sort)]).await;
@@ -86,7 +86,7 @@ async fn search_finds_text_in_title_or_description() {
         ("\n", &["cafe\u{301}"]),
         ("😀", &["cafe\u{301}"]),
         ("\u{301}", &["cafe\u{301}"]),
-        // Nothing is normalised.
+        // Texts are not normalized.
         ("caf\u{e9}", &[]),
         ("milk 2", &[]),
         ("null", &[]),
@@ -122,7 +122,7 @@ async fn search_ignores_case_in_every_script() {
             assert_finds(&alice, &[("search", search)], &titles).await;
         }
     }
-    // A part of a word, whose last letter would have another form at the end of one.
+    // A part of a word. Its last letter, sigma, has another lower-case form at the end of a word.
     assert_finds(&alice, &[("search", "ΔΟΣ>")], &["<ΟΔΟΣ>", "<οδος>"]).await;
     create(&alice, json!({ "title": "ΟΔΟΣΗΜΑ" })).await;
     assert_finds(
@@ -139,7 +139,7 @@ async fn search_ignores_case_in_every_script() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn due_dates_are_from_due_after_to_before_due_before() {
+async fn due_after_is_inclusive_and_due_before_exclusive() {
     let app = App::start().await;
     let alice = app.user("alice");
     for (title, due_date) in [
@@ -168,7 +168,7 @@ async fn due_dates_are_from_due_after_to_before_due_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn filters_are_combined_and_pages_count_what_matches() {
+async fn filters_combine_and_total_counts_the_matches() {
     let app = App::start().await;
     let alice = app.user("alice");
     for number in 0..20 {
@@ -239,7 +239,7 @@ async fn equal_titles_and_equal_times_of_creation_come_oldest_first() {
     database
         .execute("update tasks set created_at = now(), updated_at = now()", &[])
         .await
-        .expect("a statement");
+        .expect("a valid statement");
     for contract in Contract::BOTH {
         let front = alice.at(contract);
         for sort in ["title", "-title", "created_at", "-created_at", "updated_at", "-updated_at", "due_date"]

@@ -1,6 +1,6 @@
-//! Random queries, page by page and with writes between the pages, compared with a list in memory.
+//! Random queries, followed page by page with writes between the pages, compared with a list in memory.
 //!
-//! `LIST_QUERIES` sets how many pages are compared, `LIST_SEED` which ones.
+//! `LIST_QUERIES` sets the number of pages to compare, `LIST_SEED` the seed of the random queries.
 
 use std::{
     cmp::{Ordering, Reverse},
@@ -15,13 +15,14 @@ use serde_json::{Value, json};
 use tests::{Answer, App, Contract, User};
 use tokio_postgres::Client;
 
-/// Pages that are compared unless `LIST_QUERIES` says otherwise.
+/// Number of pages to compare if `LIST_QUERIES` is not set.
 const QUERIES: usize = 3_000;
 
-/// Users whose lists are queried at the same time.
+/// Number of users whose lists are queried at the same time.
 const USERS: usize = 4;
 
-/// Letters of many scripts, some of which only differ by case, and characters that are special somewhere.
+/// Letters of several scripts, some of which differ only by case, and characters that are special in SQL or
+/// URLs.
 const CHARACTERS: [&str; 36] = [
     "a", "A", "ä", "Ä", "e\u{301}", "é", "É", "ß", "ẞ", "σ", "Σ", "ς", "i", "I", "İ", "ı", "ǆ", "ǅ", "Ǆ",
     "я", "Я", "ա", "Ա", "𐐀", "𐐨", "日", "😀", "%", "_", "\\", "'", "\"", "&", "+", " ", "1",
@@ -52,7 +53,7 @@ struct Query {
     sort: Option<&'static str>,
 }
 
-/// What is compared between two tasks of a sorted list; the number decides between equal ones.
+/// The values by which a list is sorted. Tasks with equal values are sorted by number.
 type Rank = (String, String);
 
 fn lower_case(text: &str) -> String {
@@ -63,7 +64,8 @@ fn text(rng: &mut Rng, longest: usize) -> String {
     (0..rng.usize(1..=longest)).map(|_| CHARACTERS[rng.usize(..CHARACTERS.len())]).collect()
 }
 
-/// One of few, so that some are equal. In RFC 3339 with `Z`, so that their order is that of their texts.
+/// One of nine dates, so that some tasks have the same. In RFC 3339 with `Z`, so that dates can be compared
+/// as text.
 fn date(rng: &mut Rng) -> String {
     format!("2026-01-{:02}T00:00:00Z", rng.u8(1..=9))
 }
@@ -134,7 +136,7 @@ impl Query {
             && self.due_before.as_ref().is_none_or(|end| due.is_some_and(|due| due < end))
     }
 
-    /// `None` comes last in either direction.
+    /// The values to sort by; `None` for a missing due date, which comes last in either direction.
     fn rank(&self, task: &Task) -> Option<Rank> {
         // RFC 3339 has no fixed number of decimals: compared as text, `…00Z` would come after `…00.5Z`.
         let time = |time: &str| Some((time.trim_end_matches('Z').to_owned(), String::new()));
@@ -161,7 +163,7 @@ impl Query {
     }
 }
 
-/// A user, and the tasks they should have.
+/// A user, with the tasks that the user should have.
 struct Player<'a> {
     user: &'a User<'a>,
     database: &'a Client,
@@ -171,11 +173,12 @@ struct Player<'a> {
 }
 
 impl Player<'_> {
+    /// Creates, deletes or changes a random task.
     async fn write(&mut self) {
         let front = self.user.envelope();
         let fields = |rng: &mut Rng| {
             json!({
-                // Not white space alone.
+                // A title must not consist only of white space.
                 "title": text(rng, 4) + ["1", "a", "A"][rng.usize(..3)],
                 "description": rng.bool().then(|| text(rng, 6)),
                 "due_date": (rng.u8(..3) > 0).then(|| date(rng)),
@@ -207,7 +210,7 @@ impl Player<'_> {
         }
     }
 
-    /// Follows a query from its first page, and compares each.
+    /// Follows a random query from its first page to its last, and compares each page with the model.
     async fn follow(&mut self) {
         let query = Query::random(&mut self.rng, &self.tasks);
         let front = self.user.at(query.contract);
@@ -220,7 +223,7 @@ impl Player<'_> {
         let mut limit_now = page_limit;
         let mut position: Option<Task> = None;
         let mut seen = BTreeSet::new();
-        // The tasks that have matched since the first page with the same rank.
+        // The tasks that have matched with the same rank since the first page.
         let mut steady: BTreeMap<String, Option<Rank>> =
             self.tasks.iter().map(|task| (task.id.clone(), query.rank(task))).collect();
         loop {
@@ -259,7 +262,10 @@ impl Player<'_> {
             assert_eq!(next.is_some(), rest.len() > limit_now, "{context}");
             self.compared += 1;
             for task in &expected {
-                assert!(seen.insert(task.id.clone()) || !steady.contains_key(&task.id), "twice: {context}");
+                assert!(
+                    seen.insert(task.id.clone()) || !steady.contains_key(&task.id),
+                    "a task was listed twice: {context}"
+                );
             }
             let Some(next) = next else { break };
             position = expected.last().map(|task| (***task).clone());
@@ -270,7 +276,7 @@ impl Player<'_> {
                     parameters.extend([("limit", limit_now.to_string()), ("cursor", next)]);
                     front.request(Method::GET, "").query(&parameters)
                 }
-                // The link has the limit of the first page.
+                // The link repeats the limit of the first page.
                 Contract::Plain => {
                     let own = format!("/plain/api/{}/tasks", self.user.id);
                     front.request(Method::GET, next.strip_prefix(&own).expect("the user's path"))
@@ -282,9 +288,10 @@ impl Player<'_> {
                 }
             }
         }
-        assert!(steady.keys().all(|id| seen.contains(id)), "skipped: {query:?}");
+        assert!(steady.keys().all(|id| seen.contains(id)), "a task was skipped: {query:?}");
     }
 
+    /// Compares at least this many pages. Returns the number of pages compared.
     async fn play(mut self, queries: usize) -> usize {
         for _ in 0..40 {
             self.write().await;

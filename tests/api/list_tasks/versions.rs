@@ -1,4 +1,4 @@
-//! Entity tags of lists.
+//! `ETag` and `If-None-Match` of lists.
 
 use reqwest::Method;
 use serde_json::json;
@@ -14,7 +14,7 @@ fn assert_not_modified(answer: &Answer, tag: &str) {
     assert_eq!((answer.header("link"), answer.header("x-total-count")), ("", ""));
 }
 
-/// The tag of a list as it is now.
+/// The current ETag of a list.
 async fn tag(front: &Front<'_>, query: &str) -> String {
     let answer = front.list(query).await.expect_status(200);
     assert_eq!(answer.header("cache-control"), "private, no-cache");
@@ -68,7 +68,7 @@ async fn list_is_304_whatever_the_query() {
                 list_unless(&front, query, tags).await.expect_status(200);
             }
         }
-        // The query is checked first.
+        // The query is checked before the tags.
         list_unless(&front, "?limit=0", "*").await.expect_status(422);
         let tag = tag(&bob.at(contract), "").await;
         list_unless(&front, "", &tag).await.expect_status(200);

@@ -1,11 +1,11 @@
-//! Bodies: which are read at all.
+//! Bodies that are accepted or rejected as a whole, by content type, size and syntax.
 
 use tests::{Answer, App, Contract, FieldError, Refusal, refusals};
 
 use super::{MAX_BODY_LEN, a_task, endpoints_with_body, rows};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bodies_that_can_not_be_read_are_refused_and_nothing_is_written() {
+async fn unreadable_bodies_are_rejected_and_nothing_is_written() {
     let Some(app) = App::local().await else { return };
     let alice = app.user("alice");
     let ids = [a_task(&alice, Contract::Envelope).await, a_task(&alice, Contract::Plain).await];
@@ -15,7 +15,7 @@ async fn bodies_that_can_not_be_read_are_refused_and_nothing_is_written() {
     for (contract, id) in Contract::BOTH.into_iter().zip(&ids) {
         let front = alice.at(contract);
         for endpoint in endpoints_with_body(contract) {
-            let good = endpoint.body.as_ref().expect("it takes one").to_string();
+            let good = endpoint.body.as_ref().expect("the endpoint takes a body").to_string();
             let mut cases: Vec<(Option<&str>, Vec<u8>, &Refusal)> = vec![
                 (json, nested(10_000), &refusals::NOT_JSON),
                 (json, "[".repeat(10_000).into(), &refusals::NOT_JSON),
@@ -85,14 +85,14 @@ async fn bodies_that_can_not_be_read_are_refused_and_nothing_is_written() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_of_256_kib_fits_and_says_it_is_json_or_nothing() {
+async fn body_of_256_kib_is_accepted_with_a_json_content_type_or_none() {
     let app = App::start().await;
     let alice = app.user("alice");
     for contract in Contract::BOTH {
         let (front, id) = (alice.at(contract), a_task(&alice, contract).await);
         for endpoint in endpoints_with_body(contract) {
-            let good = endpoint.body.as_ref().expect("it takes one").to_string();
-            // Each `é` counts for two bytes.
+            let good = endpoint.body.as_ref().expect("the endpoint takes a body").to_string();
+            // Each `é` has two bytes.
             let padding = MAX_BODY_LEN - good.len() - ",\"x\":\"\"".len();
             let padding = "é".repeat(padding / 2) + &"a".repeat(padding % 2);
             let full = format!("{},\"x\":\"{padding}\"}}", &good[..good.len() - 1]);

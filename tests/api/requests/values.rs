@@ -1,4 +1,4 @@
-//! Values in path, query and headers.
+//! Values in path, query and headers: task ids, `limit`, `offset`, and unusual bytes.
 
 use tests::{Answer, App, Contract, FieldError};
 use tokio::{
@@ -9,7 +9,7 @@ use tokio::{
 use super::{Endpoint, a_task, endpoints, not_a_uuid, not_an_integer, too_great, too_small};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn task_ids_are_of_their_contracts_kind() {
+async fn task_id_of_the_wrong_kind_is_422() {
     let app = App::start().await;
     let alice = app.user("alice");
     let uuid = a_task(&alice, Contract::Envelope).await;
@@ -51,7 +51,7 @@ async fn task_ids_are_of_their_contracts_kind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn queries_are_whole_numbers_within_bounds_given_once() {
+async fn limit_and_offset_must_be_single_whole_numbers_within_bounds() {
     let app = App::start().await;
     let alice = app.user("alice");
     a_task(&alice, Contract::Envelope).await;
@@ -103,7 +103,7 @@ async fn queries_are_whole_numbers_within_bounds_given_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn odd_bytes_in_query_and_headers_do_no_harm() {
+async fn unusual_bytes_in_unused_parameters_and_headers_are_ignored() {
     let Some(app) = App::local().await else { return };
     let alice = app.user("alice");
     let address = app.url.trim_start_matches("http://");

@@ -8,24 +8,24 @@ use uuid::Uuid;
 
 use super::{Attempt, Database, Key, List, id, outcome, title};
 
-/// How many writes a user's row remembers.
+/// Number of attempts that a user's row stores.
 const REMEMBERED: usize = 8;
 
-/// A write of a case: which of its ids it carries, and how it is sent.
+/// A write in a test case: the index of its attempt's id, and how it is sent.
 #[derive(Clone, Copy, Debug)]
 enum Sent {
     First(usize),
     Late(usize),
     Retry(usize),
     LateRetry(usize),
-    /// So many writes with ids of their own, newer than those of the case.
+    /// This many other writes, each with a newer id of its own.
     Others(usize),
 }
 use Sent::{First, Late, LateRetry, Others, Retry};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_write_is_carried_out_at_most_once_and_never_after_its_retry_or_deadline() {
-    // What is sent, in this order, each with its outcome and whether it changes the task.
+    // The writes in the order in which they arrive, each with its outcome and whether it changes the task.
     let cases: [&[(Sent, &str, bool)]; 15] = [
         &[(First(0), "done", true), (First(1), "done", true)],
         &[(First(0), "done", true), (Retry(0), "done", false)],
@@ -33,7 +33,7 @@ async fn each_write_is_carried_out_at_most_once_and_never_after_its_retry_or_dea
         &[(Retry(0), "done", true), (First(0), "void", false)],
         &[(Retry(0), "done", true), (Retry(0), "done", false), (First(0), "void", false)],
         &[(First(0), "done", true), (First(0), "void", false)],
-        // Ids are only nearly in the order of arrival.
+        // Ids are only approximately in the order of arrival.
         &[(First(1), "done", true), (First(0), "done", true), (Retry(0), "done", false)],
         &[(First(1), "done", true), (Retry(0), "done", true), (First(0), "void", false)],
         &[(Late(0), "void", false), (First(1), "done", true)],
@@ -41,9 +41,9 @@ async fn each_write_is_carried_out_at_most_once_and_never_after_its_retry_or_dea
         &[(LateRetry(0), "void", false), (First(0), "void", false)],
         &[(First(0), "done", true), (Others(REMEMBERED - 1), "done", true), (Retry(0), "done", false)],
         &[(First(0), "done", true), (Others(REMEMBERED), "done", true), (Retry(0), "unknown", false)],
-        // It was not carried out, but nobody can tell.
+        // The write was not carried out, but the row no longer stores enough to tell.
         &[(Others(REMEMBERED + 1), "done", true), (Retry(0), "unknown", false), (First(0), "void", false)],
-        // A void one stays so, however many others follow.
+        // A void attempt stays void, however many others follow.
         &[
             (Retry(0), "done", true),
             (Others(REMEMBERED + 1), "done", true),
@@ -77,7 +77,7 @@ async fn each_write_is_carried_out_at_most_once_and_never_after_its_retry_or_dea
                 if changes {
                     expected_title = new_title;
                 }
-                // What is done is answered with the task as it is.
+                // The outcome `done` comes with the task as it is now.
                 let shown = (expected == "done").then_some(expected_title.as_str());
                 assert_eq!(title(&row), shown, "{case:?}, {sent:?}");
                 let row = database.get(&user, Key::Id(task)).await;
@@ -175,13 +175,13 @@ async fn void_ids_are_forgotten_a_minute_after_their_deadline() {
     assert_eq!(voided().await, (1, true));
 }
 
-/// The deadline counts when the write has its turn, not when it arrives.
+/// The deadline is checked once the write has locked the row, not when the call arrives.
 #[tokio::test(flavor = "multi_thread")]
-async fn write_that_waits_beyond_its_deadline_is_void_and_one_that_waits_for_three_seconds_fails() {
+async fn write_that_waits_past_its_deadline_is_void_and_a_wait_of_three_seconds_fails() {
     let database = Database::new().await;
     let task = Key::Id(id(&database.create("alice", "One").await));
-    let hold = "begin; select from users for no key update";
-    database.run_as_owner(hold).await;
+    let lock = "begin; select from users for no key update";
+    database.run_as_owner(lock).await;
     let statement = format!(
         "select outcome from {}.delete_task('alice', '{}', null, null, null, null, null, 0, gen_random_uuid(), false, $1)",
         *sql::SCHEMA,
@@ -199,7 +199,7 @@ async fn write_that_waits_beyond_its_deadline_is_void_and_one_that_waits_for_thr
     assert_eq!(row.expect("an outcome").get::<_, &str>(0), "void");
     assert!(started.elapsed() >= Duration::from_secs(1));
 
-    database.run_as_owner(hold).await;
+    database.run_as_owner(lock).await;
     let started = Instant::now();
     let later = SystemTime::now() + Duration::from_secs(60);
     let error = database.endpoint.query_one(&statement, &[&later]).await.expect_err("the row is locked");
@@ -245,13 +245,13 @@ async fn email_that_cannot_be_stored_is_dropped() {
     // Hexadecimal digits of random bytes hardly compress.
     let long: String = (0..300).map(|_| Uuid::now_v7().simple().to_string()).collect();
     let emails = [("alice", "a@example.com", true), ("bob", "a@example.com", false), ("carol", &long, false)];
-    for (user, email, stays) in emails {
+    for (user, email, is_stored) in emails {
         let created =
             database.create_with(user, Some(email), Uuid::now_v7(), "One", None, Attempt::new()).await;
         assert_eq!(outcome(&created), "done");
         let stored = "select email from users where id = $1";
         let stored: Option<String> = database.owner.query_one(stored, &[&user]).await.expect("a user").get(0);
-        assert_eq!(stored.as_deref(), stays.then_some(email));
+        assert_eq!(stored.as_deref(), is_stored.then_some(email));
     }
 }
 

@@ -1,15 +1,15 @@
-//! Erasures that are sent twice or arrive late, and what arrives after them.
+//! Erasures that are sent twice or arrive late, and writes that arrive after an erasure.
 
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::{Attempt, Database, Key, id, outcome};
 
-/// How many tasks the user has, and whether there is a row of the user's.
-async fn held(database: &Database) -> (i64, bool) {
-    let held = "select (select count(*) from tasks where user_id = 'alice'),
+/// The number of the user's tasks, and whether the user has a row.
+async fn tasks_and_row(database: &Database) -> (i64, bool) {
+    let query = "select (select count(*) from tasks where user_id = 'alice'),
                        exists (select from users where id = 'alice')";
-    let row = database.owner.query_one(held, &[]).await.expect("tables");
+    let row = database.owner.query_one(query, &[]).await.expect("tables");
     (row.get(0), row.get(1))
 }
 
@@ -21,20 +21,20 @@ async fn create(database: &Database, task: Uuid, attempt: Attempt) -> Row {
 async fn each_erasure_is_carried_out_once_and_never_after_its_retry_or_deadline() {
     let database = Database::new().await;
     let erase = async |attempt| outcome(&database.erase("alice", attempt).await).to_owned();
-    // With a row of the user's, and without one.
+    // First for a user with a row, then for a user without one.
     for has_row in [true, false] {
         let attempt = Attempt::new();
         if has_row {
             database.create("alice", "before").await;
         }
         assert_eq!(erase(attempt.late()).await, "void");
-        assert_eq!(held(&database).await, (i64::from(has_row), has_row));
+        assert_eq!(tasks_and_row(&database).await, (i64::from(has_row), has_row));
         assert_eq!(erase(attempt.retry()).await, "done");
-        assert_eq!(held(&database).await, (0, false));
+        assert_eq!(tasks_and_row(&database).await, (0, false));
         for later in 0..3 {
             assert_eq!(erase(attempt).await, "void", "the first attempt arrives after its retry");
-            assert_eq!(erase(attempt.retry()).await, "done", "it was carried out");
-            assert_eq!(held(&database).await, (later, later > 0));
+            assert_eq!(erase(attempt.retry()).await, "done", "the erasure has been carried out");
+            assert_eq!(tasks_and_row(&database).await, (later, later > 0));
             database.create("alice", "after").await;
         }
         database.erase("alice", Attempt::new()).await;
@@ -42,9 +42,9 @@ async fn each_erasure_is_carried_out_once_and_never_after_its_retry_or_deadline(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_sent_before_an_erasure_creates_nothing_after_it() {
+async fn create_sent_before_an_erasure_creates_nothing_after_it() {
     let database = Database::new().await;
-    // Whether the user has a row again by the time at which the late attempts arrive.
+    // Whether the user has a new row when the late attempts arrive.
     for returns in [false, true] {
         let (carried_out, retried, voided) = (Attempt::new(), Attempt::new(), Attempt::new());
         let tasks = [Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7()];
@@ -59,19 +59,19 @@ async fn what_was_sent_before_an_erasure_creates_nothing_after_it() {
         let expected = (i64::from(returns), returns);
         for (task, attempt) in tasks.into_iter().zip([carried_out, retried, voided]) {
             assert_eq!(outcome(&create(&database, task, attempt).await), "void");
-            assert_eq!(held(&database).await, expected);
+            assert_eq!(tasks_and_row(&database).await, expected);
         }
         for (task, attempt) in [(tasks[0], carried_out), (tasks[1], retried)] {
             assert_eq!(outcome(&create(&database, task, attempt.retry()).await), "deleted");
-            assert_eq!(held(&database).await, expected);
+            assert_eq!(tasks_and_row(&database).await, expected);
         }
         database.erase("alice", Attempt::new()).await;
     }
 }
 
-/// The user's row remembers eight attempts. Of an older one nobody can tell whether it was carried out.
+/// The user's row stores eight attempts. Whether an older attempt was carried out is unknown.
 #[tokio::test(flavor = "multi_thread")]
-async fn retry_of_an_attempt_that_is_forgotten_creates_nothing_after_an_erasure() {
+async fn retry_of_a_forgotten_attempt_creates_nothing_after_an_erasure() {
     let database = Database::new().await;
     let (task, attempt) = (Uuid::now_v7(), Attempt::new());
     create(&database, task, attempt).await;
@@ -81,7 +81,7 @@ async fn retry_of_an_attempt_that_is_forgotten_creates_nothing_after_an_erasure(
     for _ in 0..2 {
         database.erase("alice", Attempt::new()).await;
         assert_eq!(outcome(&create(&database, task, attempt.retry()).await), "unknown");
-        assert_eq!(held(&database).await.0, 0);
+        assert_eq!(tasks_and_row(&database).await.0, 0);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Lists: versions, counts and the beginning of a list.
+//! `list_tasks`: versions, counts, and cursors of erased lists.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,7 +8,7 @@ use super::{Attempt, Database, Key, List, id, outcome, title};
 
 const USER: &str = "alice";
 
-/// Alice with these tasks, and a row that says so.
+/// A database in which Alice has this many tasks and a current count.
 async fn alice_with(tasks: i32) -> Database {
     let database = Database::new().await;
     for number in 0..tasks {
@@ -18,14 +18,14 @@ async fn alice_with(tasks: i32) -> Database {
     database
 }
 
-/// Makes the user's row one that code with revisions wrote last.
+/// Sets the user's row as if code with revisions had written it last, so that its count is trusted.
 async fn keep_count(database: &Database) {
     let keep =
         "update users set task_count = (select count(*) from tasks), revised_by = attempts[1], revision = 7";
     database.run_as_owner(keep).await;
 }
 
-/// The version of the list, and when it was begun.
+/// The version of the list (revision and time), and when the list was begun.
 async fn head(database: &Database) -> (i64, SystemTime, SystemTime) {
     let row = &database.list(USER, List::NEWEST).await[0];
     (row.get("list_revision"), row.get("list_updated_at"), row.get("list_begun_at"))
@@ -36,12 +36,12 @@ async fn total(database: &Database) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn list_without_filters_shows_the_stored_count_unless_older_code_wrote_since() {
+async fn total_without_filters_is_the_stored_count_unless_older_code_wrote_since() {
     let database = alice_with(3).await;
     database.run_as_owner("update users set task_count = 41").await;
-    assert_eq!(total(&database).await, 41, "it is not counted");
+    assert_eq!(total(&database).await, 41, "the stored count is returned, tasks are not counted");
     let sorted = database.list(USER, List { sort: Some("title"), ..List::NEWEST }).await;
-    assert_eq!(sorted[0].get::<_, i64>("total"), 3, "it is counted where all tasks are read anyway");
+    assert_eq!(sorted[0].get::<_, i64>("total"), 3, "tasks are counted if all of them are read anyway");
     for statement in [
         "update users set revised_by = null",
         "update users set revised_by = gen_random_uuid()",
@@ -82,7 +82,7 @@ async fn known_version_is_one_row_without_a_task() {
     assert_eq!(outcome(&database.list(USER, nobody).await[0]), "done");
 }
 
-/// It is answered without the right to read tasks.
+/// The function succeeds without the privilege to read tasks.
 #[tokio::test(flavor = "multi_thread")]
 async fn known_version_reads_no_task() {
     let database = alice_with(3).await;
@@ -95,31 +95,31 @@ async fn known_version_reads_no_task() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn list_that_was_erased_is_not_continued() {
+async fn erased_list_is_not_continued() {
     let database = alice_with(3).await;
     let (_, _, begun_at) = head(&database).await;
     let newest = database.list(USER, List { limit: 1, ..List::NEWEST }).await;
     let next = List { begun_at: Some(begun_at), after: Some(newest[0].get("number")), ..List::NEWEST };
     let titles = |rows: &[_]| rows.iter().map(|row| title(row).map(str::to_owned)).collect::<Vec<_>>();
     assert_eq!(titles(&database.list(USER, next).await), [Some("1".into()), Some("0".into())]);
-    // The cursor is judged before the version.
+    // The cursor is checked before the version.
     let known = Some((None, None));
     database.run_as_owner("delete from users").await;
     for next in [next, List { known, ..next }, List { sort: Some("title"), ..next }] {
         let rows = database.list(USER, next).await;
-        assert_eq!((outcome(&rows[0]), rows.len()), ("gone", 1), "nobody's");
+        assert_eq!((outcome(&rows[0]), rows.len()), ("gone", 1), "the user has no row");
         assert_eq!(id_of(&rows[0]), None);
     }
     database.create(USER, "new").await;
     for next in [next, List { known, ..next }, List { sort: Some("title"), ..next }] {
         let rows = database.list(USER, next).await;
-        assert_eq!((outcome(&rows[0]), rows.len()), ("gone", 1), "begun again");
+        assert_eq!((outcome(&rows[0]), rows.len()), ("gone", 1), "the user has a new row");
         assert_eq!(id_of(&rows[0]), None);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn list_changes_its_version_with_each_write() {
+async fn version_changes_with_each_write() {
     let database = alice_with(1).await;
     let task = Key::Id(id(&database.list(USER, List::NEWEST).await[0]));
     let mut before = head(&database).await;
@@ -131,7 +131,7 @@ async fn list_changes_its_version_with_each_write() {
         }
         let after = head(&database).await;
         assert_ne!((before.0, before.1), (after.0, after.1), "write {number}");
-        assert_eq!(before.2, after.2, "it is the same list");
+        assert_eq!(before.2, after.2, "the list keeps its beginning");
         before = after;
     }
 }
@@ -140,11 +140,11 @@ fn id_of(row: &tokio_postgres::Row) -> Option<Uuid> {
     row.get("id")
 }
 
-/// As in Rust, but with one sigma.
+/// Compares with Rust's lower-casing, in which ς is replaced by σ.
 #[tokio::test(flavor = "multi_thread")]
-async fn lower_case_is_unicodes_whatever_the_databases_collation() {
+async fn lower_case_follows_unicode_whatever_the_databases_collation() {
     let database = Database::new().await;
-    // Those of Unicode 10; the oldest library of a server knows no later ones.
+    // Letters of Unicode 10, the newest version that every tested server supports.
     let ranges = [
         '\u{1}'..='\u{52f}',
         '\u{531}'..='\u{556}',

@@ -1,4 +1,4 @@
-//! The login of the endpoints: it may call the functions and nothing else.
+//! The endpoints' login: it can call the functions and do nothing else.
 
 use shared::sql;
 use tokio_postgres::error::SqlState;
@@ -56,14 +56,14 @@ async fn endpoints_login_is_denied_everything_but_the_functions() {
     statements.push(format!("alter function {schema}.get_task reset all"));
     statements.push(format!("create function {schema}.mine() returns int language sql return 1"));
     for statement in statements {
-        // A reset brings the login back to itself, not to somebody who may do more.
+        // A reset restores the login's own role, not one with more privileges.
         database.endpoint.batch_execute("reset role; reset session authorization").await.expect("no effect");
         let error = database.endpoint.batch_execute(&statement).await.expect_err(&statement);
         assert_eq!(error.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{statement}: {error:?}");
     }
 }
 
-/// What the catalogue says, so that a table or function of a later migration is not forgotten.
+/// Checks the catalog, so that tables and functions of later migrations are covered.
 #[tokio::test(flavor = "multi_thread")]
 async fn endpoints_role_has_no_privilege_but_execute_on_the_operations() {
     let database = Database::new().await;
@@ -80,33 +80,33 @@ async fn endpoints_role_has_no_privilege_but_execute_on_the_operations() {
                                                        'select, insert, update, references'))
                        or relkind = 'S' and has_sequence_privilege('task_api_endpoints', c.oid,
                                                                    'usage, select, update'))";
-    assert!(database.owner.query(objects, &[]).await.expect("a catalogue").is_empty());
+    assert!(database.owner.query(objects, &[]).await.expect("a catalog").is_empty());
     let functions = "select proname::text from pg_proc p join pg_namespace n on n.oid = pronamespace
                      where nspname not in ('pg_catalog', 'information_schema')
                        and has_function_privilege('task_api_endpoints', p.oid, 'execute')
                      order by proname";
-    let functions = database.owner.query(functions, &[]).await.expect("a catalogue");
+    let functions = database.owner.query(functions, &[]).await.expect("a catalog");
     let functions: Vec<&str> = functions.iter().map(|row| row.get(0)).collect();
     assert_eq!(functions, OPERATIONS);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn functions_belong_to_the_bound_role_pin_their_search_path_and_are_not_everyones() {
+async fn functions_belong_to_task_api_pin_their_search_path_and_are_not_public() {
     let database = Database::new().await;
     let functions = "select proname::text, pg_get_userbyid(proowner)::text, prosecdef,
                             coalesce(proconfig @> '{\"search_path=pg_catalog, pg_temp\"}', false),
                             has_function_privilege('public', p.oid, 'execute')
                      from pg_proc p where pronamespace = $1::text::regnamespace";
-    let functions = database.owner.query(functions, &[&sql::SCHEMA.as_str()]).await.expect("a catalogue");
+    let functions = database.owner.query(functions, &[&sql::SCHEMA.as_str()]).await.expect("a catalog");
     assert!(functions.len() > OPERATIONS.len());
     for row in functions {
         let name: &str = row.get(0);
         assert_eq!(row.get::<_, &str>(1), "task_api", "{name}");
-        assert!(!row.get::<_, bool>(4), "{name} is everyone's");
-        // The others run inside of one that does.
-        let is_entrance = OPERATIONS.contains(&name);
-        assert_eq!(row.get::<_, bool>(2), is_entrance, "{name}");
-        assert_eq!(row.get::<_, bool>(3), is_entrance, "{name}");
+        assert!(!row.get::<_, bool>(4), "{name} must not be executable by public");
+        // The other functions run only inside of these.
+        let is_operation = OPERATIONS.contains(&name);
+        assert_eq!(row.get::<_, bool>(2), is_operation, "{name}");
+        assert_eq!(row.get::<_, bool>(3), is_operation, "{name}");
     }
 }
 
@@ -134,7 +134,7 @@ async fn nothing_of_a_user_or_a_setting_remains_in_the_session() {
     assert_eq!(remains().await, clean, "changes");
     database.erase("alice", Attempt::new()).await;
     assert_eq!(remains().await, clean, "erase");
-    // No title may be empty.
+    // An empty title violates a check constraint.
     let task = Key::Id(id(&database.create("alice", "One").await));
     let failing = format!(
         "select {}.update_task('alice', '{}', null, '', false, null, false, null, null, false, null, null, null, null,

@@ -1,11 +1,12 @@
-//! Two walls stand between users: the filter in each function, and row-level security. Each alone must hold.
+//! Two walls separate users: the filters in each function, and row-level security. Either one alone must be
+//! enough.
 
 use shared::sql;
 use uuid::Uuid;
 
 use super::{Attempt, Database, Key, List, id, outcome, title};
 
-/// The filters by user in the functions, with the number of each.
+/// The filters by user in the functions.
 const FILTERS: [&str; 4] =
     ["t.user_id = p_user_id", "d.user_id = p_user_id", "k.user_id = p_user_id", "u.id = p_user_id"];
 
@@ -15,19 +16,19 @@ pub const TAKE_ROW_LEVEL_SECURITY_DOWN: &str = "
     alter table deleted_tasks disable row level security;
     alter table idempotency_keys disable row level security";
 
-/// Statements that replace the functions by the same ones without their filters.
+/// Returns statements that replace the functions with the same functions without their filters.
 pub fn take_filters_down() -> String {
     let schema = sql::SCHEMA.as_str();
     let mut functions = sql::functions_in(schema).replace("create function", "create or replace function");
     let filters: usize = FILTERS.iter().map(|filter| functions.matches(filter).count()).sum();
-    assert_eq!(filters, functions.matches("= p_user_id").count(), "there are others");
+    assert_eq!(filters, functions.matches("= p_user_id").count(), "FILTERS lists every filter");
     for filter in FILTERS {
         functions = functions.replace(filter, "true");
     }
     format!("set role task_api; {functions} reset role")
 }
 
-/// The calls by which Alice sees or changes something of Bob's.
+/// Makes every call as Alice. Returns the calls that saw or changed something of Bob's.
 async fn reach(database: &Database) -> Vec<&'static str> {
     let (alice, bob) = ("alice", "bob");
     let plant = "insert into users (id) values ('alice'), ('bob');
@@ -41,7 +42,7 @@ async fn reach(database: &Database) -> Vec<&'static str> {
     let own = id(&database.create(alice, "Alice's").await);
     assert_eq!(title(&database.get(alice, Key::Id(own)).await), Some("Alice's"));
 
-    let his_rows = async || {
+    let bobs_rows = async || {
         let rows = "select md5(string_agg(t::text, ' ' order by number)),
                            (select u::text from users u where id = 'bob')
                            || (select count(*) from deleted_tasks where user_id = 'bob')
@@ -50,7 +51,7 @@ async fn reach(database: &Database) -> Vec<&'static str> {
         let row = database.owner.query_one(rows, &[]).await.expect("Bob's rows");
         (row.get::<_, Option<String>>(0), row.get::<_, Option<String>>(1))
     };
-    let his_task = async || {
+    let bobs_task = async || {
         let task = "select id, number from tasks where user_id = 'bob' order by number limit 1";
         let row = database.owner.query_one(task, &[]).await.expect("one of Bob's");
         [Key::Id(row.get(0)), Key::Number(row.get(1))]
@@ -58,18 +59,18 @@ async fn reach(database: &Database) -> Vec<&'static str> {
     let mut reached = Vec::new();
     for which in [0, 1] {
         let call = |names: [&'static str; 2]| names[which];
-        let seen = database.get(alice, his_task().await[which]).await;
+        let seen = database.get(alice, bobs_task().await[which]).await;
         reached.extend((title(&seen) == Some("Bob's")).then_some(call(["get by id", "get by number"])));
-        let before = his_rows().await;
-        database.update(alice, his_task().await[which], "Alice's", Attempt::new()).await;
-        reached.extend((his_rows().await != before).then_some(call(["update by id", "update by number"])));
-        let before = his_rows().await;
-        database.delete(alice, his_task().await[which], Attempt::new()).await;
-        reached.extend((his_rows().await != before).then_some(call(["delete by id", "delete by number"])));
-        let before = his_rows().await;
+        let before = bobs_rows().await;
+        database.update(alice, bobs_task().await[which], "Alice's", Attempt::new()).await;
+        reached.extend((bobs_rows().await != before).then_some(call(["update by id", "update by number"])));
+        let before = bobs_rows().await;
+        database.delete(alice, bobs_task().await[which], Attempt::new()).await;
+        reached.extend((bobs_rows().await != before).then_some(call(["delete by id", "delete by number"])));
+        let before = bobs_rows().await;
         let missing = [Key::Id(Uuid::now_v7()), Key::Number(0)][which];
         database.update(alice, missing, "Alice's", Attempt::new().retry()).await;
-        reached.extend((his_rows().await != before).then_some(call(["retry by id", "retry by number"])));
+        reached.extend((bobs_rows().await != before).then_some(call(["retry by id", "retry by number"])));
     }
     for (name, list) in [
         ("list", List::NEWEST),
@@ -79,36 +80,36 @@ async fn reach(database: &Database) -> Vec<&'static str> {
         ("list of a search", List { search: Some("'S"), ..List::NEWEST }),
     ] {
         let tasks = database.list(alice, list).await;
-        let his = tasks.iter().any(|task| title(task) == Some("Bob's"));
+        let sees_bobs = tasks.iter().any(|task| title(task) == Some("Bob's"));
         let counted = tasks[0].get::<_, i64>("total") != 1;
-        reached.extend((his || counted).then_some(name));
+        reached.extend((sees_bobs || counted).then_some(name));
     }
-    // The version of the list is that of the first row that the call sees.
+    // The call takes the version of the list from the first row of a user that it sees.
     let version = "select revision, updated_at, created_at from users where id = 'bob'";
     let version = database.owner.query_one(version, &[]).await.expect("Bob's row");
     let known = Some((Some(version.get(0)), Some(version.get(1))));
     let rows = database.list(alice, List { known, ..List::NEWEST }).await;
     reached.extend((outcome(&rows[0]) == "known").then_some("version of a list"));
-    let before = his_rows().await;
+    let before = bobs_rows().await;
     let created =
         database.create_with(alice, None, Uuid::now_v7(), "Alice's", Some("key9"), Attempt::new()).await;
     let sees = title(&created) == Some("Bob's");
-    reached.extend((sees || his_rows().await != before).then_some("create"));
+    reached.extend((sees || bobs_rows().await != before).then_some("create"));
     let keyed =
         database.create_with(alice, None, Uuid::now_v7(), "Alice's", Some("taken"), Attempt::new()).await;
     reached.extend((outcome(&keyed) == "conflict").then_some("key"));
     let copy = database.changes(alice, None, 100).await;
-    let his = copy.iter().any(|task| title(task) == Some("Bob's"));
-    reached.extend(his.then_some("changes"));
+    let sees_bobs = copy.iter().any(|task| title(task) == Some("Bob's"));
+    reached.extend(sees_bobs.then_some("changes"));
     let since = (copy[0].get("list_revision"), copy[0].get("list_updated_at"));
     database.create(alice, "Alice's").await;
     let deletions = database.changes(alice, Some(since), 100).await;
-    let his = deletions.iter().any(|change| change.get::<_, Option<bool>>("is_deleted") == Some(true));
-    reached.extend(his.then_some("deletions"));
-    assert_eq!(title(&database.get(bob, his_task().await[0]).await), Some("Bob's"));
-    let before = his_rows().await;
+    let sees_bobs = deletions.iter().any(|change| change.get::<_, Option<bool>>("is_deleted") == Some(true));
+    reached.extend(sees_bobs.then_some("deletions"));
+    assert_eq!(title(&database.get(bob, bobs_task().await[0]).await), Some("Bob's"));
+    let before = bobs_rows().await;
     database.erase(alice, Attempt::new()).await;
-    reached.extend((his_rows().await != before).then_some("erase"));
+    reached.extend((bobs_rows().await != before).then_some("erase"));
     reached
 }
 
@@ -131,7 +132,7 @@ async fn without_row_level_security_the_filters_hold() {
     assert_eq!(reach(&database).await, [""; 0]);
 }
 
-/// Shows that the tests above took down what they say, for every call.
+/// Proves that the tests above really removed the walls, for every call.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_either_wall_every_call_reaches_another_users_rows() {
     let database = Database::new().await;
@@ -161,7 +162,7 @@ async fn without_either_wall_every_call_reaches_another_users_rows() {
     assert_eq!(reach(&database).await, calls);
 }
 
-/// A session's own search path can't put other operators or tables in the way of the functions.
+/// With a search path of its own, a session could make the functions use other operators or tables.
 #[tokio::test(flavor = "multi_thread")]
 async fn search_path_of_the_session_changes_nothing() {
     let database = Database::new().await;
@@ -175,6 +176,6 @@ async fn search_path_of_the_session_changes_nothing() {
     database.run_as_owner(tamper).await;
     database.run_as_owner(TAKE_ROW_LEVEL_SECURITY_DOWN).await;
     let set = "set search_path = tampered, pg_catalog, public";
-    database.endpoint.batch_execute(set).await.expect("anyone may");
+    database.endpoint.batch_execute(set).await.expect("any role can set its search_path");
     assert_eq!(reach(&database).await, [""; 0]);
 }

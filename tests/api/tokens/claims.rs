@@ -1,4 +1,4 @@
-//! Claims in many combinations, and what another library thinks of them.
+//! Many combinations of claims, each judged by the API and by the crate jsonwebtoken.
 
 use jsonwebtoken::{Algorithm::HS256, DecodingKey, Validation, decode, get_current_timestamp};
 use reqwest::Method;
@@ -10,8 +10,8 @@ use super::{path, sign};
 const ISSUER: &str = "https://auth.example";
 const AUDIENCE: &str = "tasks";
 
-/// Issuers as a list and times before 1970 are left out: jsonwebtoken accepts the first, which RFC 7519 does not allow,
-/// and rejects the second, which it does.
+/// Lists of issuers and times before 1970 are left out. jsonwebtoken accepts lists of issuers, which RFC 7519
+/// does not allow, and rejects times before 1970, which RFC 7519 allows.
 #[tokio::test(flavor = "multi_thread")]
 async fn times_issuer_and_audience_get_the_same_verdict_from_jsonwebtoken() {
     let options = Options::default().with("JWT_ISSUER", ISSUER).with("JWT_AUDIENCE", AUDIENCE);
@@ -24,7 +24,7 @@ async fn times_issuer_and_audience_get_the_same_verdict_from_jsonwebtoken() {
     validation.set_required_spec_claims(&["exp", "iss", "aud"]);
     let key = DecodingKey::from_secret(SECRET.as_bytes());
 
-    // Far enough from every bound that the verdict is the same a few seconds later.
+    // Times are far enough from every bound that the verdict is the same a few seconds later.
     let now = get_current_timestamp();
     let absent = || Value::Null;
     let exps = [

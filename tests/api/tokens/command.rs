@@ -1,4 +1,4 @@
-//! `cargo dev token`: the tokens that it prints, read with a library and used with the API.
+//! `cargo dev token`: its tokens, decoded with the crate jsonwebtoken and sent to the API.
 
 use std::process::{Command, Output};
 
@@ -11,20 +11,20 @@ use serde_json::{Value, json};
 use tests::{App, Contract, Options, SECRET};
 use tokio::task::spawn_blocking;
 
-use super::{BELIEVED, EXPIRED, judge};
+use super::{ACCEPTED, EXPIRED, judge};
 
 /// Runs `cargo dev token` with these arguments and variables.
 async fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
-    let build = || build(&workspace_root(), &["local".into()], Profile::Dev).expect("it builds");
+    let build = || build(&workspace_root(), &["local".into()], Profile::Dev).expect("`local` can be built");
     let executable = spawn_blocking(build).await.expect("no panic").remove("local").expect("just built");
     let mut command = Command::new(executable);
     for name in ["BETTER_AUTH_SECRET", "JWT_ALGORITHM", "JWT_ISSUER", "JWT_AUDIENCE", "JWT_EXPIRATION_HOURS"]
     {
-        // Empty counts as not set, and takes precedence over .env.
+        // An empty variable counts as not set and takes precedence over .env.
         command.env(name, "");
     }
     command.arg("token").args(arguments).env("JWT_SECRET", SECRET).envs(variables.iter().copied());
-    command.output().expect("it runs")
+    command.output().expect("the command runs")
 }
 
 async fn token(arguments: &[&str], variables: &[(&str, &str)]) -> String {
@@ -33,7 +33,7 @@ async fn token(arguments: &[&str], variables: &[(&str, &str)]) -> String {
     String::from_utf8(output.stdout).expect("text").trim_end().to_owned()
 }
 
-/// The claims, after jsonwebtoken has verified the signature.
+/// Returns the claims of a token after verifying its signature.
 fn claims(token: &str, secret: &str, algorithm: Algorithm) -> Value {
     let mut validation = Validation::new(algorithm);
     (validation.validate_exp, validation.validate_aud) = (false, false);
@@ -42,7 +42,7 @@ fn claims(token: &str, secret: &str, algorithm: Algorithm) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn prints_a_token_with_the_claims_of_better_auths_that_the_api_accepts() {
+async fn token_has_the_claims_of_better_auth_and_is_accepted() {
     let Some(app) = App::local().await else { return };
     let before = get_current_timestamp();
     let token = token(&["--user", "alice"], &[]).await;
@@ -65,13 +65,13 @@ async fn prints_a_token_with_the_claims_of_better_auths_that_the_api_accepts() {
         assert_eq!(task["user_id"], "alice");
     }
     let database = app.hands_on().database().await;
-    let row = database.query_one("select id, email, name from users", &[]).await.expect("her row");
+    let row = database.query_one("select id, email, name from users", &[]).await.expect("Alice has a row");
     let row = [0, 1, 2].map(|column| row.get::<_, String>(column));
     assert_eq!(row, ["alice", "alice@example.com", "alice"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_claim_has_an_option_and_an_empty_one_is_left_out() {
+async fn every_claim_has_an_option_and_an_empty_option_omits_it() {
     for (arguments, variables, expected) in [
         (
             "--user bob --email b@b.example --name Bob --issued-at 1000 --hours 2",
@@ -114,7 +114,7 @@ async fn every_claim_has_an_option_and_an_empty_one_is_left_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn json_for_scripts_has_token_user_expiry_and_base_urls() {
+async fn json_output_has_token_user_expiry_and_base_urls() {
     let Some(app) = App::local().await else { return };
     let output = token(&["--user", "a b", "--expires-at", "4102444800", "--json"], &[]).await;
     let mut json: Value = serde_json::from_str(&output).expect("JSON");
@@ -143,12 +143,12 @@ async fn json_for_scripts_has_token_user_expiry_and_base_urls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn makes_expired_tokens_and_those_of_a_configured_issuer() {
+async fn can_create_expired_tokens_and_tokens_of_a_configured_issuer() {
     let options = Options::default().with("JWT_ISSUER", "https://i.example").with("JWT_AUDIENCE", "tasks");
     let Some(app) = App::local_with(options).await else { return };
     let variables = [("JWT_ISSUER", "https://i.example"), ("JWT_AUDIENCE", "tasks")];
     for (arguments, verdict) in [
-        (&["--user", "alice"][..], BELIEVED),
+        (&["--user", "alice"][..], ACCEPTED),
         (&["--user", "alice", "--expires-at", "2020-01-01T00:00:00Z"], EXPIRED),
     ] {
         let authorization = format!("Bearer {}", token(arguments, &variables).await);
@@ -159,7 +159,7 @@ async fn makes_expired_tokens_and_those_of_a_configured_issuer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_time_that_can_not_be_read_is_an_error_and_prints_no_token() {
+async fn invalid_time_is_an_error_and_prints_no_token() {
     for arguments in [&["--expires-at", "tomorrow"][..], &["--issued-at", "2026-13-01T00:00:00Z"]] {
         let output = run(arguments, &[]).await;
         let message = String::from_utf8_lossy(&output.stderr);

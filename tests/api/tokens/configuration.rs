@@ -1,64 +1,64 @@
-//! Which tokens are believed is a matter of configuration.
+//! Tokens that are accepted or rejected because of the configuration, and configurations that stop start-up.
 
 use jsonwebtoken::Algorithm::{HS256, HS384, HS512};
 use reqwest::Method;
 use serde_json::json;
 use tests::{Answer, App, Contract, Issuer, Options};
 
-use super::{BAD, BELIEVED, judge, judge_claims, token};
+use super::{ACCEPTED, REJECTED, judge, judge_claims, token};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_issuer_and_audience_where_they_are_configured() {
+async fn configured_issuer_and_audience_are_required_and_must_match() {
     let options = Options::default().with("JWT_ISSUER", "https://auth.example").with("JWT_AUDIENCE", "tasks");
     let Some(app) = App::local_with(options).await else { return };
     let iss = "https://auth.example";
     let cases = vec![
-        (json!({ "sub": "alice", "iss": iss, "aud": "tasks" }), BELIEVED),
-        (json!({ "sub": "alice", "iss": iss, "aud": ["mail", "tasks"] }), BELIEVED),
-        (json!({ "sub": "alice" }), BAD),
-        (json!({ "sub": "alice", "iss": iss }), BAD),
-        (json!({ "sub": "alice", "aud": "tasks" }), BAD),
-        (json!({ "sub": "alice", "iss": "https://auth.example/", "aud": "tasks" }), BAD),
-        (json!({ "sub": "alice", "iss": null, "aud": null }), BAD),
-        (json!({ "sub": "alice", "iss": iss, "aud": "Tasks" }), BAD),
-        (json!({ "sub": "alice", "iss": iss, "aud": ["mail"] }), BAD),
-        (json!({ "sub": "alice", "iss": iss, "aud": [] }), BAD),
+        (json!({ "sub": "alice", "iss": iss, "aud": "tasks" }), ACCEPTED),
+        (json!({ "sub": "alice", "iss": iss, "aud": ["mail", "tasks"] }), ACCEPTED),
+        (json!({ "sub": "alice" }), REJECTED),
+        (json!({ "sub": "alice", "iss": iss }), REJECTED),
+        (json!({ "sub": "alice", "aud": "tasks" }), REJECTED),
+        (json!({ "sub": "alice", "iss": "https://auth.example/", "aud": "tasks" }), REJECTED),
+        (json!({ "sub": "alice", "iss": null, "aud": null }), REJECTED),
+        (json!({ "sub": "alice", "iss": iss, "aud": "Tasks" }), REJECTED),
+        (json!({ "sub": "alice", "iss": iss, "aud": ["mail"] }), REJECTED),
+        (json!({ "sub": "alice", "iss": iss, "aud": [] }), REJECTED),
     ];
     judge_claims(&app, cases).await;
 
     let Some(app) = App::local().await else { return };
-    judge_claims(&app, vec![(json!({ "sub": "alice", "iss": iss, "aud": "anyone" }), BELIEVED)]).await;
+    judge_claims(&app, vec![(json!({ "sub": "alice", "iss": iss, "aud": "anyone" }), ACCEPTED)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn secrets_and_algorithm_are_those_of_the_configuration() {
+async fn only_configured_secrets_and_algorithm_are_accepted() {
     let (new, old, other) = ("n".repeat(64), "o".repeat(32), "x".repeat(64));
     let rotation = format!("{new}, {old}");
     for (variables, cases) in [
         (
             vec![("JWT_SECRET", rotation.as_str())],
             vec![
-                (&new, HS256, BELIEVED),
-                (&old, HS256, BELIEVED),
-                (&other, HS256, BAD),
-                (&rotation, HS256, BAD),
+                (&new, HS256, ACCEPTED),
+                (&old, HS256, ACCEPTED),
+                (&other, HS256, REJECTED),
+                (&rotation, HS256, REJECTED),
             ],
         ),
         (
             vec![("JWT_SECRET", ""), ("BETTER_AUTH_SECRET", old.as_str())],
-            vec![(&old, HS256, BELIEVED), (&new, HS256, BAD)],
+            vec![(&old, HS256, ACCEPTED), (&new, HS256, REJECTED)],
         ),
         (
             vec![("JWT_SECRET", new.as_str()), ("BETTER_AUTH_SECRET", old.as_str())],
-            vec![(&new, HS256, BELIEVED), (&old, HS256, BAD)],
+            vec![(&new, HS256, ACCEPTED), (&old, HS256, REJECTED)],
         ),
         (
             vec![("JWT_SECRET", new.as_str()), ("JWT_ALGORITHM", "HS384")],
-            vec![(&new, HS384, BELIEVED), (&new, HS256, BAD), (&new, HS512, BAD)],
+            vec![(&new, HS384, ACCEPTED), (&new, HS256, REJECTED), (&new, HS512, REJECTED)],
         ),
         (
             vec![("JWT_SECRET", new.as_str()), ("JWT_ALGORITHM", "HS512")],
-            vec![(&new, HS512, BELIEVED), (&new, HS256, BAD), (&new, HS384, BAD)],
+            vec![(&new, HS512, ACCEPTED), (&new, HS256, REJECTED), (&new, HS384, REJECTED)],
         ),
     ] {
         let options = variables
@@ -74,8 +74,8 @@ async fn secrets_and_algorithm_are_those_of_the_configuration() {
     }
 }
 
-/// Checks that a function with these settings does not start, and gives this reason in its log.
-async fn does_not_start(variables: &[(&str, &str)], reason: &str) {
+/// Checks that a function with these settings does not start and logs this reason.
+async fn assert_does_not_start(variables: &[(&str, &str)], reason: &str) {
     let options =
         variables.iter().fold(Options::default(), |options, (name, value)| options.with(name, *value));
     let Some(app) = App::local_with(options).await else { return };
@@ -90,7 +90,7 @@ async fn does_not_start(variables: &[(&str, &str)], reason: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_shorter_than_its_hash_stops_start_up_with_a_line_that_has_both_lengths() {
+async fn secret_shorter_than_its_hash_stops_start_up_and_the_log_has_both_lengths() {
     let kept = |length| format!("{:-<length$}", "kept-to-myself");
     for (name, secret, algorithm, reason) in [
         ("JWT_SECRET", kept(47), "HS384", "JWT_SECRET has 47 bytes, HS384 needs at least 48"),
@@ -108,12 +108,12 @@ async fn a_secret_shorter_than_its_hash_stops_start_up_with_a_line_that_has_both
     ] {
         let mut variables = vec![("JWT_SECRET", ""), ("JWT_ALGORITHM", algorithm)];
         variables.push((name, &secret));
-        does_not_start(&variables, reason).await;
+        assert_does_not_start(&variables, reason).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_as_long_as_its_hash_is_accepted() {
+async fn secret_as_long_as_its_hash_is_accepted() {
     for (algorithm, length) in [(HS256, 32), (HS384, 48), (HS512, 64)] {
         let secret = "s".repeat(length);
         let options = Options::default().with("JWT_SECRET", &secret);
@@ -121,12 +121,12 @@ async fn a_secret_as_long_as_its_hash_is_accepted() {
         let Some(app) = App::local_with(options).await else { return };
         for contract in Contract::BOTH {
             let authorization = format!("Bearer {}", token(&secret, algorithm, "alice"));
-            judge(&app, contract, "alice", &authorization, BELIEVED).await;
+            judge(&app, contract, "alice", &authorization, ACCEPTED).await;
         }
     }
 }
 
-/// What a function with these settings warns of when it starts.
+/// The warnings that a function with these settings logs at start-up.
 async fn warnings(variables: &[(&str, &str)]) -> Option<Vec<String>> {
     let options =
         variables.iter().fold(Options::default(), |options, (name, value)| options.with(name, *value));
@@ -139,7 +139,7 @@ async fn warnings(variables: &[(&str, &str)]) -> Option<Vec<String>> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn secrets_with_a_comma_are_reported_as_a_list_at_start_up() {
+async fn secret_with_a_comma_is_reported_as_a_list_at_start_up() {
     let secret = "kept-to-myself-kept-to-myself-kept-to-myself";
     for (name, value, count) in [
         ("JWT_SECRET", format!("{secret},{secret}"), 2),
@@ -160,7 +160,7 @@ const ISSUER: (&str, &str) = ("JWT_ISSUER", "https://auth.example");
 const AUDIENCE: (&str, &str) = ("JWT_AUDIENCE", "tasks");
 
 #[tokio::test(flavor = "multi_thread")]
-async fn published_keys_without_issuer_and_audience_are_a_warning_and_in_production_an_error() {
+async fn public_keys_without_issuer_and_audience_are_a_warning_and_in_production_an_error() {
     let issuer = Issuer::start(&[]).await;
     let jwks = ("JWT_JWKS_URL", issuer.url.as_str());
     let missing = |names: &str| {
@@ -184,8 +184,8 @@ async fn published_keys_without_issuer_and_audience_are_a_warning_and_in_product
         for environment in ["production", "prod"] {
             let variables = [&variables[..], &[("ENVIRONMENT", environment)]].concat();
             match names {
-                Some(names) => does_not_start(&variables, &missing(names)).await,
-                None => assert!(warnings(&variables).await.is_some(), "it starts"),
+                Some(names) => assert_does_not_start(&variables, &missing(names)).await,
+                None => assert!(warnings(&variables).await.is_some(), "the function starts"),
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Tokens made to deceive. Every one is a 401, logged with its reason and without the token.
+//! Forged and malformed tokens. Each is a 401, logged with the reason and without the token.
 
 use base64::{Engine, prelude::BASE64_STANDARD, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use jsonwebtoken::{
@@ -9,13 +9,13 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{Answer, App, Contract, Issuer, Options, SECRET, SigningKey};
 
-use super::{BAD, BELIEVED, EXPIRED, judge, path, token};
+use super::{ACCEPTED, EXPIRED, REJECTED, judge, path, token};
 
 fn claims() -> Value {
     json!({ "sub": "alice", "exp": get_current_timestamp() + 600 })
 }
 
-/// A token of these parts, whatever they are, signed with the secret where there is one.
+/// A token with this header and these claims, which need not be valid, signed with HS256 and this key.
 fn assemble(header: &str, claims: &str, key: &str) -> String {
     let message = format!("{}.{}", BASE64.encode(header), BASE64.encode(claims));
     let key = EncodingKey::from_secret(key.as_bytes());
@@ -23,7 +23,7 @@ fn assemble(header: &str, claims: &str, key: &str) -> String {
     format!("{message}.{signature}")
 }
 
-/// The token with its last part, decoded, changed.
+/// Returns the token with its signature changed.
 fn with_signature(token: &str, change: impl FnOnce(&mut Vec<u8>)) -> String {
     let (message, signature) = token.rsplit_once('.').expect("three parts");
     let mut signature = BASE64.decode(signature).expect("base64url");
@@ -48,26 +48,26 @@ impl Api {
         Some(Self { app, eddsa, es256, rs256, _issuer: issuer })
     }
 
-    async fn refuses(&self, tokens: impl IntoIterator<Item = String>) {
+    async fn assert_rejects(&self, tokens: impl IntoIterator<Item = String>) {
         for token in tokens {
             for contract in Contract::BOTH {
-                judge(&self.app, contract, "alice", &format!("Bearer {token}"), BAD).await;
+                judge(&self.app, contract, "alice", &format!("Bearer {token}"), REJECTED).await;
             }
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_signature_or_with_a_public_key_as_the_secret_are_refused() {
+async fn unsigned_tokens_and_tokens_signed_with_a_public_key_as_the_secret_are_401() {
     let Some(api) = Api::start().await else { return };
     let body = BASE64.encode(claims().to_string());
     let unsigned = ["none", "None", "NONE", "nOnE", ""].into_iter().flat_map(|algorithm| {
         let header = BASE64.encode(json!({ "alg": algorithm, "typ": "JWT", "kid": "EdDSA" }).to_string());
         [format!("{header}.{body}."), format!("{header}.{body}"), format!("{header}.{body}.AA")]
     });
-    api.refuses(unsigned).await;
+    api.assert_rejects(unsigned).await;
 
-    // Everything about a public key that somebody might take for a secret.
+    // Every form of a public key that could be mistaken for a secret.
     for key in [&api.eddsa, &api.es256, &api.rs256] {
         let raw: Vec<u8> = ["x", "y", "n", "e"]
             .iter()
@@ -83,19 +83,19 @@ async fn without_a_signature_or_with_a_public_key_as_the_secret_are_refused() {
                 let header = Header { alg: algorithm, ..key.header() };
                 let forged =
                     encode(&header, &claims(), &EncodingKey::from_secret(&secret)).expect("signable");
-                api.refuses([forged]).await;
+                api.assert_rejects([forged]).await;
             }
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn that_name_another_algorithm_or_key_are_refused() {
+async fn tokens_that_name_another_algorithm_or_key_are_401() {
     let Some(api) = Api::start().await else { return };
     let resign = |header: Header, key: &SigningKey| {
-        // Signed with the right key by its own algorithm, but naming another.
-        let honest = key.sign(&claims());
-        let (message, signature) = honest.rsplit_once('.').expect("three parts");
+        // Signed with the right key and its own algorithm, but with another algorithm in the header.
+        let valid = key.sign(&claims());
+        let (message, signature) = valid.rsplit_once('.').expect("three parts");
         let body = message.split_once('.').expect("three parts").1;
         format!("{}.{body}.{signature}", BASE64.encode(json!(header).to_string()))
     };
@@ -103,7 +103,7 @@ async fn that_name_another_algorithm_or_key_are_refused() {
     for algorithm in [ES256, RS256, PS256, HS256, Algorithm::ES384, Algorithm::RS512] {
         tokens.push(resign(Header { alg: algorithm, ..api.eddsa.header() }, &api.eddsa));
     }
-    // A key of RSA serves RS256 and PS256, each only for what it signed.
+    // An RSA key can verify RS256 and PS256, but a signature is only valid for the algorithm that made it.
     tokens.push(resign(Header { alg: PS256, ..api.rs256.header() }, &api.rs256));
     for kid in ["../../../etc/passwd", "' or '1'='1", "EdDSA\0", "", "eddsa", "ES256", &"k".repeat(4000)] {
         let header = Header { kid: Some(kid.into()), ..api.eddsa.header() };
@@ -111,18 +111,18 @@ async fn that_name_another_algorithm_or_key_are_refused() {
     }
     let header = Header { kid: None, ..api.eddsa.header() };
     tokens.push(encode(&header, &claims(), &api.eddsa.key).expect("signable"));
-    api.refuses(tokens).await;
+    api.assert_rejects(tokens).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn that_bring_their_own_key_or_are_critical_are_refused() {
+async fn tokens_with_their_own_key_or_critical_extensions_are_401() {
     let Some(api) = Api::start().await else { return };
     let mallory = SigningKey::generate("EdDSA", EdDSA);
-    let her_issuer = Issuer::start(&[&mallory.jwk]).await;
+    let mallorys_issuer = Issuer::start(&[&mallory.jwk]).await;
     for extra in [
         json!({ "jwk": mallory.jwk }),
-        json!({ "jku": her_issuer.url }),
-        json!({ "x5u": her_issuer.url }),
+        json!({ "jku": mallorys_issuer.url }),
+        json!({ "x5u": mallorys_issuer.url }),
         json!({ "x5c": ["AAAA"] }),
         json!({ "crit": ["b64"], "b64": false }),
         json!({ "crit": [] }),
@@ -133,23 +133,24 @@ async fn that_bring_their_own_key_or_are_critical_are_refused() {
         }
         let message =
             format!("{}.{}", BASE64.encode(header.to_string()), BASE64.encode(claims().to_string()));
-        // With her own key, and, where the header is what is wrong, with the right one.
+        // Signed with Mallory's key, and, if the header itself is invalid, also with the right one.
         let by = |key: &SigningKey| {
             jsonwebtoken::crypto::sign(message.as_bytes(), &key.key, EdDSA).expect("signable")
         };
-        api.refuses([format!("{message}.{}", by(&mallory))]).await;
+        api.assert_rejects([format!("{message}.{}", by(&mallory))]).await;
         if extra.get("crit").is_some() {
-            api.refuses([format!("{message}.{}", by(&api.eddsa))]).await;
+            api.assert_rejects([format!("{message}.{}", by(&api.eddsa))]).await;
         }
     }
-    assert_eq!(her_issuer.fetches(), 0, "nobody asks where a token says");
+    assert_eq!(mallorys_issuer.fetches(), 0, "keys are never fetched from a URL in a token");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_a_signature_that_was_tampered_with_are_refused() {
+async fn tokens_with_an_altered_signature_are_401() {
     let Some(api) = Api::start().await else { return };
     let [eddsa, es256, rs256] = [&api.eddsa, &api.es256, &api.rs256].map(|key| key.sign(&claims()));
-    // The order of Ed25519's group, little-endian: S + L verifies where S is not checked to be below L (RFC 8032 §5.1.7).
+    // The order of Ed25519's group, little-endian. S + L verifies if S is not checked to be below L (RFC 8032
+    // §5.1.7).
     const L: [u8; 32] = [
         0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0,
         0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
@@ -173,16 +174,17 @@ async fn with_a_signature_that_was_tampered_with_are_refused() {
         tokens.push(format!("{token}A"));
         tokens.push(token.replace('-', "+").replace('_', "/") + "==");
     }
-    // The last letter of 64 bytes in base64 holds four bits that say nothing: other ones are not canonical.
+    // The last base64 letter of 64 bytes has four unused bits, so other last letters would decode to the same
+    // bytes.
     let last = eddsa.pop_last();
     for letter in b'A'..=b'Z' {
         if letter as char != last.1 {
             tokens.push(format!("{}{}", last.0, letter as char));
         }
     }
-    api.refuses(tokens).await;
+    api.assert_rejects(tokens).await;
     for token in [eddsa, es256, rs256] {
-        judge(&api.app, Contract::Plain, "alice", &format!("Bearer {token}"), BELIEVED).await;
+        judge(&api.app, Contract::Plain, "alice", &format!("Bearer {token}"), ACCEPTED).await;
     }
 }
 
@@ -198,20 +200,20 @@ impl PopLast for String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_odd_parts_or_claims_are_refused() {
+async fn tokens_with_malformed_parts_or_claims_are_401() {
     let Some(api) = Api::start().await else { return };
     let header = r#"{"alg":"HS256"}"#;
     let exp = get_current_timestamp() + 600;
-    let sound = assemble(header, &claims().to_string(), SECRET);
-    let parts: Vec<_> = sound.split('.').collect();
+    let valid = assemble(header, &claims().to_string(), SECRET);
+    let parts: Vec<_> = valid.split('.').collect();
     let mut tokens = vec![
         parts[..2].join("."),
         parts[0].to_owned(),
         format!(".{}.{}", parts[1], parts[2]),
         format!("{}..{}", parts[0], parts[2]),
-        format!("{sound}.{}", parts[2]),
-        format!("{sound}.."),
-        format!("{}{}", "A".repeat(7000), sound),
+        format!("{valid}.{}", parts[2]),
+        format!("{valid}.."),
+        format!("{}{}", "A".repeat(7000), valid),
         assemble("{}", &claims().to_string(), SECRET),
         assemble("[]", &claims().to_string(), SECRET),
         assemble(r#"["HS256",null,null]"#, &claims().to_string(), SECRET),
@@ -238,26 +240,27 @@ async fn of_odd_parts_or_claims_are_refused() {
         format!(r#"{{"sub":"","exp":{exp}}}"#),
         format!(r#"{{"sub":"{}","exp":{exp}}}"#, "a".repeat(300)),
         format!(r#"{{"sub":{{"id":"alice"}},"exp":{exp}}}"#),
-        // What Better Auth signs with the same secret besides: sessions, and e-mails to be verified.
+        // Tokens that Better Auth signs with the same secret for other purposes: e-mail verification and
+        // sessions.
         format!(r#"{{"id":"alice","email":"alice@example.com","exp":{exp}}}"#),
         format!(r#"{{"session":{{"userId":"alice"}},"user":{{"id":"alice"}},"exp":{exp}}}"#),
     ] {
         tokens.push(assemble(header, &body, SECRET));
     }
-    api.refuses(tokens).await;
+    api.assert_rejects(tokens).await;
 
     let fractional = |exp: f64| {
         format!("Bearer {}", assemble(header, &json!({ "sub": "alice", "exp": exp }).to_string(), SECRET))
     };
     judge(&api.app, Contract::Plain, "alice", &fractional(exp as f64 - 1200.5), EXPIRED).await;
-    judge(&api.app, Contract::Plain, "alice", &fractional(exp as f64 + 0.5), BELIEVED).await;
+    judge(&api.app, Contract::Plain, "alice", &fractional(exp as f64 + 0.5), ACCEPTED).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn are_logged_with_their_reason_and_without_the_token() {
+async fn rejected_tokens_are_logged_with_the_reason_and_without_the_token() {
     let Some(api) = Api::start().await else { return };
-    let sound = token(SECRET, HS256, "alice");
-    let forged = with_signature(&sound, |signature| signature[0] ^= 1);
+    let valid = token(SECRET, HS256, "alice");
+    let forged = with_signature(&valid, |signature| signature[0] ^= 1);
     let odd = assemble(r#"{"alg":"HS256","crit":["a secret thing"]}"#, &claims().to_string(), SECRET);
     for (token, reason) in [(&forged, "wrong signature"), (&odd, "header with critical extensions")] {
         let request = api.app.request(Method::GET, &path(Contract::Plain, "alice")).bearer_auth(token);
@@ -273,17 +276,17 @@ async fn are_logged_with_their_reason_and_without_the_token() {
     }
 }
 
-/// How many: `TOKENS`, or 2,000.
+/// The number of random tokens: `TOKENS`, or 2,000.
 fn count() -> usize {
     std::env::var("TOKENS").ok().and_then(|count| count.parse().ok()).unwrap_or(2_000)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn at_random_are_never_believed_and_never_break_anything() {
+async fn randomly_altered_tokens_are_401_and_crash_nothing() {
     const SEED: u64 = 0x7461_736b;
     const AT_ONCE: usize = 8;
     let Some(api) = Api::start().await else { return };
-    let sound = [
+    let valid = [
         token(SECRET, HS256, "alice"),
         api.eddsa.sign(&claims()),
         api.es256.sign(&claims()),
@@ -293,7 +296,7 @@ async fn at_random_are_never_believed_and_never_break_anything() {
     let workers = (0..AT_ONCE as u64).map(async |worker| {
         let mut random = fastrand::Rng::with_seed(SEED + worker);
         for _ in 0..per_worker {
-            let token = mutate(&sound, &mut random);
+            let token = mutate(&valid, &mut random);
             let request = api.app.request(Method::GET, &path(Contract::Plain, "alice")).bearer_auth(&token);
             let status = Answer::to(request).await.status;
             assert_eq!(status, 401, "{token}");
@@ -301,13 +304,13 @@ async fn at_random_are_never_believed_and_never_break_anything() {
     });
     futures_util::future::join_all(workers).await;
     let starts = api.app.hands_on().gateway().function("list-tasks").expect("a function").starts();
-    assert!(starts <= 4, "{starts} processes were started: some broke");
-    println!("{} tokens, seed {SEED}: none believed", per_worker * AT_ONCE);
+    assert!(starts <= 4, "{starts} processes were started, so some crashed");
+    println!("{} tokens, seed {SEED}: all rejected", per_worker * AT_ONCE);
 }
 
-/// A token that differs from every sound one.
-fn mutate(sound: &[String], random: &mut fastrand::Rng) -> String {
-    let original = random.choice(sound).expect("not empty");
+/// Changes a random valid token until it differs from every valid token.
+fn mutate(valid: &[String], random: &mut fastrand::Rng) -> String {
+    let original = random.choice(valid).expect("not empty");
     let mut bytes = original.clone().into_bytes();
     loop {
         for _ in 0..random.usize(1..4) {
@@ -320,8 +323,8 @@ fn mutate(sound: &[String], random: &mut fastrand::Rng) -> String {
                 3 => bytes.truncate(at.max(1)),
                 4 => bytes.extend((0..random.usize(..40)).map(|_| random.u8(b'!'..=b'~'))),
                 _ => {
-                    // Parts of one with parts of another.
-                    let other = random.choice(sound).expect("not empty");
+                    // Replaces a part with that of another token.
+                    let other = random.choice(valid).expect("not empty");
                     let text = String::from_utf8_lossy(&bytes).into_owned();
                     let mut parts: Vec<_> = text.split('.').collect();
                     let others: Vec<_> = other.split('.').collect();
@@ -332,7 +335,7 @@ fn mutate(sound: &[String], random: &mut fastrand::Rng) -> String {
             }
         }
         let token = String::from_utf8_lossy(&bytes).into_owned();
-        if !sound.contains(&token) {
+        if !valid.contains(&token) {
             return token;
         }
     }

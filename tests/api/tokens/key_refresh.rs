@@ -1,4 +1,4 @@
-//! When public keys are fetched, and how long they are used.
+//! Public keys: when they are fetched, and how long they are used.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use tests::{App, Clock};
 use tests::{Contract, Issuer, SECRET, SigningKey, refusals};
 
 use super::{
-    BAD, BELIEVED, Verdict, judge,
+    ACCEPTED, REJECTED, Verdict, judge,
     public_keys::{app_of, judge_both, signed_by},
     token,
 };
@@ -26,24 +26,24 @@ async fn an_unknown_key_causes_at_most_one_fetch_in_30_seconds() {
     );
     let issuer = Issuer::start(&[&old.jwk]).await;
     let Some(app) = app_of(&issuer).await else { return };
-    judge(&app, Contract::Plain, "alice", &signed_by(&old), BELIEVED).await;
+    judge(&app, Contract::Plain, "alice", &signed_by(&old), ACCEPTED).await;
 
     issuer.publish(&[&old.jwk, &new.jwk]);
-    judge(&app, Contract::Plain, "alice", &signed_by(&new), BELIEVED).await;
-    judge(&app, Contract::Plain, "alice", &signed_by(&old), BELIEVED).await;
+    judge(&app, Contract::Plain, "alice", &signed_by(&new), ACCEPTED).await;
+    judge(&app, Contract::Plain, "alice", &signed_by(&old), ACCEPTED).await;
     assert_eq!(issuer.fetches(), 2);
 
     issuer.publish(&[&newest.jwk]);
     for number in 0..20 {
         let made_up = SigningKey::generate(&format!("made up {number}"), EdDSA);
-        judge(&app, Contract::Plain, "alice", &signed_by(&made_up), BAD).await;
+        judge(&app, Contract::Plain, "alice", &signed_by(&made_up), REJECTED).await;
     }
-    judge(&app, Contract::Plain, "alice", &signed_by(&newest), BAD).await;
+    judge(&app, Contract::Plain, "alice", &signed_by(&newest), REJECTED).await;
     assert_eq!(issuer.fetches(), 2, "made-up key ids cause no fetch");
 
     tokio::time::sleep(Duration::from_secs(31)).await;
-    judge(&app, Contract::Plain, "alice", &signed_by(&newest), BELIEVED).await;
-    judge(&app, Contract::Plain, "alice", &signed_by(&old), BAD).await;
+    judge(&app, Contract::Plain, "alice", &signed_by(&newest), ACCEPTED).await;
+    judge(&app, Contract::Plain, "alice", &signed_by(&old), REJECTED).await;
     assert_eq!(issuer.fetches(), 3);
 }
 
@@ -52,16 +52,16 @@ async fn known_keys_verify_while_the_issuer_is_down() {
     let key = SigningKey::generate("one", EdDSA);
     let issuer = Issuer::start(&[&key.jwk]).await;
     let Some(app) = app_of(&issuer).await else { return };
-    judge_both(&app, &signed_by(&key), BELIEVED).await;
+    judge_both(&app, &signed_by(&key), ACCEPTED).await;
     issuer.stop();
-    judge_both(&app, &signed_by(&key), BELIEVED).await;
+    judge_both(&app, &signed_by(&key), ACCEPTED).await;
     let unknown = SigningKey::generate("unknown", EdDSA);
     judge_both(&app, &signed_by(&unknown), UNAVAILABLE).await;
-    judge_both(&app, &signed_by(&key), BELIEVED).await;
+    judge_both(&app, &signed_by(&key), ACCEPTED).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_that_can_not_be_fetched_at_first_answer_503() {
+async fn keys_that_cannot_be_fetched_at_first_answer_503() {
     let key = SigningKey::generate("one", EdDSA);
     let published = json!({ "keys": [key.jwk] }).to_string();
     let large = json!({ "keys": [key.jwk], "x": "x".repeat(64 * 1024) }).to_string();
@@ -76,7 +76,7 @@ async fn keys_that_can_not_be_fetched_at_first_answer_503() {
         issuer.answer_with(status, body, Duration::ZERO);
         let Some(app) = app_of(&issuer).await else { return };
         judge_both(&app, &signed_by(&key), UNAVAILABLE).await;
-        judge_both(&app, &format!("Bearer {}", token(SECRET, HS256, "alice")), BELIEVED).await;
+        judge_both(&app, &format!("Bearer {}", token(SECRET, HS256, "alice")), ACCEPTED).await;
         assert_eq!(issuer.fetches(), 1, "{status} {body:.40}");
     }
 }
@@ -86,12 +86,12 @@ async fn an_issuer_that_does_not_answer_delays_a_request_by_seconds_only() {
     let (key, other) = (SigningKey::generate("one", EdDSA), SigningKey::generate("other", EdDSA));
     let issuer = Issuer::start(&[&key.jwk]).await;
     let Some(app) = app_of(&issuer).await else { return };
-    judge(&app, Contract::Plain, "alice", &signed_by(&key), BELIEVED).await;
+    judge(&app, Contract::Plain, "alice", &signed_by(&key), ACCEPTED).await;
     issuer.answer_with(StatusCode::OK, "", Duration::from_secs(60));
     let started = Instant::now();
     judge(&app, Contract::Plain, "alice", &signed_by(&other), UNAVAILABLE).await;
     assert!(started.elapsed() < Duration::from_secs(7), "{:?}", started.elapsed());
-    judge(&app, Contract::Plain, "alice", &signed_by(&key), BELIEVED).await;
+    judge(&app, Contract::Plain, "alice", &signed_by(&key), ACCEPTED).await;
     assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
 }
 
@@ -100,14 +100,14 @@ async fn an_empty_key_set_withdraws_all_keys() {
     let key = SigningKey::generate("one", EdDSA);
     let issuer = Issuer::start(&[&key.jwk]).await;
     let Some(app) = app_of(&issuer).await else { return };
-    judge_both(&app, &signed_by(&key), BELIEVED).await;
+    judge_both(&app, &signed_by(&key), ACCEPTED).await;
 
     issuer.publish(&[]);
     // An unknown key makes the function fetch the set.
-    judge_both(&app, &signed_by(&SigningKey::generate("unknown", EdDSA)), BAD).await;
+    judge_both(&app, &signed_by(&SigningKey::generate("unknown", EdDSA)), REJECTED).await;
     assert_eq!(issuer.fetches(), 2);
-    judge_both(&app, &signed_by(&key), BAD).await;
-    judge_both(&app, &format!("Bearer {}", token(SECRET, HS256, "alice")), BELIEVED).await;
+    judge_both(&app, &signed_by(&key), REJECTED).await;
+    judge_both(&app, &format!("Bearer {}", token(SECRET, HS256, "alice")), ACCEPTED).await;
     let log = app.hands_on().log_text();
     assert!(log.contains("no public key in the set can be used"), "{log}");
 }
@@ -117,11 +117,11 @@ async fn a_key_set_that_is_empty_at_first_is_fetched_again_for_the_first_token()
     let issuer = Issuer::start(&[]).await;
     let Some(app) = app_of(&issuer).await else { return };
     let key = SigningKey::generate("one", EdDSA);
-    // Starts the process.
-    judge(&app, Contract::Plain, "alice", &format!("Bearer {}", token(SECRET, HS256, "alice")), BELIEVED)
+    // The first request starts the process, which fetches the keys.
+    judge(&app, Contract::Plain, "alice", &format!("Bearer {}", token(SECRET, HS256, "alice")), ACCEPTED)
         .await;
     issuer.publish(&[&key.jwk]);
-    judge_both(&app, &signed_by(&key), BELIEVED).await;
+    judge_both(&app, &signed_by(&key), ACCEPTED).await;
     assert_eq!(issuer.fetches(), 2);
 }
 
@@ -132,15 +132,15 @@ async fn a_withdrawn_key_is_rejected_after_10_minutes() {
     let issuer = Issuer::start(&[&old.jwk, &new.jwk]).await;
     let clock = Clock::start();
     let Some(app) = App::local_with(clock.options().with("JWT_JWKS_URL", &issuer.url)).await else { return };
-    judge_both(&app, &signed_by(&old), BELIEVED).await;
+    judge_both(&app, &signed_by(&old), ACCEPTED).await;
 
     issuer.publish(&[&new.jwk]);
     clock.set_ahead(590);
-    judge_both(&app, &signed_by(&old), BELIEVED).await;
+    judge_both(&app, &signed_by(&old), ACCEPTED).await;
     assert_eq!(issuer.fetches(), 1);
     clock.set_ahead(601);
-    judge_both(&app, &signed_by(&old), BAD).await;
-    judge_both(&app, &signed_by(&new), BELIEVED).await;
+    judge_both(&app, &signed_by(&old), REJECTED).await;
+    judge_both(&app, &signed_by(&new), ACCEPTED).await;
 }
 
 #[cfg(target_os = "linux")]
@@ -150,25 +150,25 @@ async fn without_a_successful_refresh_keys_are_used_for_one_hour() {
     let issuer = Issuer::start(&[&key.jwk]).await;
     let clock = Clock::start();
     let Some(app) = App::local_with(clock.options().with("JWT_JWKS_URL", &issuer.url)).await else { return };
-    judge_both(&app, &signed_by(&key), BELIEVED).await;
+    judge_both(&app, &signed_by(&key), ACCEPTED).await;
 
     issuer.answer_with(StatusCode::INTERNAL_SERVER_ERROR, "", Duration::ZERO);
     for seconds in [601, 1800, 3590] {
         clock.set_ahead(seconds);
-        judge_both(&app, &signed_by(&key), BELIEVED).await;
+        judge_both(&app, &signed_by(&key), ACCEPTED).await;
     }
-    assert_eq!(issuer.fetches(), 4, "one after each step of the clock");
+    assert_eq!(issuer.fetches(), 4, "the keys are fetched at the start and after each step of the clock");
     clock.set_ahead(3601);
     judge_both(&app, &signed_by(&key), UNAVAILABLE).await;
-    judge_both(&app, &format!("Bearer {}", token(SECRET, HS256, "alice")), BELIEVED).await;
+    judge_both(&app, &format!("Bearer {}", token(SECRET, HS256, "alice")), ACCEPTED).await;
 
-    // The next refresh that succeeds ends it.
+    // After the next successful refresh, keys are used for another hour.
     issuer.publish(&[&key.jwk]);
     clock.set_ahead(3640);
-    judge_both(&app, &signed_by(&key), BELIEVED).await;
+    judge_both(&app, &signed_by(&key), ACCEPTED).await;
     clock.set_ahead(3640 + 3590);
     issuer.stop();
-    judge_both(&app, &signed_by(&key), BELIEVED).await;
+    judge_both(&app, &signed_by(&key), ACCEPTED).await;
     clock.set_ahead(3640 + 3650);
     judge_both(&app, &signed_by(&key), UNAVAILABLE).await;
 }

@@ -1,13 +1,13 @@
-//! Whose path a token opens.
+//! The user id in the path, which must be the token's.
 
 use reqwest::Method;
 use serde_json::json;
 use tests::{Answer, App, Contract, refusals};
 
-use super::{path, refused};
+use super::{assert_refused, path};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn opens_no_path_but_its_users() {
+async fn path_of_another_user_is_403() {
     let app = App::start().await;
     let alice = app.user_with_id("alice");
     for other in [
@@ -33,7 +33,7 @@ async fn opens_no_path_but_its_users() {
         for contract in Contract::BOTH {
             let request = app.request(Method::GET, &path(contract, other)).bearer_auth(&alice.token);
             println!("{other}");
-            refused(&Answer::to(request).await, contract, &refusals::FORBIDDEN);
+            assert_refused(&Answer::to(request).await, contract, &refusals::FORBIDDEN);
         }
     }
 }

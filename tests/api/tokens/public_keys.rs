@@ -1,4 +1,4 @@
-//! Tokens that are signed with a key which their issuer publishes.
+//! Tokens verified with the public keys of an issuer.
 
 use jsonwebtoken::{
     Algorithm::{ES256, EdDSA, HS256, PS256, RS256},
@@ -7,7 +7,7 @@ use jsonwebtoken::{
 use serde_json::{Value, json};
 use tests::{Answer, App, Contract, Issuer, Options, SECRET, SigningKey, refusals};
 
-use super::{BAD, BELIEVED, Verdict, judge, path, token};
+use super::{ACCEPTED, REJECTED, Verdict, judge, path, token};
 
 const UNAVAILABLE: Verdict = Some(&refusals::UNAVAILABLE);
 
@@ -30,19 +30,19 @@ pub(super) async fn judge_both(app: &App, authorization: &str, verdict: Verdict)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn are_believed_in_four_algorithms_beside_the_secret() {
+async fn keys_of_four_algorithms_are_accepted_next_to_the_secret() {
     let keys = [EdDSA, ES256, RS256, PS256]
         .map(|algorithm| SigningKey::generate(&format!("{algorithm:?}"), algorithm));
     let issuer = Issuer::start(&keys.each_ref().map(|key| &key.jwk)).await;
     let Some(app) = app_of(&issuer).await else { return };
     for key in &keys {
-        judge_both(&app, &signed_by(key), BELIEVED).await;
+        judge_both(&app, &signed_by(key), ACCEPTED).await;
     }
-    judge_both(&app, &format!("Bearer {}", token(SECRET, HS256, "alice")), BELIEVED).await;
+    judge_both(&app, &format!("Bearer {}", token(SECRET, HS256, "alice")), ACCEPTED).await;
     for _ in 0..50 {
-        judge(&app, Contract::Plain, "alice", &signed_by(&keys[0]), BELIEVED).await;
+        judge(&app, Contract::Plain, "alice", &signed_by(&keys[0]), ACCEPTED).await;
     }
-    assert_eq!(issuer.fetches(), 1, "while the process started, and never since");
+    assert_eq!(issuer.fetches(), 1, "keys are fetched only at the start of the process");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,7 +54,7 @@ async fn ed25519_is_another_name_of_eddsa_in_tokens_and_keys() {
     });
     let p256 = SigningKey::generate("p256", ES256);
     let rsa = SigningKey::generate("rsa", RS256);
-    // Not EdDSA on Ed25519, whatever the curve says.
+    // Keys of the curve Ed25519 that name another algorithm.
     let others = ["Ed448", "ed25519", "ES256"].map(|name| {
         let mut key = SigningKey::generate(&format!("{name} key"), EdDSA);
         key.jwk["alg"] = json!(name);
@@ -64,12 +64,12 @@ async fn ed25519_is_another_name_of_eddsa_in_tokens_and_keys() {
     let issuer = Issuer::start(&published.collect::<Vec<_>>()).await;
     let Some(app) = app_of(&issuer).await else { return };
 
-    let cases = keys.iter().flat_map(|key| [(key, "EdDSA", BELIEVED), (key, "Ed25519", BELIEVED)]);
+    let cases = keys.iter().flat_map(|key| [(key, "EdDSA", ACCEPTED), (key, "Ed25519", ACCEPTED)]);
     let wrong_names = ["Ed448", "ed25519", "ED25519", "Ed25519ph", "HS256"];
     let cases = cases
-        .chain(wrong_names.iter().map(|name| (&keys[2], *name, BAD)))
-        .chain(others.iter().map(|key| (key, "Ed25519", BAD)))
-        .chain([(&p256, "Ed25519", BAD), (&rsa, "Ed25519", BAD), (&p256, "ES256", BELIEVED)]);
+        .chain(wrong_names.iter().map(|name| (&keys[2], *name, REJECTED)))
+        .chain(others.iter().map(|key| (key, "Ed25519", REJECTED)))
+        .chain([(&p256, "Ed25519", REJECTED), (&rsa, "Ed25519", REJECTED), (&p256, "ES256", ACCEPTED)]);
     for (key, name, verdict) in cases {
         println!("{name} {}", key.jwk);
         judge_both(&app, &format!("Bearer {}", key.sign_as(name, &claims())), verdict).await;
@@ -77,17 +77,17 @@ async fn ed25519_is_another_name_of_eddsa_in_tokens_and_keys() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn serve_alone_where_no_secret_is_set() {
+async fn keys_work_without_a_secret() {
     let key = SigningKey::generate("one", EdDSA);
     let issuer = Issuer::start(&[&key.jwk]).await;
     let options = Options::default().with("JWT_JWKS_URL", &issuer.url).with("JWT_SECRET", "");
     let Some(app) = App::local_with(options).await else { return };
-    judge_both(&app, &signed_by(&key), BELIEVED).await;
-    judge_both(&app, &format!("Bearer {}", token(SECRET, HS256, "alice")), BAD).await;
+    judge_both(&app, &signed_by(&key), ACCEPTED).await;
+    judge_both(&app, &format!("Bearer {}", token(SECRET, HS256, "alice")), REJECTED).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn that_are_no_use_are_passed_over_and_hide_no_other() {
+async fn unusable_keys_are_skipped_and_the_others_still_work() {
     let good = SigningKey::generate("good", EdDSA);
     let with = |id: &str, name: &str, value: Value| {
         let key = SigningKey::generate(id, ES256);
@@ -111,15 +111,15 @@ async fn that_are_no_use_are_passed_over_and_hide_no_other() {
     keys.extend([&secret, &nothing, &good.jwk]);
     let issuer = Issuer::start(&keys).await;
     let Some(app) = app_of(&issuer).await else { return };
-    judge_both(&app, &signed_by(&good), BELIEVED).await;
+    judge_both(&app, &signed_by(&good), ACCEPTED).await;
     for (key, jwk) in &odd {
         println!("{jwk}");
-        judge(&app, Contract::Plain, "alice", &signed_by(key), BAD).await;
+        judge(&app, Contract::Plain, "alice", &signed_by(key), REJECTED).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn are_fetched_over_tls_or_from_this_machine_alone() {
+async fn keys_are_fetched_only_over_tls_or_from_this_machine() {
     for url in ["http://auth.example/jwks", "ftp://localhost/jwks", "jwks"] {
         let Some(app) = App::local_with(Options::default().with("JWT_JWKS_URL", url)).await else { return };
         let request = app.request(reqwest::Method::GET, &path(Contract::Plain, "alice"));
@@ -127,7 +127,7 @@ async fn are_fetched_over_tls_or_from_this_machine_alone() {
         let log = app.hands_on().log_text();
         assert!(log.contains("cannot start: JWT_JWKS_URL "), "{log}");
     }
-    // An issuer whose certificate nobody vouches for is as good as none.
+    // An issuer without a trusted certificate is treated like one that can't be reached.
     let key = SigningKey::generate("one", EdDSA);
     let issuer = Issuer::start(&[&key.jwk]).await;
     let url = issuer.url.replace("http://", "https://");

@@ -1,14 +1,16 @@
--- The functions of the release before revisions, which tests install in the schema task_api_before: during a deployment
--- they write while newer ones serve.
+-- The functions of the release without revisions. Tests install them in the schema task_api_before, because
+-- during a deployment they are called next to the newer functions.
 
--- Writes that are sent twice, or arrive late.
+-- Writes that are sent twice or arrive late.
 --
--- An endpoint whose connection breaks sends its write again without knowing what became of the first attempt. Both
--- attempts carry the same id (UUID version 7) and the same deadline. A user's row stores the ids of the last writes
--- that were carried out, and of those whose retry came first: each write checks both once it has locked the row.
+-- If its connection breaks, an endpoint sends its write again without knowing whether the first attempt was
+-- carried out. Both attempts have the same id (UUID version 7) and the same deadline. A user's row stores the
+-- ids of the last writes that were carried out, and the ids of writes whose retry arrived first. Each write
+-- checks both lists once it has locked the row.
 
--- Whether to carry out a retry: null if so. done: its first attempt was carried out. void: it is too late. unknown: it
--- may have been carried out, but so many others were since that nobody can tell. The caller has locked the user's row.
+-- Returns null if a retry must be carried out, otherwise its outcome. done: the first attempt was carried
+-- out. void: the deadline has passed. unknown: the first attempt may have been carried out, but the row
+-- stores only later attempts. The caller has locked the user's row.
 create function task_api_before.judge_retry(p_user_id text, p_attempt uuid, p_void_after timestamptz)
 returns text language plpgsql
 as $$
@@ -23,8 +25,8 @@ begin
     if v_carried_out then
         return 'done';
     end if;
-    -- Whatever comes of this retry, the first attempt must not be carried out after it. Past its deadline it can't be
-    -- anyway; the minute is for a clock that is set back.
+    -- The first attempt must not be carried out after this retry, whatever the retry's outcome. After the
+    -- deadline the first attempt is void anyway; the additional minute allows for a clock that is set back.
     update public.users u
     set voided = p_attempt || case when u.voided_until > clock_timestamp() then u.voided else '{}' end,
         voided_until = greatest(u.voided_until, p_void_after + interval '1 minute')
@@ -32,12 +34,13 @@ begin
     return case when clock_timestamp() > p_void_after then 'void' when v_forgotten then 'unknown' end;
 end
 $$;
--- Creates a task, and the user's row with the first one. With an idempotency key, once per user and key, until that
--- task is deleted. outcome: done; replayed (the task that was created with the key); conflict (the key was used with
--- another hash); deleted (an earlier attempt created the task, and it was deleted since); void; unknown.
+-- Creates a task, and with a user's first task the user's row. With an idempotency key, creates one task per
+-- user and key until that task is deleted. outcome: done; replayed (the task that was created with the key);
+-- conflict (the key was used with another hash); deleted (an earlier attempt created the task, and it was
+-- deleted since); void; unknown.
 create function task_api_before.create_task(
     p_user_id text,
-    p_email text,                       -- of the user, as the next three; dropped if it can't be stored
+    p_email text,                       -- as the next three: of the user; dropped if it can't be stored
     p_name text,
     p_image text,
     p_email_verified boolean,
@@ -61,7 +64,7 @@ set lock_timeout = '3s'
 as $$
 declare
     v_scope text := set_config('app.user_id', p_user_id, true);
-    -- A longer one doesn't fit its index.
+    -- A longer e-mail address doesn't fit into its index.
     v_email text := case when octet_length(p_email) <= 2600 then p_email end;
     v_known boolean;
     v_updated_at timestamptz;
@@ -80,7 +83,7 @@ begin
             outcome := 'void';
             return;
         end if;
-        -- On conflict the row is there by now, or the e-mail is another user's.
+        -- After a conflict the row exists, or another user has the e-mail address.
         insert into public.users (id, email, name, image, email_verified)
         values (p_user_id, v_email, p_name, p_image, p_email_verified and v_email is not null)
         on conflict do nothing;
@@ -98,7 +101,7 @@ begin
         outcome := 'void';
     end if;
     if outcome = 'done' then
-        -- The first attempt carried it out: the task as it is now.
+        -- The first attempt was carried out: returns the task as it is now.
         select case g.outcome when 'done' then 'done' else 'deleted' end, g.id, g.number, g.user_id, g.title,
                g.description, g.due_date, g.completed, g.completed_at, g.created_at, g.updated_at
         into outcome, id, number, user_id, title, description, due_date, completed,
@@ -142,7 +145,7 @@ begin
         attempts_evicted = greatest(u.attempts_evicted, u.attempts[8]),
         updated_at = v_now
     where u.id = p_user_id;
-    -- The user's first write of this day.
+    -- The user's first write today.
     if v_updated_at::date < v_now::date then
         perform task_api_before.record_use();
     end if;
@@ -150,8 +153,8 @@ end
 $$;
 
 grant execute on function task_api_before.create_task to task_api_endpoints;
--- Deletes a task, by its id or its number. outcome: done (with the id, unless an earlier attempt deleted the task);
--- not_found; void; unknown.
+-- Deletes a task, by its id or its number. outcome: done (with the id, unless an earlier attempt deleted the
+-- task); not_found; void; unknown.
 create function task_api_before.delete_task(
     p_user_id text,
     p_id uuid,
@@ -213,7 +216,7 @@ begin
         attempts_evicted = greatest(u.attempts_evicted, u.attempts[8]),
         updated_at = v_now
     where u.id = p_user_id;
-    -- The user's first write of this day.
+    -- The user's first write today.
     if v_updated_at::date < v_now::date then
         perform task_api_before.record_use();
     end if;
@@ -221,7 +224,7 @@ end
 $$;
 
 grant execute on function task_api_before.delete_task to task_api_endpoints;
--- One task, by its id or its number. outcome: done, not_found.
+-- Returns a task by its id or its number. outcome: done, not_found.
 create function task_api_before.get_task(
     p_user_id text,
     p_id uuid,
@@ -257,9 +260,9 @@ end
 $$;
 
 grant execute on function task_api_before.get_task to task_api_endpoints;
--- A page of a user's tasks, with one task more if there are more. Newest first, it begins after p_offset tasks;
--- otherwise it is in the order of creation and begins after the task with the number p_after. total, in every row,
--- counts all of the user's tasks. An empty page is one row without a task.
+-- Returns a page of a user's tasks, and one task more if there are more. Newest first, the page begins after
+-- p_offset tasks. Otherwise it is in creation order and begins after the task with the number p_after. total,
+-- in every row, is the number of the user's tasks. An empty page is one row without a task.
 create function task_api_before.list_tasks(
     p_user_id text,
     p_newest_first boolean,
@@ -272,7 +275,7 @@ returns table (
     due_date timestamptz, completed boolean, completed_at timestamptz,
     created_at timestamptz, updated_at timestamptz
 )
--- Stable, so that the total and the page are of one snapshot.
+-- Stable, so that the total and the page come from one snapshot.
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -301,7 +304,7 @@ begin
         order by t.created_at desc, t.number desc
         limit p_limit + 1 offset p_offset;
     else
-        -- A deep offset is skipped in the index alone, which costs a little more to start.
+        -- A large offset is skipped with an index-only scan, which is slightly slower for small offsets.
         return query
         select total, t.id, t.number, t.user_id, t.title::text, t.description::text, t.due_date, t.completed,
                t.completed_at, t.created_at, t.updated_at
@@ -323,8 +326,8 @@ end
 $$;
 
 grant execute on function task_api_before.list_tasks to task_api_endpoints;
--- Records that this schema is in use, once a day, so that migrate keeps it. If the row is locked, it is left alone:
--- another session is recording the same.
+-- Records once a day that this schema is in use, so that migrate keeps it. If the row is locked, does
+-- nothing, because another session is recording the same.
 create function task_api_before.record_use()
 returns void language plpgsql
 as $$
@@ -339,8 +342,8 @@ begin
     );
 end
 $$;
--- Changes a task, by its id or its number. outcome: done; deleted (an earlier attempt changed the task, and it was
--- deleted since); not_found; void; unknown.
+-- Changes a task, by its id or its number. outcome: done; deleted (an earlier attempt changed the task, and
+-- it was deleted since); not_found; void; unknown.
 create function task_api_before.update_task(
     p_user_id text,
     p_id uuid,
@@ -386,7 +389,7 @@ begin
         outcome := 'void';
     end if;
     if outcome = 'done' then
-        -- The first attempt carried it out: the task as it is now.
+        -- The first attempt was carried out: returns the task as it is now.
         select case g.outcome when 'done' then 'done' else 'deleted' end, g.id, g.number, g.user_id, g.title,
                g.description, g.due_date, g.completed, g.completed_at, g.created_at, g.updated_at
         into outcome, id, number, user_id, title, description, due_date, completed,
@@ -429,7 +432,7 @@ begin
         attempts_evicted = greatest(u.attempts_evicted, u.attempts[8]),
         updated_at = v_now
     where u.id = p_user_id;
-    -- The user's first write of this day.
+    -- The user's first write today.
     if v_updated_at::date < v_now::date then
         perform task_api_before.record_use();
     end if;

@@ -1,4 +1,4 @@
-//! A large table is migrated while the old code serves: nobody waits for longer than a moment.
+//! The migration of a large table while the old code writes: no write takes longer than a second.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -12,12 +12,12 @@ use uuid::Uuid;
 
 use super::Before;
 
-/// The longest that a write may take during the migration.
-const MOMENT: Duration = Duration::from_secs(1);
+/// Upper bound of the duration of a write during the migration.
+const MAX_WRITE: Duration = Duration::from_secs(1);
 
 const USERS: i64 = 100;
 
-/// How many tasks the table has: `MIGRATION_TASKS`, or 20,000.
+/// The number of tasks in the table: `MIGRATION_TASKS`, or 20,000.
 fn tasks() -> i64 {
     std::env::var("MIGRATION_TASKS").ok().and_then(|count| count.parse().ok()).unwrap_or(20_000)
 }
@@ -75,7 +75,7 @@ async fn a_large_table_is_migrated_while_the_old_code_writes_without_delay() {
     let longest = writers.iter().map(|(longest, _)| *longest).max().expect("writers");
     let writes: u32 = writers.iter().map(|(_, writes)| writes).sum();
     println!("{} tasks migrated in {elapsed:.1?}; {writes} writes, the longest of {longest:.1?}", tasks());
-    assert!(longest < MOMENT, "a write took {longest:?}");
+    assert!(longest < MAX_WRITE, "a write took {longest:?}");
 
     let app = before.app(Options::default()).await;
     let user = app.user_with_id("user1");

@@ -1,5 +1,5 @@
-//! The old code writes between the new code's requests. It raises no revision, counts nothing, and remembers neither
-//! deletions nor keys: the new code has to notice.
+//! Old and new code write to the same lists. The old code updates no revisions and counts, and records no
+//! deletions, so the new code must detect its writes.
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +18,7 @@ use super::{Before, write_before};
 /// How long old and new code write at the same time.
 const WRITING: Duration = Duration::from_secs(3);
 
-/// Checks whatever says something about the list as a whole, against the tasks themselves.
+/// Checks the total and the replicas against the stored tasks.
 async fn assert_consistent(before: &Before, replicas: &mut [Replica<'_>], front: &Front<'_>, user: &str) {
     let count = "select count(*) from tasks where user_id = $1";
     let count: i64 = before.database.query_one(count, &[&user]).await.expect("a table").get(0);
@@ -44,7 +44,7 @@ async fn every_write_of_the_old_code_is_noticed_by_the_next_request() {
     }
     before.migrate().await;
     let app = before.app(Options::default()).await;
-    // One whose next request is a read, and one whose next request is a write.
+    // The new code's next request is either a read or a write.
     for (contract, id) in Contract::BOTH.into_iter().zip(["alice", "bob"]) {
         for new_writes in [false, true] {
             let user = app.user_with_id(id);
@@ -97,9 +97,9 @@ async fn every_write_of_the_old_code_is_noticed_by_the_next_request() {
     }
 }
 
-/// The old code looks for keys at the tasks.
+/// The old code looks for keys in the table of tasks.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_used_with_the_new_code_is_known_to_the_old() {
+async fn old_code_recognizes_a_key_used_with_the_new_code() {
     if App::local().await.is_none() {
         return;
     }
@@ -152,19 +152,20 @@ async fn a_cursor_from_before_an_erase_is_410_even_if_the_old_code_creates_the_u
     }
 }
 
-/// What the new code showed with each ETag of a task: never two different things.
+/// The task that the new code returned with each id and ETag.
 type Shown = Mutex<BTreeMap<(String, String), Value>>;
 
+/// Checks that the task is the same as in every earlier response with this ETag.
 fn note(shown: &Shown, front: &Front<'_>, answer: &Answer) {
     let task = front.task(answer);
     let key = (front.id(&task), answer.etag().to_owned());
-    let mut shown = shown.lock().expect("no test panics here");
+    let mut shown = shown.lock().expect("no other task panicked");
     let before = shown.entry(key).or_insert_with(|| task.clone());
-    assert_eq!(*before, task, "two versions with one ETag");
+    assert_eq!(*before, task, "one ETag stands for one version of the task");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn old_and_new_code_that_write_at_the_same_time_leave_everything_right() {
+async fn concurrent_writes_of_old_and_new_code_keep_lists_and_replicas_consistent() {
     if App::local().await.is_none() {
         return;
     }
@@ -206,7 +207,7 @@ async fn old_and_new_code_that_write_at_the_same_time_leave_everything_right() {
             };
             match answer.status {
                 200 | 201 => note(&shown, &front, &answer),
-                // Another writer deleted it.
+                // 404: another writer deleted the task.
                 status => assert!(matches!(status, 204 | 404), "{}", answer.text),
             }
         }
