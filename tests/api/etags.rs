@@ -33,7 +33,7 @@ const NO_TAGS: [&str; 14] = [
 const OTHER_TAGS: [&str; 6] =
     ["\"\"", "\"other\"", "\"a\",\"b\" , \"c\"", "W/\"other\"", "\"a,b\", \"c\\\"", ", \"a\",, \"b\","];
 
-/// The writes to a task that exists.
+/// The endpoints that change or delete an existing task.
 fn writes(contract: Contract) -> impl Iterator<Item = Endpoint> {
     endpoints(contract).into_iter().filter(|endpoint| endpoint.is_write() && endpoint.names_a_task())
 }

@@ -16,7 +16,7 @@ fn writes(contract: Contract) -> impl Iterator<Item = Endpoint> {
     endpoints(contract).into_iter().filter(Endpoint::is_write)
 }
 
-/// The writes to a task that exists.
+/// The endpoints that change or delete an existing task.
 fn changes(contract: Contract) -> impl Iterator<Item = Endpoint> {
     writes(contract).filter(Endpoint::names_a_task)
 }

@@ -162,7 +162,7 @@ async fn without_either_wall_every_call_reaches_another_users_rows() {
     assert_eq!(reach(&database).await, calls);
 }
 
-/// With a search path of its own, a session could make the functions use other operators or tables.
+/// A session that sets its search path must not make the functions use other operators or tables.
 #[tokio::test(flavor = "multi_thread")]
 async fn search_path_of_the_session_changes_nothing() {
     let database = Database::new().await;
