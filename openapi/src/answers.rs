@@ -100,8 +100,8 @@ pub fn headers() -> Vec<(&'static str, Header)> {
             header(
                 string(),
                 true,
-                "`private, no-cache` (a browser may store the response, but must revalidate it before each use) or \
-                 `no-store`.",
+                "`no-store` if the response must not be cached, or `private, no-cache` if a browser may cache it but \
+                 must revalidate it before each use.",
             ),
         ),
         (

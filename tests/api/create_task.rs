@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 const NO_STRING: (&str, &str) = ("string_type", "Input should be a valid string");
 const TOO_SHORT: (&str, &str) = ("string_too_short", "String should have at least 1 character");
-const BLANK: (&str, &str) = ("string_blank", "String should not be white space alone");
+const BLANK: (&str, &str) = ("string_blank", "String should not consist only of white space");
 const NUL: (&str, &str) = ("string_null_character", "String should not contain U+0000");
 const NO_BOOLEAN: (&str, &str) = ("bool_type", "Input should be a valid boolean");
 const NO_TIME: (&str, &str) = ("datetime_parsing", "Input should be a valid datetime");
