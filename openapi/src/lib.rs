@@ -43,7 +43,7 @@ one contract is visible through the other.
 ### Tokens
 
 Every operation except the health checks needs the header `Authorization: Bearer <token>`. The token is a JWT from Better \
-Auth. The user it identifies must be the `user_id` in the path.
+Auth. Its user must be the `user_id` in the path.
 
 - In a front end, get the token from Better Auth's JWT plugin: call `authClient.token()`, or `GET /api/auth/token` on \
 the server where users sign in.
@@ -97,7 +97,7 @@ pub fn document() -> OpenApi {
 
 fn server() -> Server {
     let mut server = Server::new("/");
-    server.description = Some("The server from which this description was loaded.".into());
+    server.description = Some("This server".into());
     server
 }
 
