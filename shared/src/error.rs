@@ -36,7 +36,8 @@ pub enum Error {
     RateLimited,
     /// The database rejected a write. Holds the reason and the state of the write budget.
     NotWritten(Box<Error>, RateLimit),
-    /// The database is unreachable, too slow or overloaded. Holds the cause.
+    /// The database is unreachable, too slow or overloaded, or the token's public key can't be fetched. Holds
+    /// the cause.
     Unavailable(String),
     /// A bug in this service. Holds the cause.
     Internal(String),
@@ -56,7 +57,7 @@ pub enum TokenError {
 /// An invalid value in a request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InputError {
-    /// The part of the request that holds it.
+    /// The part of the request that contains the value.
     pub place: Place,
     /// The name of the value. `None` if the body as a whole is invalid.
     pub field: Option<Cow<'static, str>>,

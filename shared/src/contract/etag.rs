@@ -71,7 +71,8 @@ fn version(opaque: &[u8]) -> Option<Version> {
     let revision = i64::from_str_radix(revision, 16).ok()?;
     let updated_at = DateTime::<Utc>::from_timestamp_micros(i64::from_str_radix(micros, 16).ok()?)?;
     let version = Version { revision, updated_at };
-    // A number can be written in several ways, such as with a sign or leading zeros, but only one is a tag.
+    // A number can be written in several ways, such as with a sign or leading zeros, but only one spelling is
+    // valid in a tag.
     (entity_tag(version).as_bytes()[1..].strip_suffix(b"\"") == Some(opaque)).then_some(version)
 }
 
