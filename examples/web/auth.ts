@@ -1,4 +1,4 @@
-// The Better Auth server: sign-up and sign-in with e-mail and password, and tokens for the API from the JWT plugin.
+// The Better Auth server: sign-up, sign-in with e-mail and password, and tokens for the API (JWT plugin).
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { betterAuth } from "better-auth";
@@ -8,7 +8,7 @@ import { jwt } from "better-auth/plugins";
 import { SqliteDialect } from "kysely";
 import Database from "libsql";
 
-/** Keeps its database, and the secret that signs cookies and encrypts the keys, in `folder`. */
+/** Stores its database in `folder`, and the secret that signs cookies and encrypts the signing keys. */
 export async function authServer(baseURL: string, folder: string) {
   mkdirSync(folder, { recursive: true });
   const secret = `${folder}/secret`;
@@ -19,7 +19,7 @@ export async function authServer(baseURL: string, folder: string) {
     secret: readFileSync(secret, "utf8"),
     database: { dialect: new SqliteDialect({ database: new Database(`${folder}/auth.db`) }), type: "sqlite" },
     emailAndPassword: { enabled: true },
-    // EdDSA, with public keys at /api/auth/jwks. A new key signs every 30 days.
+    // Signs with EdDSA and replaces its key every 30 days. The public keys are at /api/auth/jwks.
     plugins: [jwt({ jwks: { rotationInterval: 30 * 24 * 60 * 60 } })],
     telemetry: { enabled: false },
   });

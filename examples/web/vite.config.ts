@@ -2,7 +2,7 @@ import react from "@vitejs/plugin-react";
 import { defineConfig, loadEnv, type Plugin } from "vite";
 import { authServer } from "./auth.ts";
 
-/** Serves Better Auth from the page's own origin, so that its cookies need no CORS. */
+/** Serves Better Auth from the origin of the app, so that its cookies need no CORS. */
 function betterAuth(url: string, folder: string): Plugin {
   return {
     name: "better-auth",

@@ -1,4 +1,5 @@
-//! Makes what the function serves: the page, with the whole of Swagger UI in it, and the description, both compressed.
+//! Builds the documents that the function serves, compressed: the page, with all of Swagger UI inlined, and
+//! openapi.json.
 
 use std::{
     env,
@@ -24,19 +25,20 @@ fn main() -> Result<()> {
     }
     let style = swagger_ui("dist/swagger-ui.css")? + &fs::read_to_string("page.css")?;
     let bundle = swagger_ui("dist/swagger-ui-bundle.js")?;
-    // The licence demands both with every copy.
+    // The license requires both files with every copy.
     let notice = swagger_ui("NOTICE")?;
-    let licence = swagger_ui("LICENSE")?;
+    let license = swagger_ui("LICENSE")?;
     let start = fs::read_to_string("start.js")?;
     let page = fs::read_to_string("page.html")?
         .replace("{style}", &style)
         .replace("{notice}", &notice)
-        .replace("{licence}", &licence)
+        .replace("{license}", &license)
         .replace("{start}", &start)
         .replace("{swagger_ui}", &bundle);
 
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
-    // Nothing runs or styles the page but what is in it; it talks to its own origin alone, and nothing embeds it.
+    // Only inlined scripts and styles apply. The page sends requests only to its own origin and can't be
+    // framed.
     let policy = format!(
         "default-src 'none'; script-src {} {}; style-src {}; img-src data:; connect-src 'self'; base-uri 'none'; \
          form-action 'none'; frame-ancestors 'none'",
@@ -49,10 +51,10 @@ fn main() -> Result<()> {
     write(&out, "description", &fs::read(DESCRIPTION)?)
 }
 
-/// A file of Swagger UI that can be put into an HTML element or a comment.
+/// Returns a file of Swagger UI, checked to be safe inside an HTML element or comment.
 fn swagger_ui(name: &str) -> Result<String> {
     let mut archive = ZipArchive::new(Cursor::new(SWAGGER_UI_VENDORED))?;
-    // Below a folder that is named after the version.
+    // The archive's top folder is named after the version.
     let is_named = |path: &str| path.split_once('/').is_some_and(|(_, path)| path == name);
     let mut paths = archive.file_names().filter_map(|path| path.ok());
     let path =
@@ -60,19 +62,20 @@ fn swagger_ui(name: &str) -> Result<String> {
     drop(paths);
     let mut text = String::new();
     archive.by_name(&path)?.read_to_string(&mut text)?;
-    // HTML would end the element there, or change what is hashed.
+    // These would end the element early, or be changed by the HTML parser so that the hash no longer matches.
     match ["</script", "</style", "\r", "\0"].iter().any(|breaks| text.contains(breaks)) {
         true => Err(format!("{name} can't be put into a page").into()),
         false => Ok(text),
     }
 }
 
-/// As a content security policy names an element by its content.
+/// Returns the source expression that allows an element with this content in a Content Security Policy.
 fn hash(content: &str) -> String {
     format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(content)))
 }
 
-/// Writes a document compressed, and its entity tag: weak, since it is the same for each content coding.
+/// Writes a document, compressed, and its entity tag. The tag is weak because compressed and uncompressed
+/// responses share it.
 fn write(out: &Path, name: &str, content: &[u8]) -> Result<()> {
     let tag: String = Sha256::digest(content).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     fs::write(out.join(format!("{name}.etag")), format!("W/\"{tag}\""))?;

@@ -1,7 +1,7 @@
-// A token as it was pasted, without the scheme in front of it.
+// Removes the scheme from a pasted token.
 const bare = (token) => token.trim().replace(/^bearer\s+/i, "");
 
-// The user that a token names, as far as it can be read. The API verifies it.
+// Returns the user id in a token, or undefined if it can't be read. Only the API verifies the token.
 function userOf(token) {
   try {
     const bytes = Uint8Array.from(atob(token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt());
@@ -12,7 +12,7 @@ function userOf(token) {
   }
 }
 
-// Fills in the user of every path from the token.
+// Fills in the user_id of every path from the token.
 function fillInUser({ authSelectors, specSelectors, specActions }) {
   const user = userOf(authSelectors.authorized()?.getIn(["token", "value"]) ?? "");
   if (user === undefined) return;
@@ -38,7 +38,7 @@ const TokenPlugin = () => ({
   },
 });
 
-// Errors are one line each until they are asked for.
+// Shows each error response as one line until the user expands it.
 const ErrorsPlugin = () => ({
   wrapComponents: {
     response: (Response, { React: { createElement, useState } }) => (props) => {
@@ -63,6 +63,6 @@ const ui = SwaggerUIBundle({
   persistAuthorization: true,
   plugins: [TokenPlugin, ErrorsPlugin],
   onComplete: () => fillInUser(ui.getSystem()),
-  // Nothing about the API leaves this page.
+  // No validator on the internet: the page sends nothing to other origins.
   validatorUrl: null,
 });

@@ -1,5 +1,5 @@
-//! What the operations answer when they succeed, and the header fields of all responses. Statuses, header fields and
-//! examples are taken from responses that the code renders.
+//! Describes successful responses, and the headers of all responses. Statuses, headers and examples are taken
+//! from responses rendered by the code.
 
 use shared::{
     Contract::{self, Envelope, Plain},
@@ -19,10 +19,10 @@ use utoipa::{
     },
 };
 
-/// Every response has it; the run loop adds it.
+/// Present on every response: the run loop adds it.
 const REQUEST_ID: &str = "X-Request-Id";
 
-/// The schemas of all bodies of successes on tasks, by name.
+/// Returns the schemas of all successful task responses, by name.
 pub fn schemas() -> Vec<(String, RefOr<Schema>)> {
     let most = usize::try_from(*PLAIN_LIMIT.end()).ok();
     let plain_tasks = ArrayBuilder::new().items(Ref::from_schema_name(PlainTask::name())).max_items(most);
@@ -36,18 +36,18 @@ pub fn schemas() -> Vec<(String, RefOr<Schema>)> {
     ]
 }
 
-/// What the body of a success shows.
+/// The content of a successful response.
 #[derive(Clone, Copy)]
 pub enum Shape {
     /// One task.
     Task,
-    /// Many tasks.
+    /// A list of tasks.
     List,
     /// Changes of a list.
     Changes,
 }
 
-/// The schema of a body, by its name.
+/// Returns a reference to the schema of a response body.
 pub fn schema(contract: Contract, shape: Shape) -> RefOr<Schema> {
     Ref::from_schema_name(schema_name(contract, shape)).into()
 }
@@ -64,7 +64,7 @@ fn schema_name(contract: Contract, shape: Shape) -> String {
     name.into()
 }
 
-/// Describes an answer that the code has rendered; `schema` where it has a body.
+/// Describes a response rendered by the code. `schema` is that of its body, if it has one.
 pub fn rendered(description: &str, answer: &shared::Response, schema: Option<RefOr<Schema>>) -> Response {
     let mut response = Response::new(description);
     let present = |name: &str| name == REQUEST_ID || answer.headers.contains_key(name);
@@ -81,49 +81,95 @@ pub fn rendered(description: &str, answer: &shared::Response, schema: Option<Ref
     response
 }
 
-/// The response to a client that has the current version of what `response` shows.
+/// Describes the 304 sent to a client that already has the version shown in `response`.
 pub fn not_modified(response: &shared::Response) -> Response {
     let mut same = shared::Response::empty(StatusCode::NOT_MODIFIED);
     for name in [CACHE_CONTROL, ETAG] {
         same.headers.extend(response.headers.get(&name).map(|value| (name, value.clone())));
     }
-    rendered("The client has the current version.", &same, None)
+    rendered("The client's version is still current. No body.", &same, None)
 }
 
-/// The header fields of responses.
+/// Returns every response header, by name.
 pub fn headers() -> Vec<(&'static str, Header)> {
     let seconds = || integer(0..=i64::from(u32::MAX)).build();
     let replayed = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["true"])).build();
     vec![
-        ("Cache-Control", header(string(), true, "How long the response may be kept.")),
+        (
+            "Cache-Control",
+            header(
+                string(),
+                true,
+                "`no-store` if the response must not be cached, or `private, no-cache` if a browser may cache it but \
+                 must revalidate it before each use.",
+            ),
+        ),
         (
             "ETag",
-            header(string(), true, "The version of the task or list, for `If-Match` and `If-None-Match`."),
+            header(
+                string(),
+                true,
+                "The version of the task or list. Send it as `If-None-Match` when you read the same URL again, or \
+                 that of a task as `If-Match` when you change the task.",
+            ),
         ),
         (
             "Idempotency-Replayed",
-            header(replayed, false, "Present if an earlier request with the same key was carried out."),
+            header(
+                replayed,
+                false,
+                "Present if an earlier request with the same `Idempotency-Key` was carried out. This request changed \
+                 nothing.",
+            ),
         ),
-        ("Link", header(string(), false, "Present if more tasks follow: `<…>; rel=\"next\"` (RFC 8288).")),
-        ("Location", header(string(), true, "The path of the task.")),
+        (
+            "Link",
+            header(
+                string(),
+                false,
+                "The path and query of the next page: `</plain/api/…>; rel=\"next\"` (RFC 8288). Absent on the last \
+                 page.",
+            ),
+        ),
+        ("Location", header(string(), true, "The path of the created task.")),
         (
             "RateLimit",
-            header(string(), false, "How many writes the user may still make, and when there are more."),
+            header(
+                string(),
+                false,
+                "The user's write budget: `r` writes are left, and it is full again in `t` seconds. Example: \
+                 `\"writes\";r=999;t=1`. Absent if writes are unlimited.",
+            ),
         ),
         (
             "RateLimit-Policy",
-            header(string(), false, "How many writes a user may make. Absent if unlimited."),
+            header(
+                string(),
+                false,
+                "The size of a user's write budget: `q` writes, refilled continuously within `w` seconds. Example: \
+                 `\"writes\";q=1000;w=600`. Absent if writes are unlimited.",
+            ),
         ),
-        ("Retry-After", header(seconds(), true, "Seconds after which to try again.")),
-        ("WWW-Authenticate", header(string(), true, "`Bearer` (RFC 6750).")),
-        ("X-Request-Id", header(string(), true, "The request's id in the log.")),
-        ("X-Total-Count", header(integer(0..=i64::MAX).build(), true, "How many tasks there are in all.")),
+        ("Retry-After", header(seconds(), true, "The number of seconds to wait before trying again.")),
+        ("WWW-Authenticate", header(string(), true, "Always `Bearer` (RFC 6750).")),
+        (
+            "X-Request-Id",
+            header(string(), true, "Identifies the request in the service's log. Quote it in bug reports."),
+        ),
+        (
+            "X-Total-Count",
+            header(
+                integer(0..=i64::MAX).build(),
+                true,
+                "The number of tasks that match the query, on all pages.",
+            ),
+        ),
     ]
 }
 
 fn header(schema: Object, required: bool, description: &str) -> Header {
     let mut header = HeaderBuilder::new().schema(Some(schema)).description(Some(description)).build();
-    // OpenAPI knows it, utoipa does not.
+    // OpenAPI has this field, but utoipa's type doesn't.
     header.extensions = required.then(|| Extensions::from_iter([("required", true)]));
     header
 }

@@ -1,7 +1,7 @@
-//! The errors: a response for each status of each contract, and the schemas of their bodies.
+//! Describes error responses: one for each status and contract, and the schemas of their bodies.
 //!
-//! In the envelope contract, errors with different `details` have different schemas, each with codes of its own: in
-//! TypeScript, a comparison of `code` is then enough to give `details` its type.
+//! In the envelope contract, errors with different `details` have different schemas with disjoint sets of
+//! codes. TypeScript can therefore infer the type of `details` from a comparison of `code`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,12 +23,12 @@ use utoipa::{
 
 use crate::{answers, samples};
 
-/// Names of schemas, without the contract.
+// Names of schemas, without the contract.
 const ERROR: &str = "Error";
 const VALIDATION_ERROR: &str = "ValidationError";
 const INTERNAL_ERROR: &str = "InternalError";
 
-/// The errors of a contract with these statuses.
+/// Returns references to a contract's error responses with these statuses.
 pub fn references(contract: Contract, statuses: &[u16]) -> Vec<(String, Ref)> {
     let name = |status: &u16| {
         let status = StatusCode::from_u16(*status).expect("a status of the table");
@@ -37,7 +37,7 @@ pub fn references(contract: Contract, statuses: &[u16]) -> Vec<(String, Ref)> {
     statuses.iter().map(name).collect()
 }
 
-/// The errors of both contracts by name, with an example for each cause.
+/// Describes the error responses of both contracts, by name, with an example for each cause.
 pub fn responses() -> Vec<(String, Response)> {
     [Envelope, Plain].into_iter().flat_map(responses_of).collect()
 }
@@ -62,7 +62,7 @@ fn responses_of(contract: Contract) -> Vec<(String, Response)> {
     rendered.into_iter().map(describe).collect()
 }
 
-/// Every error, as a contract shows it.
+/// Renders every error in a contract.
 fn render_all(contract: Contract) -> Vec<shared::Response> {
     let complete = |error| match error {
         Error::Invalid(_) => Error::Invalid(vec![InputError {
@@ -85,7 +85,7 @@ fn name(contract: Contract, status: StatusCode) -> String {
     format!("{contract:?}{reason}")
 }
 
-/// The schema of an error's body, without the contract.
+/// Returns the name of the schema of an error's body, without the contract.
 fn kind(contract: Contract, status: StatusCode) -> &'static str {
     match (contract, status) {
         (_, StatusCode::UNPROCESSABLE_ENTITY) => VALIDATION_ERROR,
@@ -94,7 +94,7 @@ fn kind(contract: Contract, status: StatusCode) -> &'static str {
     }
 }
 
-/// An example, named after its message.
+/// Returns an example named after its message.
 fn example(response: &shared::Response) -> (String, RefOr<Example>) {
     let body = body(response);
     let message =
@@ -111,24 +111,31 @@ fn body(response: &shared::Response) -> Value {
 
 fn meaning(status: StatusCode) -> &'static str {
     match status.as_u16() {
-        400 => "The body is not JSON.",
-        401 => "The token is missing, expired or invalid.",
-        403 => "The path names another user than the token.",
-        404 => "The user has no such task.",
-        409 => "The idempotency key was used for a different request, or the user has too many tasks.",
-        410 => "The cursor has expired.",
-        412 => "The task was changed since it was read.",
+        400 => "The body is not valid JSON.",
+        401 => "The token is missing, invalid or expired.",
+        403 => "The user in the path is not the user of the token.",
+        404 => "The user has no such task, or it was deleted after the idempotency key was first used.",
+        409 => {
+            "The idempotency key was used with a different request, or the user has reached the task limit."
+        }
+        410 => "The cursor has expired. Start again without since.",
+        412 => {
+            "The task was changed since it was read, so nothing was written. The response has its current ETag."
+        }
         413 => "The body is too large.",
         415 => "The content type of the body is not JSON.",
-        422 => "Values are out of bounds, of the wrong type or missing. All of them are reported.",
-        429 => "The user has made too many writes.",
-        500 => "A bug in the service. The log contains the request's id.",
-        503 => "The database can't be reached.",
+        422 => "Values are missing, of the wrong type or out of bounds. The response lists all of them.",
+        429 => "The user has made too many writes. Try again after the number of seconds in Retry-After.",
+        500 => "An unexpected error. Report it with the value of X-Request-Id.",
+        503 => {
+            "The service is temporarily unavailable. Try again after the number of seconds in Retry-After. A write \
+             might have been carried out: repeat it with the same idempotency key."
+        }
         _ => unreachable!("no error has another status"),
     }
 }
 
-/// The schemas of all bodies of errors, and of what is in them, by name.
+/// Returns the schemas of all error bodies and of their parts, by name.
 pub fn schemas() -> Vec<(String, RefOr<Schema>)> {
     let mut codes = BTreeMap::<_, BTreeSet<_>>::new();
     for response in render_all(Envelope) {
@@ -136,20 +143,22 @@ pub fn schemas() -> Vec<(String, RefOr<Schema>)> {
         codes.entry(kind(Envelope, response.status)).or_default().insert(code);
     }
     let field_messages = object()
-        .description(Some("The messages for each invalid field."))
+        .description(Some("Error messages by field. If the body as a whole is invalid, the key is `body`."))
         .additional_properties(Some(AdditionalProperties::from(ArrayBuilder::new().items(text("")))));
-    let request = object().property("request_id", text("The same as in the header `X-Request-Id`."));
-    let plain_items = ArrayBuilder::new().items(Ref::from_schema_name(PlainFieldError::name()));
+    let request = object().property("request_id", text("The value of the header `X-Request-Id`."));
+    let plain_items = ArrayBuilder::new()
+        .items(Ref::from_schema_name(PlainFieldError::name()))
+        .description(Some("One entry for each invalid value."));
     let mut schemas = vec![
         (details(VALIDATION_ERROR), field_messages.into()),
         (details(INTERNAL_ERROR), request.required("request_id").into()),
         (PlainFieldError::name().into_owned(), PlainFieldError::schema()),
-        (format!("Plain{ERROR}"), plain(text("What is wrong."))),
+        (format!("Plain{ERROR}"), plain(text("A human-readable error message."))),
         (format!("Plain{VALIDATION_ERROR}"), plain(plain_items)),
     ];
     for (kind, codes) in codes {
         let code = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(codes));
-        let code = code.description(Some("The kind of error, for programs."));
+        let code = code.description(Some("A machine-readable error code."));
         schemas.extend([(format!("{kind}Code"), code.into()), (format!("Envelope{kind}"), envelope(kind))]);
     }
     schemas
@@ -162,7 +171,7 @@ fn envelope(kind: &str) -> RefOr<Schema> {
     };
     let error = object()
         .property("code", Ref::from_schema_name(format!("{kind}Code")))
-        .property("message", text("What is wrong, for people."))
+        .property("message", text("A human-readable error message."))
         .property("details", details);
     let body = object()
         .description(Some("An error in the envelope contract."))
@@ -175,7 +184,7 @@ fn plain(detail: impl Into<RefOr<Schema>>) -> RefOr<Schema> {
     let body = object()
         .description(Some("An error in the plain contract."))
         .property("detail", detail)
-        .property("error", text("The same in one line that a page can show."));
+        .property("error", text("`detail` as one line of text, ready to show to a user."));
     body.required("detail").required("error").into()
 }
 

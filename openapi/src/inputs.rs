@@ -1,4 +1,4 @@
-//! What the operations take: parameters and bodies.
+//! Describes the input of the operations: parameters and bodies.
 
 use serde_json::{Value, json};
 use shared::{
@@ -19,27 +19,27 @@ use utoipa::openapi::{
 
 use crate::samples;
 
-/// The user whose tasks are meant.
+/// The path parameter `user_id`.
 pub fn user() -> Parameter {
     parameter("user_id", ParameterIn::Path, user_id())
-        .description(Some("The caller, as the token names them."))
+        .description(Some("The signed-in user: the token's claim `sub` or `user_id`. Any other user is 403."))
         .example(Some(json!(samples::USER_ID)))
         .build()
 }
 
-/// The task that is meant.
+/// The path parameter `task_id`.
 pub fn task(contract: Contract) -> Parameter {
     let (schema, example) = match contract {
         Envelope => (uuid(), json!(samples::TASK_ID)),
         Plain => (integer(TASK_NUMBER).build(), json!(samples::TASK_NUMBER)),
     };
     parameter("task_id", ParameterIn::Path, schema)
-        .description(Some("The id of the task."))
+        .description(Some("The `id` of the task."))
         .example(Some(example))
         .build()
 }
 
-/// Which of the tasks to list, in which order, and which part of them.
+/// The query parameters of a list: which tasks, in which order, and which page.
 pub fn list(contract: Contract) -> Vec<Parameter> {
     let number = |range, default| integer(range).default(Some(json!(default))).build();
     let words =
@@ -48,33 +48,45 @@ pub fn list(contract: Contract) -> Vec<Parameter> {
         Envelope => (ENVELOPE_LIMIT, ENVELOPE_LIMIT_DEFAULT),
         Plain => (PLAIN_LIMIT, PLAIN_LIMIT_DEFAULT),
     };
+    let cursor = match contract {
+        Envelope => {
+            "Continues an earlier page: the `pagination.next_cursor` of that page's response. Send the same `status`, \
+             `search`, `due_after`, `due_before` and `sort` as for that page. `limit` may differ. Can't be combined \
+             with `offset`."
+        }
+        Plain => {
+            "Continues an earlier page: part of the URL in that page's `Link` header, which also repeats the other \
+             parameters. `status`, `search`, `due_after`, `due_before` and `sort` must be the same as for that page. \
+             `limit` may differ."
+        }
+    };
     let status = words(STATUSES.map(|(word, _)| word).to_vec()).default(Some(json!("all"))).build();
     let sort = words(ORDERS.map(|(word, _)| word).to_vec()).build();
     let mut parameters = vec![
-        optional_query("limit", number(limits, default), "The most tasks to return."),
-        optional_query("status", status, "Only tasks that are open, or that are completed."),
+        optional_query("limit", number(limits, default), "The maximum number of tasks to return."),
+        optional_query(
+            "status",
+            status,
+            "Returns all tasks, only open ones (`pending`) or only completed ones.",
+        ),
         optional_query(
             "search",
             search(),
-            "Only tasks whose title or description contains this text, in upper or lower case.",
+            "Returns only tasks whose title or description contains this text. Case is ignored in every script. `%` \
+             and `_` are not wildcards.",
         ),
-        optional_query("due_after", due_time(), "Only tasks that are due at this time or later."),
-        optional_query("due_before", due_time(), "Only tasks that are due before this time."),
+        optional_query("due_after", due_time(), "Returns only tasks that are due at or after this time."),
+        optional_query("due_before", due_time(), "Returns only tasks that are due before this time."),
         optional_query(
             "sort",
             sort,
-            "The order; descending after `-`. Tasks without a due date come last in either direction, equal tasks \
-             oldest first.",
+            "The field to sort by; a leading `-` means descending. Titles are compared without case. In both \
+             directions, equal tasks are sorted from oldest to newest, and tasks without a due date come last.",
         ),
-        optional_query(
-            "cursor",
-            ObjectBuilder::new().schema_type(Type::String).build(),
-            "Continues where a page ended, as the response with that page says. Filters and `sort` must be those of \
-             that page's query; `limit` may differ.",
-        ),
+        optional_query("cursor", ObjectBuilder::new().schema_type(Type::String).build(), cursor),
     ];
     if contract == Envelope {
-        let description = "How many tasks to leave out. To go further, use `cursor`.";
+        let description = "The number of tasks to skip. Use `cursor` to go beyond the maximum.";
         parameters.insert(1, optional_query("offset", number(OFFSET, 0), description));
     }
     parameters
@@ -85,55 +97,64 @@ fn due_time() -> RefOr<Schema> {
     AnyOfBuilder::new()
         .item(format(KnownFormat::DateTime))
         .item(format(KnownFormat::Date))
-        .description(Some("In the forms of `due_date`."))
+        .description(Some(
+            "A date (midnight UTC), or a date and time (UTC unless it has an offset; encode `+` as `%2B`).",
+        ))
         .into()
 }
 
-/// What a request for changes takes.
+/// The query parameters of a list of changes.
 pub fn changes() -> Vec<Parameter> {
     let limit = integer(CHANGES_LIMIT).default(Some(json!(CHANGES_LIMIT_DEFAULT))).build();
     vec![
         optional_query(
             "since",
             text(),
-            "The cursor of an earlier response. Absent: all tasks, for a new copy.",
+            "The `cursor` of the previous response. Leave it out to get all tasks.",
         ),
-        optional_query("limit", limit, "The most changes to return."),
+        optional_query(
+            "limit",
+            limit,
+            "The maximum number of changes to return: `changed` and `deleted` together.",
+        ),
     ]
 }
 
-/// The header that makes a write safe to repeat.
+/// The header `Idempotency-Key`, which makes a write safe to repeat.
 pub fn idempotency_key() -> Parameter {
     parameter("Idempotency-Key", ParameterIn::Header, values::idempotency_key())
         .required(Required::False)
         .description(Some(
-            "The write is carried out once, however often the request is sent. Use a new value, such as a UUID, for \
-             each write; a repeat has the same value. Kept for at least 24 hours.",
+            "Makes the write safe to repeat. Generate a new key, such as a UUID, for each write and send the same key \
+             with each repeat: the write is carried out only once. Keys are stored for at least 24 hours.",
         ))
         .build()
 }
 
-/// The header that makes a write depend on the task's version.
+/// The header `If-Match`, which makes a write depend on the task's version.
 pub fn if_match() -> Parameter {
     let tag = ObjectBuilder::new().schema_type(Type::String).pattern(Some(r#"^[*]$|^(W/)?"[!#-~]*"$"#));
     parameter("If-Match", ParameterIn::Header, tag.build())
         .required(Required::False)
         .description(Some(
-            "The `ETag` of the task as it was read. If the task was changed since, nothing is written and the \
+            "The `ETag` of the task when it was read. If the task has been changed since, nothing is written and the \
              response is 412 (RFC 9110 §13.1.1).",
         ))
         .build()
 }
 
-/// The header that saves the transfer of a version that the client has.
+/// The header `If-None-Match`, which avoids sending a version that the client already has.
 pub fn if_none_match() -> Parameter {
     parameter("If-None-Match", ParameterIn::Header, text())
         .required(Required::False)
-        .description(Some("The `ETag` of the version that the client has (RFC 9110 §13.1.2)."))
+        .description(Some(
+            "The `ETag` of the version that the client already has. If it is still current, the response is 304 \
+             without a body (RFC 9110 §13.1.2).",
+        ))
         .build()
 }
 
-/// A body that an operation takes.
+/// The body of a request.
 pub struct Body {
     name: String,
     schema: ObjectBuilder,
@@ -141,7 +162,7 @@ pub struct Body {
     example: Value,
 }
 
-/// Every body.
+/// Returns every body.
 pub fn bodies() -> Vec<Body> {
     let both = [Envelope, Plain].into_iter().flat_map(|contract| [new_task(contract), put(contract)]);
     both.chain([patch(Envelope), completion()]).collect()
@@ -157,11 +178,11 @@ pub fn new_task(contract: Contract) -> Body {
             json!({ "title": samples::TITLE, "description": samples::DESCRIPTION, "due_date": samples::DUE_DATE }),
         ),
         Plain => (
-            body.property("completed", boolean("Whether it is done; false where absent.")),
+            body.property("completed", boolean("Whether the task is completed. Default: false.")),
             json!({ "title": samples::TITLE, "description": samples::DESCRIPTION }),
         ),
     };
-    Body::new(contract, "NewTask", body, "What the task is to be.", example)
+    Body::new(contract, "NewTask", body, "A task to create.", example)
 }
 
 /// The body of a PUT.
@@ -175,8 +196,8 @@ pub fn put(contract: Contract) -> Body {
                 .required("title")
                 .property("description", nullable(description(contract)))
                 .property("due_date", due_date())
-                .property("completed", boolean("False where absent.")),
-            "What the task is to be: what is absent becomes null, and `completed` false.",
+                .property("completed", boolean("Whether the task is completed. Default: false.")),
+            "The new content of a task. Fields that are left out become null, `completed` false.",
             json!({ "title": "Buy oat milk", "description": null, "completed": true }),
         ),
         Plain => patch(contract),
@@ -194,7 +215,7 @@ pub fn patch(contract: Contract) -> Body {
                 .property("description", nullable(description(contract)))
                 .property("due_date", due_date())
                 .property("completed", boolean("Whether the task is completed.")),
-            "The fields to change. Null clears `description` and `due_date`.",
+            "The fields to change. Null clears `description` or `due_date`.",
             json!({ "description": null, "due_date": "2026-12-24" }),
         ),
         Plain => Body::new(
@@ -203,25 +224,30 @@ pub fn patch(contract: Contract) -> Body {
             object()
                 .property("title", nullable(title(contract)))
                 .property("description", nullable(description(contract)))
-                .property("completed", nullable(boolean("Null counts as absent."))),
-            "The fields to change. Null clears `description` and counts as absent for the others.",
+                .property(
+                    "completed",
+                    nullable(boolean("Whether the task is completed. Null leaves it unchanged.")),
+                ),
+            "The fields to change. Null clears `description` and leaves the other fields unchanged.",
             json!({ "title": "Buy oat milk" }),
         ),
     }
 }
 
-/// The body of a PATCH of `…/complete`, which only the envelope contract has.
+/// The body of a PATCH of `…/complete` in the envelope contract. The plain contract has none.
 pub fn completion() -> Body {
     Body::new(
         Envelope,
         "TaskCompletion",
-        object().property("completed", boolean("Whether it is to be done.")).required("completed"),
-        "Whether the task is done.",
+        object()
+            .property("completed", boolean("True completes the task, false reopens it."))
+            .required("completed"),
+        "The new state of a task.",
         json!({ "completed": true }),
     )
 }
 
-/// A parameter of the query. It has no example, because /docs would send that.
+/// An optional query parameter. It has no example, because /docs would send it.
 fn optional_query(name: &str, schema: impl Into<RefOr<Schema>>, description: &str) -> Parameter {
     parameter(name, ParameterIn::Query, schema)
         .required(Required::False)
@@ -244,17 +270,17 @@ impl Body {
         Self { name: format!("{contract:?}{name}"), schema, description, example }
     }
 
-    /// Its schema, by name.
+    /// Returns the name and schema of the body.
     pub fn schema(self) -> (String, RefOr<Schema>) {
         (self.name, self.schema.description(Some(self.description)).into())
     }
 
-    /// Itself, as an operation takes it.
+    /// Describes the body as part of an operation.
     pub fn describe(self) -> RequestBody {
         let mut content = Content::new(Some(Ref::from_schema_name(self.name)));
         content.example = Some(self.example);
         RequestBodyBuilder::new()
-            .description(Some(format!("At most {} KiB.", MAX_BODY_LEN / 1024)))
+            .description(Some(format!("JSON of at most {} KiB.", MAX_BODY_LEN / 1024)))
             .required(Some(Required::True))
             .content("application/json", content)
             .build()
@@ -287,8 +313,9 @@ fn due_date() -> RefOr<Schema> {
         .item(format(KnownFormat::Date))
         .item(null())
         .description(Some(format!(
-            "When it is due, in the years {} to {} of UTC. A date alone is midnight UTC. Other forms of ISO 8601 are \
-             accepted too: without an offset (UTC), without seconds. `dueDate` is accepted as another name.",
+            "When the task is due: an ISO 8601 date (midnight UTC) or date and time. Seconds and offset can be left \
+             out; without an offset the time is UTC. The year in UTC must be {} to {}. `dueDate` is accepted as another \
+             name; if both are sent, they must be equal.",
             YEARS.start(),
             YEARS.end()
         )))

@@ -1,9 +1,9 @@
-//! The description of the API (OpenAPI 3.1), made from the code: schemas from the types of the answers, bounds from
-//! the constants that the input is held against, statuses, header fields and examples from answers that the code
-//! itself renders. It is committed as openapi.json; a test holds the two against each other.
+//! Generates the OpenAPI 3.1 description of the API, openapi.json.
 //!
-//! What stands here by itself is which fields a body may have and which errors an operation can answer: both are held
-//! against the running API by the tests.
+//! Most of it is derived from the code: schemas from the types of response bodies, bounds from the constants
+//! that validate requests, and statuses, headers and examples from responses rendered by the code. Only the
+//! fields of request bodies and the errors of each operation are written by hand. Tests compare both with the
+//! running API.
 
 #![warn(missing_docs)]
 
@@ -26,44 +26,56 @@ use utoipa::{
 };
 
 const DESCRIPTION: &str = "\
-Tasks of many users over HTTP. Users see and change only their own tasks.
+A task list for each user. Users can read and change only their own tasks.
 
-### Base URLs
+### Two contracts
 
-| front ends of | base URL | responses | task ids |
+A front end uses one of two contracts. They differ in their base URL, their responses and their task ids:
+
+| contract | base URL | responses | task ids |
 |---|---|---|---|
-| the **envelope** contract | the address of this page without `/docs` | `{\"data\": …, \"error\": …}` | UUIDs |
-| the **plain** contract | the same with `/plain` | the object itself, or `{\"detail\": …, \"error\": …}` | numbers |
+| **envelope** | the address of this page without `/docs` | `{\"data\": …, \"error\": …}` | UUIDs |
+| **plain** | the same, followed by `/plain` | the task or array itself; errors are `{\"detail\": …, \"error\": …}` | integers |
 
-Below it, both have the same paths, `/api/{user_id}/tasks…`. A task created through one contract is visible through the \
-other.
+The paths below the base URL, `/api/{user_id}/tasks…`, are the same in both. So are the tasks: a task created through \
+one contract is visible through the other.
 
 ### Tokens
 
-Every request on tasks needs `Authorization: Bearer <token>`, a JWT of Better Auth. A signed-in front end gets one from \
-Better Auth's JWT plugin (`authClient.token()`, or `GET /api/auth/token` of the service that signs users in). In \
-development, `cargo dev token --user alice` prints one. To try requests here, press **Authorize** and paste it; the user \
-id of each path is then filled in.
+Every operation except the health checks needs the header `Authorization: Bearer <token>`. The token is a JWT from Better \
+Auth. Its user must be the `user_id` in the path.
+
+- In a front end, get the token from Better Auth's JWT plugin: call `authClient.token()`, or `GET /api/auth/token` on \
+the server where users sign in.
+- In development, run `cargo dev token --user alice`.
+
+To send requests from this page, press **Authorize** and paste the token. The page then fills in the `user_id` of every \
+path.
 
 ### Requests
 
-Types are strict: `1` is not a boolean, and a number is not a string. Unknown fields of a body are ignored; a field that \
-appears twice is rejected. All invalid values of a request are reported together.
+JSON types are strict: `1` is not a boolean, and a number is not a string. Unknown body fields are ignored. A body field \
+that appears twice is rejected. A 422 response lists every invalid value, not only the first.
 
-The gateway itself answers requests that have no route, with 404 and `{\"message\": \"Not Found\"}`, and those that it \
-rejects or can't serve, with 400, 413, 429, 431, 500 or 503 and a `message`.";
+To repeat a write safely, for example after a timeout, send an `Idempotency-Key`. To avoid overwriting a change made \
+elsewhere, send the task's `ETag` as `If-Match`.
 
-/// Where the committed description lies.
+### Errors from the gateway
+
+The API gateway itself answers requests that match no route, with 404 and `{\"message\": \"Not Found\"}`. It also answers \
+requests that it rejects or can't complete, with 400, 413, 429, 431, 500 or 503. These responses contain only `message`.";
+
+/// Returns the path of openapi.json at the root of the workspace.
 pub fn path() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("openapi.json")
 }
 
-/// The description, as it is committed.
+/// Returns the contents of openapi.json.
 pub fn json() -> String {
     document().to_pretty_json().expect("a description is JSON") + "\n"
 }
 
-/// The description.
+/// Builds the description.
 pub fn document() -> OpenApi {
     let mut info = Info::new("Task API", env!("CARGO_PKG_VERSION"));
     info.description = Some(DESCRIPTION.into());
@@ -74,9 +86,9 @@ pub fn document() -> OpenApi {
         .info(info)
         .servers(Some([server()]))
         .tags(Some([
-            tag("envelope", "For front ends of the envelope contract."),
-            tag("plain", "For front ends of the plain contract."),
-            tag("service", "Whether the service runs."),
+            tag("envelope", "The envelope contract: `{\"data\": …, \"error\": …}` and UUIDs."),
+            tag("plain", "The plain contract, below `/plain`: unwrapped tasks and integer ids."),
+            tag("service", "Health checks. They need no token."),
         ]))
         .paths(operations::paths())
         .components(Some(components()))
@@ -85,7 +97,7 @@ pub fn document() -> OpenApi {
 
 fn server() -> Server {
     let mut server = Server::new("/");
-    server.description = Some("The gateway that serves this description.".into());
+    server.description = Some("This server".into());
     server
 }
 
@@ -99,7 +111,10 @@ fn components() -> Components {
     let token = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("JWT")
-        .description(Some("A JWT of Better Auth, with or without `Bearer`. Its claim `sub` or `user_id` is the user of the path."))
+        .description(Some(
+            "A JWT from Better Auth, with or without the prefix `Bearer`. The `user_id` in the path must equal its claim \
+             `sub` or `user_id`.",
+        ))
         .build();
     let mut schemas = vec![schema::<EnvelopeTask>(), schema::<EnvelopeList>(), schema::<EnvelopeChanges>()];
     <Data<EnvelopeList>>::schemas(&mut schemas);

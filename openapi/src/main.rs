@@ -1,4 +1,4 @@
-//! `cargo run -p openapi`: writes the description of the API to openapi.json at the workspace's root.
+//! `cargo run -p openapi` writes openapi.json at the root of the workspace.
 
 use std::io;
 

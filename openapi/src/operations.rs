@@ -1,4 +1,4 @@
-//! The operations on tasks, with their parameters and responses.
+//! Describes the operations on tasks, with their parameters and responses.
 
 use serde_json::json;
 use shared::{
@@ -23,7 +23,9 @@ use crate::{
 /// The name of the security scheme.
 pub const TOKEN: &str = "token";
 
-/// All operations.
+const UPDATE: &str = "Changes only the fields in the body. A body without fields changes nothing.";
+
+/// Describes all operations.
 pub fn paths() -> Paths {
     let mut paths = Paths::new();
     let tasks = [Envelope, Plain].into_iter().flat_map(tasks);
@@ -33,7 +35,7 @@ pub fn paths() -> Paths {
     paths
 }
 
-/// The operations of a contract on tasks.
+/// Describes the task operations of a contract.
 fn tasks(contract: Contract) -> Vec<(HttpMethod, String, Operation)> {
     let user = format!("{}/api/{{user_id}}", contract.prefix());
     let all = format!("{user}/tasks");
@@ -43,10 +45,12 @@ fn tasks(contract: Contract) -> Vec<(HttpMethod, String, Operation)> {
     let updated = |task| contract.updated(&samples::written(task));
 
     let list_description = match contract {
-        Envelope => "Newest first, unless `sort` says otherwise.",
+        Envelope => {
+            "Newest first, unless `sort` is given. To get the next page, send `next_cursor` as `cursor`."
+        }
         Plain => {
-            "In the order of creation, unless `sort` says otherwise. If they are too many for one response, `Link` \
-             leads to the next page."
+            "Oldest first, unless `sort` is given. If there are more tasks than `limit` or than fit into one response, \
+             the header `Link` has the URL of the next page."
         }
     };
     let list_query = TaskQuery {
@@ -57,44 +61,58 @@ fn tasks(contract: Contract) -> Vec<(HttpMethod, String, Operation)> {
         known: None,
     };
     let (put, put_description) = match contract {
-        Envelope => ("Replace a task", "Fields that are not in the body become null, and `completed` false."),
-        Plain => ("Change a task", "Fields that are not in the body stay as they are."),
+        Envelope => (
+            "Replace a task",
+            "Replaces `title`, `description`, `due_date` and `completed`. Fields that are left out become null, \
+             `completed` false.",
+        ),
+        Plain => ("Update a task", UPDATE),
     };
     let (completion, completion_body) = match contract {
-        Envelope => ("Set whether a task is completed", Some(inputs::completion())),
+        Envelope => ("Complete or reopen a task", Some(inputs::completion())),
         Plain => ("Toggle whether a task is completed", None),
+    };
+    let completion_description = match contract {
+        Envelope => "",
+        Plain => {
+            "Completes an open task and reopens a completed one. Send an `Idempotency-Key`, so that a repeated request \
+             doesn't toggle the task again."
+        }
     };
     let operations = [
         TaskOperation {
             id: "createTask",
             summary: "Create a task",
-            description: "",
+            description: "Without an `Idempotency-Key`, a repeated request creates another task.",
             route: (HttpMethod::Post, &all),
             query: vec![],
             body: Some(inputs::new_task(contract)),
-            success: "The task.",
+            success: "The created task.",
             response: contract.created(&samples::written(samples::task())),
             shape: Some(Shape::Task),
         },
         TaskOperation {
             id: "listTasks",
-            summary: "List the tasks",
+            summary: "List tasks",
             description: list_description,
             route: (HttpMethod::Get, &all),
             query: inputs::list(contract),
             body: None,
-            success: "The tasks, or a page of them.",
+            success: "A page of tasks.",
             response: contract.list(samples::USER_ID, &list_query, &samples::list()),
             shape: Some(Shape::List),
         },
         TaskOperation {
             id: "listChanges",
-            summary: "List what has changed",
-            description: "A client that repeats the request with the last `cursor` has a copy of the list.",
+            summary: "List changes",
+            description: "Keeps a client's copy of all tasks up to date. The first request has no `since` and returns \
+                          all tasks. Add or replace the tasks in `changed` and remove those in `deleted`, then send \
+                          `cursor` as the next `since`: at once if `has_more` is true, otherwise at any later time. \
+                          After a 410, start again without `since` and remove the tasks that are not sent again.",
             route: (HttpMethod::Get, &changes),
             query: inputs::changes(),
             body: None,
-            success: "The changes, or a page of them.",
+            success: "A page of changes, oldest first.",
             response: contract.changes(samples::USER_ID, &samples::changes()),
             shape: Some(Shape::Changes),
         },
@@ -116,29 +134,29 @@ fn tasks(contract: Contract) -> Vec<(HttpMethod, String, Operation)> {
             route: (HttpMethod::Put, &one),
             query: vec![],
             body: Some(inputs::put(contract)),
-            success: "The task as it is now.",
+            success: "The updated task.",
             response: updated(samples::task()),
             shape: Some(Shape::Task),
         },
         TaskOperation {
             id: "patchTask",
-            summary: "Change a task",
-            description: "Fields that are not in the body stay as they are.",
+            summary: "Update a task",
+            description: UPDATE,
             route: (HttpMethod::Patch, &one),
             query: vec![],
             body: Some(inputs::patch(contract)),
-            success: "The task as it is now.",
+            success: "The updated task.",
             response: updated(samples::task()),
             shape: Some(Shape::Task),
         },
         TaskOperation {
             id: "completeTask",
             summary: completion,
-            description: "",
+            description: completion_description,
             route: (HttpMethod::Patch, &complete),
             query: vec![],
             body: completion_body,
-            success: "The task as it is now.",
+            success: "The updated task.",
             response: updated(samples::completed_task()),
             shape: Some(Shape::Task),
         },
@@ -149,18 +167,20 @@ fn tasks(contract: Contract) -> Vec<(HttpMethod, String, Operation)> {
             route: (HttpMethod::Delete, &one),
             query: vec![],
             body: None,
-            success: "The task is deleted.",
+            success: "The task was deleted.",
             response: contract.deleted(&samples::written(())),
             shape: None,
         },
         TaskOperation {
             id: "eraseUser",
-            summary: "Delete the user's tasks and everything else about the user",
-            description: "",
+            summary: "Delete all data of the user",
+            description: "Deletes the user's tasks, idempotency keys and history of changes. This can't be undone. The \
+                          user's account at the server where users sign in isn't affected. Afterwards, an earlier \
+                          `since` is 410 and an earlier `cursor` of a list is 422.",
             route: (HttpMethod::Delete, &user),
             query: vec![],
             body: None,
-            success: "Nothing is left.",
+            success: "The user's data was deleted.",
             response: Response::no_content(),
             shape: None,
         },
@@ -172,7 +192,7 @@ fn tasks(contract: Contract) -> Vec<(HttpMethod, String, Operation)> {
     operations.into_iter().map(describe).collect()
 }
 
-/// What is particular to an operation on tasks. What it has in common with others is in its methods.
+/// The parts in which task operations differ. The methods add what they have in common.
 struct TaskOperation<'a> {
     id: &'static str,
     summary: &'static str,
@@ -180,16 +200,16 @@ struct TaskOperation<'a> {
     route: (HttpMethod, &'a String),
     query: Vec<Parameter>,
     body: Option<Body>,
-    /// What a success means.
+    /// The description of the successful response.
     success: &'static str,
-    /// A success, as the code renders it. Its header fields are those of the description.
+    /// A successful response rendered by the code. Its headers are those described.
     response: Response,
-    /// What its body shows.
+    /// The content of its body.
     shape: Option<Shape>,
 }
 
 impl TaskOperation<'_> {
-    /// The parameters, by the operations that have them.
+    /// The parameters of the operation.
     fn parameters(&self, contract: Contract) -> Vec<Parameter> {
         [
             (true, inputs::user()),
@@ -204,7 +224,7 @@ impl TaskOperation<'_> {
         .collect()
     }
 
-    /// The statuses of errors, by the operations that can return them.
+    /// The error statuses that the operation can return.
     fn errors(&self) -> Vec<u16> {
         let takes_input =
             self.is_on_task() || self.is_write() || self.body.is_some() || !self.query.is_empty();
@@ -232,12 +252,13 @@ impl TaskOperation<'_> {
         self.route.1.contains("{task_id}")
     }
 
-    /// Whether it changes tasks one by one: an erasure is not part of the list's history.
+    /// Whether the operation writes a task. Erasing a user doesn't count: it has no idempotency key or write
+    /// budget.
     fn is_write(&self) -> bool {
         self.route.0 != HttpMethod::Get && self.id != "eraseUser"
     }
 
-    /// Whether it reads something that has an entity tag.
+    /// Whether the operation reads something that has an entity tag.
     fn has_version(&self) -> bool {
         self.route.0 == HttpMethod::Get && self.response.headers.contains_key(ETAG)
     }
@@ -266,7 +287,7 @@ impl TaskOperation<'_> {
     }
 }
 
-/// The operations that can be called with the task of a response.
+/// Links to the operations that can be called with the created task.
 fn links(contract: Contract) -> std::collections::BTreeMap<String, RefOr<Link>> {
     let task_id = match contract {
         Envelope => "$response.body#/data/id",

@@ -1,5 +1,5 @@
-//! The operations that need no token. Those of the documents, /docs and /openapi.json, are not described: a client that is
-//! generated from the description has no use for them.
+//! Describes the health checks, which need no token. /docs and /openapi.json need none either, but are not
+//! described: generated clients have no use for them.
 
 use serde_json::{Value, json};
 use shared::{
@@ -15,15 +15,15 @@ use utoipa::openapi::{
 
 use crate::{answers, errors};
 
-/// The schemas of their bodies, by name.
+/// Returns the schemas of their response bodies, by name.
 pub fn schemas() -> Vec<(String, RefOr<Schema>)> {
     [("Health", "healthy"), ("Readiness", "ready")].map(|(name, status)| (name.into(), schema(status))).into()
 }
 
-/// Whether the service runs, and whether its database can be reached.
+/// Describes the health checks of both contracts.
 pub fn operations() -> Vec<(HttpMethod, String, Operation)> {
-    const RUNS: &str = "Whether the service runs";
-    const READY: &str = "Whether the service and its database can be reached";
+    const RUNS: &str = "Check whether the service is running";
+    const READY: &str = "Check whether the service can reach its database";
     vec![
         health("getHealth", "/health", Envelope, RUNS, ("Health", "healthy"), &[500]),
         health("getReadiness", "/health/ready", Envelope, READY, ("Readiness", "ready"), &[500, 503]),
@@ -39,10 +39,14 @@ fn health(
     (name, status): (&str, &str),
     statuses: &[u16],
 ) -> (HttpMethod, String, Operation) {
+    let meaning = match status {
+        "ready" => "The service is running and can reach its database.",
+        _ => "The service is running.",
+    };
     let response = Response::json(StatusCode::OK, &sample(status));
     let schema = Ref::from_schema_name(name).into();
     let responses = ResponsesBuilder::new()
-        .response("200", answers::rendered("It is.", &response, Some(schema)))
+        .response("200", answers::rendered(meaning, &response, Some(schema)))
         .responses_from_iter(errors::references(contract, statuses));
     let operation = OperationBuilder::new()
         .operation_id(Some(id))
@@ -55,11 +59,15 @@ fn health(
 
 fn schema(status: &str) -> RefOr<Schema> {
     let time = text().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)));
+    let time = time.description(Some("The server's time, in UTC."));
     let body = ObjectBuilder::new()
         .schema_type(Type::Object)
-        .property("status", text().enum_values(Some([status])))
-        .property("service", text())
-        .property("version", text())
+        .property(
+            "status",
+            text().enum_values(Some([status])).description(Some(format!("Always `{status}`."))),
+        )
+        .property("service", text().description(Some("The name of the service.")))
+        .property("version", text().description(Some("The version of the service.")))
         .property("timestamp", time);
     ["status", "service", "version", "timestamp"].into_iter().fold(body, ObjectBuilder::required).into()
 }

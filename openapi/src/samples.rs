@@ -1,4 +1,4 @@
-//! What the examples show.
+//! Sample values for the examples.
 
 use chrono::{DateTime, Utc};
 use shared::{
@@ -19,7 +19,7 @@ pub const DUE_DATE: &str = "2026-12-24T18:00:00+01:00";
 /// A user's write budget.
 pub const RATE_LIMIT: RateLimit = RateLimit { quota: 1000, remaining: 999, reset: 1, retry_after: 1 };
 
-/// A task just made.
+/// A newly created task.
 pub fn task() -> Task {
     Task {
         id: TASK_ID,
@@ -36,7 +36,7 @@ pub fn task() -> Task {
     }
 }
 
-/// The same, done.
+/// The same task, completed.
 pub fn completed_task() -> Task {
     let done = time("2026-01-07T09:00:00.654321Z");
     Task { completed: true, completed_at: Some(done), updated_at: done, ..task() }
@@ -47,14 +47,14 @@ pub fn written<T>(value: T) -> Written<T> {
     Written { value, replayed: true, rate_limit: Some(RATE_LIMIT) }
 }
 
-/// All changes of a list.
+/// A task that was changed and one that was deleted.
 pub fn changes() -> ChangeList {
     let deleted =
         Change::Deleted { id: DELETED_ID, number: TASK_NUMBER + 1, revision: 1_767_713_400_000_003 };
     ChangeList { changes: vec![Change::Changed(task()), deleted], has_more: false, end: None }
 }
 
-/// A list of which there is more.
+/// A page that is followed by another.
 pub fn list() -> Shown<TaskList> {
     let task = task();
     let version = Version { revision: 2, updated_at: task.updated_at };

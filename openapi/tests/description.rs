@@ -1,4 +1,4 @@
-//! The committed description is the one that the code makes, and describes what is served.
+//! Checks that openapi.json is up to date and describes every route.
 
 use std::{collections::BTreeSet, fs, process::Command};
 
@@ -6,29 +6,33 @@ use local::{binaries::workspace_root, template::Template};
 use serde_json::Value;
 
 #[test]
-fn openapi_json_is_what_the_code_makes() {
+fn openapi_json_is_up_to_date() {
     let committed = fs::read_to_string(openapi::path()).expect("openapi.json is committed");
     assert!(committed == openapi::json(), "openapi.json is out of date: run `cargo run -p openapi`");
 }
 
 #[test]
-fn the_operations_are_the_routes_of_the_template() {
+fn operations_are_the_routes_of_the_template() {
     let described: BTreeSet<_> = operations().into_iter().map(|(route, _)| route).collect();
     let functions = template().functions;
-    // A client has no use for the documents.
+    // /docs and /openapi.json are not described: clients have no use for them.
     let functions = functions.iter().filter(|function| function.binary != "docs");
     let served = functions.flat_map(|function| &function.routes).map(|route| route.route_key());
-    assert_eq!(described, served.collect(), "openapi/src/operations.rs and public.rs, and template.yaml");
+    assert_eq!(
+        described,
+        served.collect(),
+        "openapi/src/operations.rs and public.rs describe the routes of template.yaml"
+    );
 }
 
 #[test]
-fn every_operation_has_an_id_of_its_own() {
+fn operation_ids_are_unique() {
     let operations = operations();
     let ids = operations.iter().map(|(route, operation)| operation["operationId"].as_str().expect(route));
     assert_eq!(ids.collect::<BTreeSet<_>>().len(), operations.len());
 }
 
-/// The operations by their routes, such as `GET /health`.
+/// Returns each operation with its route, such as `GET /health`.
 fn operations() -> Vec<(String, Value)> {
     let description: Value = serde_json::from_str(&openapi::json()).expect("JSON");
     let paths = description["paths"].as_object().expect("paths").clone();
@@ -41,9 +45,9 @@ fn operations() -> Vec<(String, Value)> {
     paths.into_iter().flat_map(methods).collect()
 }
 
-/// What describes the API has no place in the functions' binaries.
+/// The code that describes the API must not be part of any function.
 #[test]
-fn no_function_is_built_with_utoipa() {
+fn functions_do_not_depend_on_utoipa() {
     for function in template().functions {
         let tree = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
             .current_dir(workspace_root())
@@ -61,8 +65,8 @@ fn no_function_is_built_with_utoipa() {
             .output()
             .expect("cargo runs");
         let tree = String::from_utf8(tree.stdout).expect("UTF-8");
-        assert!(tree.contains("lambda_runtime "), "{}: the dependencies are read", function.binary);
-        assert!(!tree.contains("utoipa"), "{}", function.binary);
+        assert!(tree.contains("lambda_runtime "), "{}: the output lists the dependencies", function.binary);
+        assert!(!tree.contains("utoipa"), "{} must not depend on utoipa", function.binary);
     }
 }
 

@@ -1,5 +1,5 @@
-//! Everything that can go wrong with a request. What the caller may read of it is decided by the contract; the reasons
-//! kept here are for the log.
+//! The errors of a request. Their details and [`Display`](fmt::Display) texts are for the log only; the
+//! contract decides what the client reads.
 
 use std::{borrow::Cow, fmt};
 
@@ -7,14 +7,14 @@ use lambda_http::http::StatusCode;
 
 use crate::task::{RateLimit, Version};
 
-/// Why a request fails.
+/// Why a request failed.
 #[derive(Debug)]
 pub enum Error {
     /// The token is missing or invalid.
     Unauthorized(TokenError),
-    /// The path names another user than the token. Holds the user id in the path.
+    /// The user in the path is not the token's. Holds the user id in the path.
     Forbidden(String),
-    /// The task does not exist or belongs to another user; a response must not reveal which.
+    /// The task does not exist or belongs to another user. A response must not reveal which.
     NotFound,
     /// The body is not JSON.
     InvalidJson,
@@ -22,23 +22,24 @@ pub enum Error {
     PayloadTooLarge,
     /// The content type of the body is not JSON.
     UnsupportedMediaType,
-    /// Values out of bounds, of the wrong type or missing: all of them.
+    /// Values are missing, of the wrong type or out of bounds. Holds all of them.
     Invalid(Vec<InputError>),
-    /// An idempotency key was used again with a different request.
+    /// The idempotency key was already used with a different request.
     Conflict,
-    /// The user has as many tasks as they may have: this many.
+    /// The user has reached the maximum number of tasks. Holds that number.
     TooManyTasks(i32),
-    /// The task is none of the versions that the request may change, but this one.
+    /// The task is in none of the versions in `If-Match`. Holds its current version.
     Changed(Version),
-    /// Some of the deletions since a position in the changes are not known any more.
+    /// The cursor of a changes request is too old: some deletions after it are no longer stored.
     Gone,
     /// The user has made too many writes.
     RateLimited,
-    /// A write that reached the database and was not carried out: why, and how many writes the user may still make.
+    /// The database rejected a write. Holds the reason and the state of the write budget.
     NotWritten(Box<Error>, RateLimit),
-    /// The database is unreachable, too slow or overloaded. Holds the cause.
+    /// The database is unreachable, too slow or overloaded, or the token's public key can't be fetched. Holds
+    /// the cause.
     Unavailable(String),
-    /// A bug of ours. Holds the cause.
+    /// A bug in this service. Holds the cause.
     Internal(String),
 }
 
@@ -47,44 +48,45 @@ pub enum Error {
 pub enum TokenError {
     /// There is no `Authorization` header.
     Missing,
-    /// The token is properly signed, but past its `exp`.
+    /// The signature is valid, but `exp` has passed.
     Expired,
-    /// Anything else. The reason must not quote the token.
+    /// The token is invalid for another reason, which must not quote the token.
     Invalid(&'static str),
 }
 
-/// A value in a request that is invalid.
+/// An invalid value in a request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InputError {
-    /// The part of the request that holds it.
+    /// The part of the request that contains the value.
     pub place: Place,
-    /// Its name; `None` if the body as a whole is invalid.
+    /// The name of the value. `None` if the body as a whole is invalid.
     pub field: Option<Cow<'static, str>>,
-    /// The kind of error, for programs. These are the kinds and messages of Pydantic, which the front ends know.
+    /// The machine-readable kind of error. Kinds and messages are those of Pydantic, which the front ends
+    /// expect.
     pub kind: &'static str,
-    /// What is wrong, for people.
+    /// The human-readable message.
     pub message: Cow<'static, str>,
 }
 
 /// A part of a request.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Place {
-    /// A field of the JSON body.
+    /// The JSON body.
     Body,
-    /// A parameter of the path.
+    /// The path.
     Path,
-    /// A parameter of the query.
+    /// The query string.
     Query,
-    /// A header field.
+    /// The headers.
     Header,
 }
 
-/// Says that a value is invalid, to code that only needs to know that: the reader that returned it has recorded why.
+/// Signals that a value is invalid. The reader that returns it has already recorded why.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Recorded;
 
 impl Error {
-    /// The status code of the response, the same in both contracts.
+    /// Returns the status code of the response, which is the same in both contracts.
     pub fn status(&self) -> StatusCode {
         match self {
             Error::Unauthorized(_) => StatusCode::UNAUTHORIZED,
@@ -112,7 +114,7 @@ impl From<TokenError> for Error {
 }
 
 impl Place {
-    /// Its name in the location of an error.
+    /// Returns the name used in the `loc` of an error.
     pub fn as_str(self) -> &'static str {
         match self {
             Place::Body => "body",
@@ -124,27 +126,27 @@ impl Place {
 }
 
 impl fmt::Display for Error {
-    /// The cause, for the log.
+    /// Writes the cause, for the log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Unauthorized(error) => error.fmt(f),
-            Error::Forbidden(attempted) => write!(f, "attempted user {attempted:?}"),
-            Error::NotFound => f.write_str("no such task of this user"),
-            Error::InvalidJson => f.write_str("body is not JSON"),
-            Error::PayloadTooLarge => f.write_str("body too large"),
-            Error::UnsupportedMediaType => f.write_str("content type is not JSON"),
+            Error::Forbidden(attempted) => write!(f, "path names another user: {attempted:?}"),
+            Error::NotFound => f.write_str("user has no such task"),
+            Error::InvalidJson => f.write_str("body is not valid JSON"),
+            Error::PayloadTooLarge => f.write_str("body is too large"),
+            Error::UnsupportedMediaType => f.write_str("content type of the body is not JSON"),
             Error::Invalid(errors) => {
-                f.write_str("invalid:")?;
+                f.write_str("invalid values:")?;
                 errors.iter().try_for_each(|error| {
                     let field = error.field.as_deref().unwrap_or("*");
                     write!(f, " {}.{field} {};", error.place.as_str(), error.kind)
                 })
             }
-            Error::Conflict => f.write_str("idempotency key used with a different request"),
-            Error::TooManyTasks(limit) => write!(f, "user has {limit} tasks"),
+            Error::Conflict => f.write_str("idempotency key was used with a different request"),
+            Error::TooManyTasks(limit) => write!(f, "user has reached the limit of {limit} tasks"),
             Error::Changed(_) => f.write_str("task was changed since it was read"),
             Error::Gone => f.write_str("cursor has expired"),
-            Error::RateLimited => f.write_str("user has no writes left"),
+            Error::RateLimited => f.write_str("user's write budget is used up"),
             Error::NotWritten(error, _) => error.fmt(f),
             Error::Unavailable(cause) | Error::Internal(cause) => f.write_str(cause),
         }
@@ -155,7 +157,7 @@ impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             TokenError::Missing => "no Authorization header",
-            TokenError::Expired => "token expired",
+            TokenError::Expired => "token has expired",
             TokenError::Invalid(reason) => reason,
         })
     }
@@ -163,7 +165,7 @@ impl fmt::Display for TokenError {
 
 impl std::error::Error for Error {}
 
-/// An error and its sources, in one line.
+/// Returns an error and its sources in one line.
 pub fn in_one_line(error: &dyn std::error::Error) -> String {
     let chain = std::iter::successors(Some(error), |error| error.source());
     chain.map(ToString::to_string).collect::<Vec<_>>().join(": ").replace('\n', " ")

@@ -1,4 +1,4 @@
-//! The response of an endpoint, and how Lambda carries it.
+//! The response of an endpoint, and its conversion to API Gateway's format.
 
 use lambda_http::{
     aws_lambda_events::apigw::ApiGatewayV2httpResponse,
@@ -11,24 +11,25 @@ use serde::Serialize;
 
 pub use lambda_http::aws_lambda_events::encodings::Body;
 
-/// A response.
+/// A response of an endpoint.
 #[derive(Debug)]
 pub struct Response {
     /// The status code.
     pub status: StatusCode,
-    /// The header fields, each present once.
+    /// The headers. Each is present at most once.
     pub headers: HeaderMap,
     /// The body: text, bytes or empty.
     pub body: Body,
 }
 
 impl Response {
-    /// A response without a body.
+    /// Creates a response without a body.
     pub fn empty(status: StatusCode) -> Self {
         Self { status, headers: HeaderMap::new(), body: Body::Empty }
     }
 
-    /// A response with a body that is already JSON. It must not be stored, unless `Cache-Control` is set to something else.
+    /// Creates a response with a body that is already JSON. `Cache-Control` is `no-store`;
+    /// [`with`](Self::with) can replace it.
     pub fn new(status: StatusCode, body: String) -> Self {
         let body = Body::Text(body);
         Self { body, ..Self::empty(status) }
@@ -36,22 +37,22 @@ impl Response {
             .with(CACHE_CONTROL, "no-store")
     }
 
-    /// A response with a value as its JSON body.
+    /// Creates a response with a value as its JSON body.
     pub fn json(status: StatusCode, value: &impl Serialize) -> Self {
         Self::new(status, serde_json::to_string(value).expect("a struct of plain values is JSON"))
     }
 
-    /// The response of an operation that returns nothing: 204.
+    /// Creates a 204, the response of an operation that returns nothing.
     pub fn no_content() -> Self {
         Self::empty(StatusCode::NO_CONTENT)
     }
 
-    /// The same response with a header field.
+    /// Sets a header.
     ///
     /// # Panics
-    /// If the value contains anything but visible ASCII.
+    /// If the value contains a control character.
     pub fn with(mut self, name: HeaderName, value: impl Into<String>) -> Self {
-        let value = HeaderValue::try_from(value.into()).expect("header values are made here, of ASCII");
+        let value = HeaderValue::try_from(value.into()).expect("header values contain no control characters");
         self.headers.insert(name, value);
         self
     }

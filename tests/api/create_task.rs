@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 const NOT_A_STRING: (&str, &str) = ("string_type", "Input should be a valid string");
 const TOO_SHORT: (&str, &str) = ("string_too_short", "String should have at least 1 character");
-const BLANK: (&str, &str) = ("string_blank", "String should not be white space alone");
+const BLANK: (&str, &str) = ("string_blank", "String should not consist only of white space");
 const NUL: (&str, &str) = ("string_null_character", "String should not contain U+0000");
 const NOT_A_BOOLEAN: (&str, &str) = ("bool_type", "Input should be a valid boolean");
 const NOT_A_DATETIME: (&str, &str) = ("datetime_parsing", "Input should be a valid datetime");

@@ -10,7 +10,7 @@ pub(super) fn faulty_fields(contract: Contract) -> Vec<(&'static str, Value, Fie
     let (title_max, description_max) = limits(contract);
     let too_long = |max| ("string_too_long", format!("String should have at most {max} characters"));
     let fixed = |kind, message: &str| (kind, message.to_owned());
-    let blank = || fixed("string_blank", "String should not be white space alone");
+    let blank = || fixed("string_blank", "String should not consist only of white space");
     let null_character = || fixed("string_null_character", "String should not contain U+0000");
     let string = || fixed("string_type", "Input should be a valid string");
     let boolean = || fixed("bool_type", "Input should be a valid boolean");

@@ -3,7 +3,7 @@ import { formatDay } from "./TaskRow";
 import type { Task } from "./api";
 import { changed, dismiss, useFailures, useWrite, type Failure, type Fields, type Write } from "./writes";
 
-/** What could not be written, and what the user can do about it. */
+/** The writes that failed, each with what the user can do about it. */
 export function Failures() {
   return useFailures().map((failure) => <FailureCard key={failure.write.key} failure={failure} />);
 }

@@ -5,14 +5,14 @@ interface Props {
   label: string;
   submit: string;
   fields?: Partial<Fields>;
-  /** What the API said about each field. */
+  /** The API's error messages by field. */
   errors?: Record<string, string[]>;
   autoFocus?: boolean;
   onSubmit(fields: Fields): void;
   onCancel?(): void;
 }
 
-/** The fields of a task. What they may hold is for the API to say: its messages are shown beside them. */
+/** The fields of a task. The form doesn't validate them: it shows the API's error messages next to them. */
 export function TaskForm({ label, submit, fields = {}, errors = {}, autoFocus, onSubmit, onCancel }: Props) {
   const id = useId();
   const focused = (["title", "description", "due_date"] as const).find((name) => name in errors) ?? "title";

@@ -5,7 +5,7 @@ import { changed, useWrite, type Fields, type Write } from "./writes";
 
 interface Props {
   task: Task;
-  /** The writes to this task that are not carried out yet. */
+  /** The writes to this task that have not been carried out yet. */
   pending: Write[];
   onDelete(): void;
 }
@@ -18,8 +18,8 @@ export function TaskRow({ task, pending, onDelete }: Props) {
     write({ kind, key: crypto.randomUUID(), task, fields });
 
   async function open() {
-    // The ETag tells the API which version the user saw. It isn't known offline, or before the user's own writes to
-    // this task are carried out.
+    // Gets the ETag of the version that the user edits. It can't be known while offline, or while earlier
+    // writes to this task are pending.
     const version: Version | undefined = pending.length ? undefined : await readTask(task).catch(() => undefined);
     setEdited(version ?? { task });
     setWasEdited(true);
@@ -45,7 +45,7 @@ export function TaskRow({ task, pending, onDelete }: Props) {
       </li>
     );
   }
-  // A new task can be changed once the API has given it an id.
+  // A new task can't be changed before the API has assigned its id.
   const isNew = pending.some(({ kind }) => kind === "create");
   return (
     <li className={task.completed ? "done" : undefined} aria-busy={pending.length > 0}>

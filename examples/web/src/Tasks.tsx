@@ -9,7 +9,7 @@ import { usePendingWrites, useTrouble, useWrite, withWrites, type Fields } from 
 const STATUSES = { all: "All", pending: "Open", completed: "Done" } as const;
 type Status = keyof typeof STATUSES;
 
-/** The user's tasks, page by page. An unchanged page costs a 304: the browser sends If-None-Match by itself. */
+/** Loads the user's tasks page by page. The browser adds If-None-Match, so an unchanged page is a 304. */
 function useTasks(user_id: string, status: Status, search: string) {
   return useInfiniteQuery({
     queryKey: ["tasks", user_id, status, search],
@@ -92,7 +92,7 @@ export function Tasks({ userId }: { userId: string }) {
           />
         ))}
       </ul>
-      {tasks.isSuccess && shown.length === 0 && <p className="empty">Nothing here.</p>}
+      {tasks.isSuccess && shown.length === 0 && <p className="empty">No tasks.</p>}
       {tasks.hasNextPage && <button onClick={() => tasks.fetchNextPage()}>Show more</button>}
     </main>
   );

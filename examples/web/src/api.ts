@@ -1,4 +1,4 @@
-// The API's typed client, with a token from Better Auth on every request.
+// A typed client of the API. Every request carries a token from Better Auth.
 import { createAuthClient } from "better-auth/react";
 import { jwtClient } from "better-auth/client/plugins";
 import createClient from "openapi-fetch";
@@ -7,19 +7,19 @@ import type { components, paths } from "./openapi";
 export type Task = components["schemas"]["EnvelopeTask"];
 type Failure = { error: { message: string; details?: unknown } };
 
-/** Why a request failed. Status 0: the API could not be reached. */
+/** Why a request failed. Status 0 means that the API can't be reached. */
 export interface Problem {
   status: number;
   message: string;
-  /** What is wrong with each field, if the status is 422. */
+  /** The error messages by field, if the status is 422. */
   details: Record<string, string[]>;
-  /** Seconds. */
+  /** The delay before the next attempt, in seconds. */
   retryAfter?: number;
-  /** The task as it is now, if the status is 412. */
+  /** The current task, if the status is 412. */
   theirs?: Version;
 }
 
-/** A task with the ETag that belongs to it. */
+/** A task and its ETag. */
 export interface Version {
   task: Task;
   etag: string;
@@ -27,7 +27,7 @@ export interface Version {
 
 export const auth = createAuthClient({ plugins: [jwtClient()] });
 
-// Better Auth's tokens are valid for 15 minutes.
+// How long a token is reused, in milliseconds. Better Auth's tokens are valid for 15 minutes.
 const TOKEN_AGE = 10 * 60 * 1000;
 let token = { value: "", userId: "", fetched: 0 };
 
@@ -37,7 +37,7 @@ api.use({
     const userId = String(params.path?.user_id);
     if (token.userId !== userId || Date.now() - token.fetched > TOKEN_AGE) {
       const { data, error } = await auth.token();
-      // Without a session there is no token, and the API says so. Any other error passes.
+      // A 401 means that the session has ended. The API then rejects the empty token.
       if (error && error.status !== 401) throw error;
       token = { value: data?.token ?? "", userId, fetched: data ? Date.now() : 0 };
     }
@@ -48,7 +48,7 @@ api.use({
   },
 });
 
-/** The result of a call; throws a `Problem` if there is none. */
+/** Returns the result of a call, or throws a `Problem`. */
 export async function ok<T>(call: Promise<{ data?: T; error?: Failure; response: Response }>) {
   const { data, error, response } = await call.catch((): never => {
     const problem: Problem = { status: 0, message: "The server can't be reached", details: {} };

@@ -6,9 +6,9 @@ import { App } from "./App";
 import { queryClient } from "./writes";
 import "./style.css";
 
-// Writes that were not carried out survive a reload. Each tab has a queue of its own: a write that two tabs sent would
-// be carried out once, because of its key, but one tab's storage must not overwrite the other's. After a day, the
-// default of maxAge, it is dropped: the API may have forgotten the keys.
+// Writes that have not been carried out survive a reload. Each tab stores its own queue, in sessionStorage,
+// because tabs that share a store would overwrite each other's queue. A queue is dropped after a day (the
+// default of maxAge): the API might have deleted its idempotency keys by then.
 const persistOptions = {
   persister: createSyncStoragePersister({ storage: sessionStorage, throttleTime: 0 }),
   dehydrateOptions: {
@@ -17,7 +17,7 @@ const persistOptions = {
   },
 };
 
-/** Sends what was waiting, or on its way, when the page was left. */
+/** Sends the writes that were pending when the page was reloaded. */
 function resume() {
   for (const mutation of queryClient.getMutationCache().findAll({ status: "pending" }))
     mutation.continue().catch(() => {});

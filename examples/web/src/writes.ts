@@ -1,5 +1,6 @@
-// Writes go through one queue, which TanStack Query keeps: in order, one at a time, shown before they are carried out,
-// paused while offline, retried under their idempotency key until the API has answered, kept over a reload.
+// All writes go through one queue, which is a scope of TanStack Query's mutations. They are sent in order,
+// one at a time. The list shows them before they are carried out. The queue pauses while offline, survives a
+// reload, and retries each write with its idempotency key until the API gives a definite answer.
 import { notifyManager, QueryClient, useMutation, useMutationState } from "@tanstack/react-query";
 import { api, ok, readTask, type Problem, type Task } from "./api";
 
@@ -13,9 +14,9 @@ export interface Write {
   kind: "create" | "edit" | "complete" | "delete";
   /** The idempotency key. */
   key: string;
-  /** The task as the user saw it; for a create, as it will look. */
+  /** The task as the user saw it. For a create, the task as it will look. */
   task: Task;
-  /** What to change. */
+  /** The fields to change, with their new values. */
   fields: Partial<Fields & Pick<Task, "completed">>;
   /** The ETag of `task`, if it is known. */
   etag?: string;
@@ -32,12 +33,12 @@ declare module "@tanstack/react-query" {
   }
 }
 
-// A click shows at once, before the browser paints again.
+// Shows the effect of a click before the next paint.
 notifyManager.setScheduler(queueMicrotask);
 
 const KEY = ["write"];
 
-/** Whether the same request may succeed later. After a 401 the next attempt has a new token. */
+/** Whether the same request may succeed later. After a 401, the next attempt uses a new token. */
 const isTransient = (failures: number, { status }: Problem) =>
   [0, 429, 502, 503, 504].includes(status) || (status === 401 && failures === 0);
 
@@ -54,7 +55,7 @@ queryClient.setMutationDefaults(KEY, {
   retry: isTransient,
   retryDelay: delay,
   gcTime: Infinity,
-  // A write counts as pending until the list shows it.
+  // Returns the promise of the refetch, so that a write stays pending until the list contains its effect.
   onSettled: () => queryClient.invalidateQueries(),
 });
 
@@ -75,10 +76,10 @@ async function send(write: Write) {
   }
 }
 
-/** Changes a task unless somebody else has changed it since the user saw it. */
+/** Changes a task, unless it was changed elsewhere since the user saw it. */
 async function edit({ key, task, fields, etag }: Write) {
   if (!etag) {
-    // Edited offline, so all that is known is what the user saw.
+    // The task was edited offline, so compare the current values with those that the user saw.
     const current = await readTask(task);
     const names = Object.keys(fields) as (keyof Fields)[];
     const isUnseen = (name: keyof Fields) => ![task[name], fields[name]].includes(current.task[name]);
@@ -101,15 +102,15 @@ const conflict = (theirs: Problem["theirs"]): Problem => ({
   theirs,
 });
 
-/** The fields that differ from the task's. */
+/** Returns the fields that differ from the task's. */
 export function changed(task: Task, fields: Fields): Partial<Fields> {
-  // The form knows days only.
+  // The form has days, not times.
   const isSame = (name: string, value: string | null) =>
     name === "due_date" ? value?.slice(0, 10) === task.due_date?.slice(0, 10) : value === task[name as keyof Fields];
   return Object.fromEntries(Object.entries(fields).filter(([name, value]) => !isSame(name, value)));
 }
 
-/** The list as it will be once these writes are carried out. */
+/** Returns the list as it will be once these writes have been carried out. */
 export function withWrites(tasks: Task[], writes: Write[]): Task[] {
   return writes.reduce((list, { kind, task, fields }) => {
     if (kind === "create") return [task, ...list];
@@ -126,7 +127,7 @@ export const usePendingWrites = () =>
     select: ({ state }) => state.variables as Write,
   });
 
-/** Why the first write in the queue is retried. */
+/** Returns the problem that makes the queue retry, if any. */
 export const useTrouble = () =>
   useMutationState({
     filters: { mutationKey: KEY, status: "pending" },
@@ -139,12 +140,12 @@ export const useFailures = () =>
     select: ({ state }): Failure => ({ write: state.variables as Write, problem: state.error as Problem }),
   });
 
-/** Forgets a write that failed. */
+/** Drops a write that failed. */
 export function dismiss({ write }: Failure) {
   forget(({ key }) => key === write.key);
 }
 
-/** Forgets what another user has left in this tab. */
+/** Drops the writes that another user has left in this tab. */
 export function forgetOthers(userId: string) {
   forget(({ task }) => task.user_id !== userId);
 }

@@ -1,4 +1,4 @@
-//! The bodies of answers, field by field as they go out.
+//! Response bodies, with their fields in the order in which they are sent.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::{
     task::Task,
 };
 
-/// A success in the envelope contract.
+/// A successful response in the envelope contract.
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Data<T> {
@@ -30,105 +30,107 @@ impl<T> Data<T> {
     }
 }
 
-/// A task, as the envelope contract shows it.
+/// A task in the envelope contract.
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct EnvelopeTask<'a> {
-    /// UUID of version 7.
+    /// The task's id, a UUID of version 7.
     id: Uuid,
-    /// The owner.
+    /// The id of the owner.
     #[cfg_attr(feature = "openapi", schema(schema_with = schemas::user_id))]
     user_id: &'a str,
     #[cfg_attr(feature = "openapi", schema(schema_with = schemas::shown_title))]
     title: &'a str,
     #[cfg_attr(feature = "openapi", schema(required, schema_with = schemas::shown_description))]
     description: Option<&'a str>,
-    /// When it is due, in UTC.
+    /// When the task is due, in UTC; null if it has no due date.
     #[cfg_attr(feature = "openapi", schema(required))]
     due_date: Option<DateTime<Utc>>,
-    /// Whether it is done.
+    /// Whether the task is completed.
     completed: bool,
-    /// When it was done, in UTC; null while it is open.
+    /// When the task was completed, in UTC; null while it is open.
     #[cfg_attr(feature = "openapi", schema(required))]
     completed_at: Option<DateTime<Utc>>,
-    /// When it was made, in UTC.
+    /// When the task was created, in UTC.
     created_at: DateTime<Utc>,
-    /// When it was last changed, in UTC.
+    /// When the task was last changed, in UTC.
     updated_at: DateTime<Utc>,
 }
 
-/// A task, as the plain contract shows it. Texts made through the envelope contract are shown whole.
+/// A task in the plain contract. A `title` or `description` from the envelope contract can be longer than the
+/// plain contract accepts.
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct PlainTask<'a> {
-    /// Counts up in the order of creation.
+    /// The task's number, which increases in the order of creation.
     #[cfg_attr(feature = "openapi", schema(schema_with = schemas::task_number))]
     id: i64,
-    /// The owner.
+    /// The id of the owner.
     #[cfg_attr(feature = "openapi", schema(schema_with = schemas::user_id))]
     user_id: &'a str,
     #[cfg_attr(feature = "openapi", schema(schema_with = schemas::shown_title))]
     title: &'a str,
     #[cfg_attr(feature = "openapi", schema(required, schema_with = schemas::shown_description))]
     description: Option<&'a str>,
-    /// Whether it is done.
+    /// Whether the task is completed.
     completed: bool,
-    /// When it was made, in UTC.
+    /// When the task was created, in UTC.
     created_at: DateTime<Utc>,
-    /// When it was last changed, in UTC.
+    /// When the task was last changed, in UTC.
     updated_at: DateTime<Utc>,
 }
 
-/// A part of the caller's tasks, the newest first.
+/// A page of the user's tasks.
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct EnvelopeList<'a> {
+    /// The tasks on this page.
     pub(super) items: Vec<EnvelopeTask<'a>>,
     pub(super) pagination: Pagination,
 }
 
-/// A part of what has changed in the caller's list, in the order of the changes.
+/// A page of the changes of the user's tasks, oldest first. A task is listed once, with its last change.
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct EnvelopeChanges<'a> {
-    /// Tasks that were created or changed, as they are now.
+    /// Tasks that were created or changed, in their current state.
     pub(super) changed: Vec<EnvelopeTask<'a>>,
     /// The ids of tasks that were deleted.
     pub(super) deleted: Vec<Uuid>,
-    /// Where the next request continues, as its `since`.
+    /// The `since` of the next request.
     pub(super) cursor: String,
-    /// Whether there are more changes now.
+    /// Whether there are more changes. If so, send the next request at once.
     pub(super) has_more: bool,
 }
 
-/// A part of what has changed in the caller's list, in the order of the changes.
+/// A page of the changes of the user's tasks, oldest first. A task is listed once, with its last change.
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct PlainChanges<'a> {
-    /// Tasks that were created or changed, as they are now.
+    /// Tasks that were created or changed, in their current state.
     pub(super) changed: Vec<PlainTask<'a>>,
     /// The ids of tasks that were deleted.
     pub(super) deleted: Vec<i64>,
-    /// Where the next request continues, as its `since`.
+    /// The `since` of the next request.
     pub(super) cursor: String,
-    /// Whether there are more changes now.
+    /// Whether there are more changes. If so, send the next request at once.
     pub(super) has_more: bool,
 }
 
-/// Which part of the list this is.
+/// The position of a page in its list.
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct Pagination {
-    /// The most tasks of this part.
+    /// The maximum number of tasks on this page.
     pub(super) limit: i64,
-    /// How many tasks were left out before it; 0 for one that a cursor leads to.
+    /// The number of tasks skipped before this page; 0 if it was requested with a cursor.
     pub(super) offset: i64,
-    /// How many tasks there are in all.
+    /// The number of tasks that match the query, on all pages.
     #[cfg_attr(feature = "openapi", schema(minimum = 0))]
     pub(super) total: i64,
-    /// Whether there are tasks after this part.
+    /// Whether there are more tasks after this page.
     pub(super) has_more: bool,
-    /// The `cursor` of the next part; null if this is the last.
+    /// The `cursor` of the next page; null on the last page.
     #[cfg_attr(feature = "openapi", schema(required))]
     pub(super) next_cursor: Option<String>,
 }
@@ -149,11 +151,11 @@ impl<'a> EnvelopeFailure<'a> {
 /// Why a request failed.
 #[derive(Serialize)]
 pub struct EnvelopeError<'a> {
-    /// The kind of error, for programs.
+    /// A machine-readable error code.
     pub(super) code: &'static str,
-    /// What is wrong, for people.
+    /// A human-readable error message.
     pub(super) message: &'a str,
-    /// What is wrong with each field; or the id by which the log knows the request.
+    /// The messages for each invalid field, or the request's id if the error is unexpected.
     pub(super) details: Option<Details>,
 }
 
@@ -161,17 +163,17 @@ pub struct EnvelopeError<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 pub enum Details {
-    /// The messages of each bad field.
+    /// The messages for each invalid field.
     Fields(BTreeMap<String, Vec<String>>),
-    /// The id by which the log knows the request.
+    /// The request's id, by which it can be found in the log.
     Request {
-        /// As in the header `X-Request-Id`.
+        /// The value of the header `X-Request-Id`.
         request_id: String,
     },
 }
 
 impl Details {
-    /// The messages of each field, as the envelope contract shows them.
+    /// Groups errors by field. An error of the body as a whole gets the key `body`.
     pub(super) fn of_fields(errors: &[InputError]) -> Self {
         let mut fields = BTreeMap::<_, Vec<_>>::new();
         for error in errors {
@@ -185,14 +187,14 @@ impl Details {
 /// An error in the plain contract.
 #[derive(Serialize)]
 pub struct PlainError<T> {
-    /// What is wrong: one text, or one entry for each invalid value.
+    /// One text, or one entry for each invalid value.
     pub(super) detail: T,
-    /// The same in one line that a page can show.
+    /// `detail` as one line of text, ready to show to a user.
     pub(super) error: String,
 }
 
 impl<'a> PlainError<Vec<PlainFieldError<'a>>> {
-    /// What is wrong with each value.
+    /// Reports every invalid value.
     pub(super) fn of_values(errors: &'a [InputError]) -> Self {
         let detail: Vec<_> = errors.iter().map(PlainFieldError::from).collect();
         let line = |error: &PlainFieldError| format!("{}: {}", error.loc[error.loc.len() - 1], error.msg);
@@ -204,12 +206,13 @@ impl<'a> PlainError<Vec<PlainFieldError<'a>>> {
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(ToSchema))]
 pub struct PlainFieldError<'a> {
-    /// The kind of error, for programs.
+    /// A machine-readable error code.
     r#type: &'static str,
-    /// Where the value is: the part of the request, and the field in it unless the whole part is invalid.
+    /// Where the value is: `body`, `path`, `query` or `header`, then the field. The field is missing if the
+    /// body as a whole is invalid.
     #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 2))]
     loc: Vec<&'a str>,
-    /// What is wrong, for people.
+    /// A human-readable error message.
     msg: &'a str,
 }
 

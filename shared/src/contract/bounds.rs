@@ -1,38 +1,38 @@
-//! The bounds that the contracts put on a request.
+//! The bounds that the contracts set for values in a request.
 
 use std::ops::RangeInclusive;
 
 use super::Contract::{self, Envelope, Plain};
 
-/// `limit` of an envelope list.
+/// Bounds of `limit` in an envelope list.
 pub const ENVELOPE_LIMIT: RangeInclusive<i64> = 1..=100;
 
-/// `limit` of an envelope list if the query has none.
+/// Default `limit` of an envelope list.
 pub const ENVELOPE_LIMIT_DEFAULT: i64 = 10;
 
-/// `offset` of an envelope list.
+/// Bounds of `offset` in an envelope list.
 pub const OFFSET: RangeInclusive<i64> = 0..=10_000;
 
-/// `limit` of a plain list.
+/// Bounds of `limit` in a plain list.
 pub const PLAIN_LIMIT: RangeInclusive<i64> = 1..=1000;
 
-/// `limit` of a plain list if the query has none.
+/// Default `limit` of a plain list.
 pub const PLAIN_LIMIT_DEFAULT: i64 = 1000;
 
-/// The longest `search` of a list, in characters.
+/// Maximum length of `search`, in characters.
 pub const SEARCH_MAX: usize = 200;
 
-/// `limit` of a list of changes.
+/// Bounds of `limit` in a list of changes.
 pub const CHANGES_LIMIT: RangeInclusive<i64> = 1..=500;
 
-/// `limit` of a list of changes if the query has none.
+/// Default `limit` of a list of changes.
 pub const CHANGES_LIMIT_DEFAULT: i64 = 100;
 
-/// The task ids of the plain contract.
+/// Bounds of a task id in the plain contract.
 pub const TASK_NUMBER: RangeInclusive<i64> = 1..=i64::MAX;
 
 impl Contract {
-    /// The longest title, in characters.
+    /// Returns the maximum length of a title, in characters.
     pub const fn title_max(self) -> usize {
         match self {
             Envelope => 255,
@@ -40,7 +40,7 @@ impl Contract {
         }
     }
 
-    /// The longest description, in characters.
+    /// Returns the maximum length of a description, in characters.
     pub const fn description_max(self) -> usize {
         match self {
             Envelope => 2000,

@@ -1,8 +1,10 @@
-//! Cursors: positions that a response contains and a later request refers to. To clients they are opaque text.
+//! Cursors: positions that a response contains and a later request sends back. To clients they are opaque
+//! text.
 //!
-//! A cursor is base64url of its kind, a checksum and a position. The checksum covers the user's id as well, so a cursor
-//! of another user is rejected as one that was changed is. It is not a signature: anyone can make a cursor for their own
-//! list, so a position is a value like any other of a request.
+//! A cursor is the base64url encoding of its kind, a checksum and a position. The checksum also covers the
+//! user's id, so cursors of other users are rejected like altered ones. The checksum is not a signature:
+//! users can forge cursors for their own list. A position must therefore be validated like any other value in
+//! a request.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::DateTime;
@@ -10,7 +12,7 @@ use ring::digest::{SHA256, digest};
 
 use crate::task::ChangesPosition;
 
-/// What a cursor is a position in. Its number is the cursor's first byte.
+/// The kind of list that a cursor belongs to. Its number is the first byte of the cursor.
 #[derive(Clone, Copy)]
 #[repr(u8)]
 pub(super) enum Kind {
@@ -20,12 +22,15 @@ pub(super) enum Kind {
     List = 2,
 }
 
-/// The longest cursor that is read, in bytes. The longest of a list, with a title that JSON escapes, has half of them.
+/// Maximum length of a cursor, in bytes. The longest cursor of a list, which contains a title escaped by
+/// JSON, has about half of it.
 const MAX_CURSOR_LEN: usize = 4096;
 
+/// Length of the checksum, in bytes.
 const CHECKSUM_LEN: usize = 8;
 
-/// The cursor for a position in the changes of a user's list; `None` for the beginning of a list that doesn't exist yet.
+/// Returns the cursor for a position in the changes of a user's list. `None` is the start of a list that
+/// doesn't exist yet.
 pub(super) fn of_changes(user_id: &str, position: Option<ChangesPosition>) -> String {
     let numbers = position.map_or([0; 4], |position| {
         let ChangesPosition { revision, number, copied_from, list_updated_at } = position;
@@ -34,25 +39,26 @@ pub(super) fn of_changes(user_id: &str, position: Option<ChangesPosition>) -> St
     encode(Kind::Changes, user_id, numbers.map(i64::to_be_bytes).as_flattened())
 }
 
-/// The position in a cursor that [`of_changes`] made for the user.
+/// Decodes a cursor created by [`of_changes`] for the user. `None` if it is not one.
 pub(super) fn read_changes(user_id: &str, cursor: &str) -> Option<Option<ChangesPosition>> {
     let position = decode(Kind::Changes, user_id, cursor)?;
     let ([revision, number, copied_from, micros], []) = position.as_chunks() else { return None };
     let [revision, number, copied_from, micros] =
         [revision, number, copied_from, micros].map(|bytes| i64::from_be_bytes(*bytes));
-    // PostgreSQL's times don't reach as far back as chrono's.
+    // chrono accepts earlier times than PostgreSQL. No genuine cursor has a negative one.
     let list_updated_at = DateTime::from_timestamp_micros(micros).filter(|_| micros >= 0)?;
     let position = ChangesPosition { revision, number, copied_from, list_updated_at };
     Some(Some(position).filter(|position| position.number > 0))
 }
 
-/// The cursor of a user for a position.
+/// Encodes a position as a cursor of the user.
 pub(super) fn encode(kind: Kind, user_id: &str, position: &[u8]) -> String {
     let checksum = checksum(kind, user_id, position);
     BASE64_URL_SAFE_NO_PAD.encode([&[kind as u8], &checksum[..], position].concat())
 }
 
-/// The position in a cursor of a user; `None` if it is no such cursor.
+/// Decodes the position in a cursor of the user. `None` if it is of another kind or user, altered or too
+/// long.
 pub(super) fn decode(kind: Kind, user_id: &str, cursor: &str) -> Option<Vec<u8>> {
     if cursor.len() > MAX_CURSOR_LEN {
         return None;
@@ -63,7 +69,7 @@ pub(super) fn decode(kind: Kind, user_id: &str, cursor: &str) -> Option<Vec<u8>>
 }
 
 fn checksum(kind: Kind, user_id: &str, position: &[u8]) -> [u8; CHECKSUM_LEN] {
-    // A user id doesn't contain U+0000.
+    // U+0000 separates the id from the position unambiguously: a user id can't contain it.
     let content = [&[kind as u8], user_id.as_bytes(), &[0], position].concat();
     *digest(&SHA256, &content).as_ref().first_chunk().expect("a SHA-256 has 32 bytes")
 }
@@ -122,6 +128,10 @@ mod tests {
         {
             assert_eq!(read("alice", malformed), None, "{malformed}");
         }
-        assert_eq!(read("alice", &encode(Kind::List, "alice", &[0; MAX_CURSOR_LEN])), None, "a huge one");
+        assert_eq!(
+            read("alice", &encode(Kind::List, "alice", &[0; MAX_CURSOR_LEN])),
+            None,
+            "a huge cursor is rejected"
+        );
     }
 }

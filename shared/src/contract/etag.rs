@@ -1,25 +1,27 @@
-//! Entity tags (RFC 9110 §8.8.3): how versions of tasks and lists are written in header fields.
+//! Entity tags (RFC 9110 §8.8.3): how versions of tasks and lists are written in headers.
 
 use chrono::{DateTime, Utc};
 
 use crate::task::{Version, Versions};
 
-/// Raised when the same version of a task or a list is rendered into another body than before: its tag is another then.
+/// The first part of every tag. Increment it when the same version of a task or list is rendered as a
+/// different body, so that clients don't keep the old body.
 const RENDERING: u32 = 1;
 
-/// The tag of a version. It is a strong one: equal tags mean equal bodies.
+/// Returns the tag of a version. It is strong: equal tags mean equal bodies.
 pub(super) fn entity_tag(version: Version) -> String {
     let Version { revision, updated_at } = version;
     format!("\"{RENDERING:x}-{revision:x}-{:x}\"", updated_at.timestamp_micros())
 }
 
-/// The versions in `If-Match`, compared strongly (§13.1.1): a weak tag matches nothing, nor does a tag that is not
-/// ours. `None` if the value is not `*` or a list of tags.
+/// Parses `If-Match`, which is compared strongly (§13.1.1): weak tags and tags not issued by this service
+/// match nothing. `None` if the value is neither `*` nor a list of tags.
 pub(super) fn if_match(value: &[u8]) -> Option<Versions> {
     versions(value, |tag| (!tag.is_weak).then_some(tag.opaque))
 }
 
-/// The versions in `If-None-Match`, compared weakly (§13.1.2). `None` if the value is not `*` or a list of tags.
+/// Parses `If-None-Match`, which is compared weakly (§13.1.2). `None` if the value is neither `*` nor a list
+/// of tags.
 pub(super) fn if_none_match(value: &[u8]) -> Option<Versions> {
     versions(value, |tag| Some(tag.opaque))
 }
@@ -38,7 +40,7 @@ struct Tag<'a> {
     opaque: &'a [u8],
 }
 
-/// A list of one or more tags. Empty elements are ignored (§5.6.1.2).
+/// Parses a list of one or more tags. Empty elements are ignored (§5.6.1.2).
 fn tags(mut value: &[u8]) -> Option<Vec<Tag<'_>>> {
     let mut tags = Vec::new();
     loop {
@@ -48,7 +50,7 @@ fn tags(mut value: &[u8]) -> Option<Vec<Tag<'_>>> {
             let quoted = value.strip_prefix(b"W/").unwrap_or(value).strip_prefix(b"\"")?;
             let end = quoted.iter().position(|byte| *byte == b'"')?;
             let (opaque, rest) = (&quoted[..end], &quoted[end + 1..]);
-            // Visible characters, and bytes that are not ASCII.
+            // Visible ASCII characters, and bytes outside ASCII.
             if !opaque.iter().all(|byte| matches!(byte, 0x21..=0x7e | 0x80..)) {
                 return None;
             }
@@ -69,7 +71,8 @@ fn version(opaque: &[u8]) -> Option<Version> {
     let revision = i64::from_str_radix(revision, 16).ok()?;
     let updated_at = DateTime::<Utc>::from_timestamp_micros(i64::from_str_radix(micros, 16).ok()?)?;
     let version = Version { revision, updated_at };
-    // Numbers can be written in several ways, a tag can't.
+    // A number can be written in several ways, such as with a sign or leading zeros, but only one spelling is
+    // valid in a tag.
     (entity_tag(version).as_bytes()[1..].strip_suffix(b"\"") == Some(opaque)).then_some(version)
 }
 
@@ -104,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_of_tags_is_rejected() {
+    fn value_that_is_not_a_list_of_tags_is_rejected() {
         for value in [
             "",
             " ",

@@ -1,4 +1,4 @@
-//! Lists: how their queries are read, and how the next page is asked for.
+//! Reads the query of a list, and creates the cursor and link of the next page.
 
 use chrono::{DateTime, Datelike, SecondsFormat, Utc};
 use form_urlencoded::Serializer;
@@ -19,11 +19,11 @@ use crate::{
     task::{ListPosition, ListStart, SortKey, TaskFilter, TaskList, TaskOrder, TaskQuery},
 };
 
-/// The values of `status`: which tasks they stand for.
+/// The values of `status`, each with the value of `completed` that it selects.
 pub const STATUSES: [(&str, Option<bool>); 3] =
     [("all", None), ("pending", Some(false)), ("completed", Some(true))];
 
-/// The values of `sort`.
+/// The values of `sort`, each with its order.
 pub const ORDERS: [(&str, TaskOrder); 8] = [
     ("created_at", ascending(SortKey::CreatedAt)),
     ("-created_at", descending(SortKey::CreatedAt)),
@@ -35,7 +35,7 @@ pub const ORDERS: [(&str, TaskOrder); 8] = [
     ("-title", descending(SortKey::Title)),
 ];
 
-/// A cursor's content: a hash of its query, and the fields of a [`ListPosition`].
+/// The content of a cursor: the hash of its query, and the fields of a [`ListPosition`].
 type Content = (u64, DateTime<Utc>, i64, Option<DateTime<Utc>>, Option<String>);
 
 const fn ascending(by: SortKey) -> TaskOrder {
@@ -47,7 +47,7 @@ const fn descending(by: SortKey) -> TaskOrder {
 }
 
 impl Contract {
-    /// The order of a list whose query has no `sort`.
+    /// Returns the order of a list without `sort`.
     const fn default_order(self) -> TaskOrder {
         match self {
             Envelope => descending(SortKey::Number),
@@ -111,8 +111,8 @@ fn offset(text: &str) -> Result<i64, Problem> {
     })
 }
 
-/// The position in the parameter `cursor`, if present. Without filter or order, because one of their parameters is
-/// invalid, it is not known whether the cursor belongs to them.
+/// Reads the position from the parameter `cursor`, if present. If the filter or order is `None` because of an
+/// invalid parameter, the cursor can't be compared with them and is accepted: the request fails anyway.
 fn cursor(
     request: &mut Reader,
     filter: Option<&TaskFilter>,
@@ -137,25 +137,26 @@ fn invalid_cursor() -> Problem {
     )
 }
 
-/// The hash of a cursor's query, and the position.
+/// Decodes a cursor into the hash of its query and the position.
 fn read_cursor(user_id: &str, text: &str) -> Option<(u64, ListPosition)> {
     let content = cursor::decode(Kind::List, user_id, text)?;
     let (query, begun_at, number, time, title): Content = serde_json::from_slice(&content).ok()?;
-    // A forged one may contain what PostgreSQL can't take.
+    // A forged cursor can contain values that PostgreSQL can't store.
     let is_possible = [Some(begun_at), time].into_iter().flatten().all(|time| YEARS.contains(&time.year()))
         && TASK_NUMBER.contains(&number)
         && !title.as_ref().is_some_and(|title| title.contains('\0'));
     is_possible.then_some((query, ListPosition { begun_at, number, time, title }))
 }
 
-/// What a cursor is bound to besides the user.
+/// Returns the hash of a query, to which a cursor is bound.
 fn hash(filter: &TaskFilter, order: TaskOrder) -> u64 {
     let query = serde_json::to_vec(&(filter, order)).expect("plain values are JSON");
     let hash = digest(&SHA256, &query);
     u64::from_be_bytes(*hash.as_ref().first_chunk().expect("a SHA-256 has 32 bytes"))
 }
 
-/// The cursor of the next page, if a page doesn't end the list. Of its tasks only the first `shown` are in the response.
+/// Returns the cursor of the page after `page`, or `None` if that was the last. The response contains only
+/// the first `shown` tasks of `page`.
 pub(super) fn next_cursor(user_id: &str, query: &TaskQuery, page: &TaskList, shown: usize) -> Option<String> {
     let last = page.tasks[..shown].last().filter(|_| page.has_more || shown < page.tasks.len())?;
     let time = match query.order.by {
@@ -170,7 +171,7 @@ pub(super) fn next_cursor(user_id: &str, query: &TaskQuery, page: &TaskList, sho
     Some(cursor::encode(Kind::List, user_id, &content))
 }
 
-/// The query string that continues a query at a cursor.
+/// Returns the query string that continues a query at a cursor.
 pub(super) fn next_query(contract: Contract, query: &TaskQuery, cursor: &str) -> String {
     let TaskQuery { filter, order, limit, .. } = query;
     let time =

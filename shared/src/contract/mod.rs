@@ -1,5 +1,5 @@
-//! The two contracts. Everything that differs between them is in this folder and nowhere else: one function for each
-//! aspect, with one match arm for each contract.
+//! The two API contracts. Everything that differs between them is in this module: each difference is one
+//! function with one match arm per contract.
 
 pub mod bodies;
 mod bounds;
@@ -18,25 +18,27 @@ pub use bounds::{
 pub use lists::{ORDERS, STATUSES};
 pub use read::Input;
 
-/// The specification that a front end was written against. The route decides: `/plain/…` or not.
+/// The API contract that a front end uses, determined by the path: paths below `/plain` use the plain
+/// contract.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub enum Contract {
     /// Responses are `{"data": …, "error": …}`; tasks are identified by UUID.
     #[default]
     Envelope,
-    /// Responses are the object itself, or `{"detail": …}`; tasks are identified by number.
+    /// Responses are the object itself or, for errors, `{"detail": …, "error": …}`; tasks are identified by
+    /// number.
     Plain,
 }
 
 use Contract::{Envelope, Plain};
 
 impl Contract {
-    /// The contract of a path.
+    /// Returns the contract of a path.
     pub fn of_path(path: &str) -> Self {
         if path == Plain.prefix() || path.starts_with("/plain/") { Plain } else { Envelope }
     }
 
-    /// What the paths of its routes begin with.
+    /// Returns the prefix of the contract's paths.
     pub const fn prefix(self) -> &'static str {
         match self {
             Envelope => "",
@@ -50,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_route_tells_the_contract() {
+    fn path_determines_the_contract() {
         for path in ["/plain/api/{user_id}/tasks", "/plain/health", "/plain"] {
             assert_eq!(Contract::of_path(path), Plain, "{path}");
         }

@@ -20,10 +20,11 @@ use crate::{
 
 /// The input of an endpoint.
 pub trait Input: Sized {
-    /// Reads every value, so that every error is recorded, and only then returns.
+    /// Reads the input from a request. Must read every value before it returns an error, so that all errors
+    /// are reported.
     ///
     /// # Errors
-    /// A value was invalid.
+    /// If a value is invalid.
     fn read(contract: Contract, request: &mut Reader) -> Result<Self, Recorded>;
 }
 
@@ -142,7 +143,7 @@ fn write_headers(request: &mut Reader) -> Result<WriteHeaders, Recorded> {
     Ok(WriteHeaders { idempotency_key: idempotency_key?, expected: expected? })
 }
 
-/// The header `If-None-Match`. It is ignored if it can't be read: it only saves sending what the client has.
+/// Reads the header `If-None-Match`. A malformed value is ignored, because the header only saves a transfer.
 pub(super) fn known(request: &mut Reader) -> Result<Option<Versions>, Recorded> {
     Ok(request.header("if-none-match", |value| Ok(if_none_match(value)))?.flatten())
 }
@@ -162,12 +163,12 @@ fn new_task(contract: Contract, body: &mut Fields) -> Result<NewTaskFields, Reco
     })
 }
 
-/// In the envelope contract. Some of its front ends are written in camel case.
+/// Reads `due_date`, which only the envelope contract has. Some of its front ends send `dueDate`.
 fn due_date(body: &mut Fields) -> Result<Patch<DateTime<Utc>>, Recorded> {
     body.nullable_or_alias("due_date", "dueDate", date_time_value)
 }
 
-/// The body of an envelope PUT: the whole task. What is absent becomes empty.
+/// Reads the body of an envelope PUT, which replaces the task: absent fields become null, `completed` false.
 fn replacement(body: &mut Fields) -> Result<TaskChanges, Recorded> {
     let description = body.nullable("description", text(Envelope.description_max()));
     let title = body.required("title", title(Envelope.title_max()));
@@ -181,7 +182,7 @@ fn replacement(body: &mut Fields) -> Result<TaskChanges, Recorded> {
     })
 }
 
-/// The body of an envelope PATCH: the fields to change.
+/// Reads the body of an envelope PATCH: the fields to change.
 fn envelope_changes(body: &mut Fields) -> Result<TaskChanges, Recorded> {
     let title = body.optional("title", title(Envelope.title_max()));
     let description = body.nullable("description", text(Envelope.description_max()));
@@ -195,7 +196,8 @@ fn envelope_changes(body: &mut Fields) -> Result<TaskChanges, Recorded> {
     })
 }
 
-/// The body of a plain PUT or PATCH: the fields to change. Null counts as absent for `title` and `completed`.
+/// Reads the body of a plain PUT or PATCH: the fields to change. Null counts as absent for `title` and
+/// `completed`.
 fn plain_changes(body: &mut Fields) -> Result<TaskChanges, Recorded> {
     let description = body.nullable("description", text(Plain.description_max()));
     let title = body.nullable("title", title(Plain.title_max()));

@@ -27,10 +27,10 @@ use crate::{
     },
 };
 
-/// The most bytes of tasks in a response. Lambda's limit for a whole response is 6 MiB.
+/// Maximum size of the tasks in a response, in bytes. Lambda limits a whole response to 6 MiB.
 const MAX_LIST_LEN: usize = 5 * 1024 * 1024;
 
-/// When to try again while the database is unavailable, in seconds.
+/// `Retry-After` of a 503, in seconds.
 const RETRY_AFTER_SECONDS: &str = "1";
 
 const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
@@ -38,11 +38,11 @@ const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const X_TOTAL_COUNT: HeaderName = HeaderName::from_static("x-total-count");
 
-/// In a path everything is encoded but the unreserved characters of RFC 3986 §2.3.
+/// The characters to percent-encode in a path segment: all except the unreserved ones of RFC 3986 §2.3.
 const PATH_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 impl Contract {
-    /// The response to a GET of one task.
+    /// Renders the response to a GET of a task.
     pub fn shown(self, task: &Shown<Task>) -> Response {
         match task {
             Shown::New(task) => self.task(StatusCode::OK, task),
@@ -50,12 +50,12 @@ impl Contract {
         }
     }
 
-    /// The response to a write that changes a task.
+    /// Renders the response to a PUT or PATCH.
     pub fn updated(self, written: &Written<Task>) -> Response {
         with_outcome(self.task(StatusCode::OK, &written.value), written)
     }
 
-    /// The response to a POST.
+    /// Renders the response to a POST.
     pub fn created(self, written: &Written<Task>) -> Response {
         let task = &written.value;
         let id = match self {
@@ -66,7 +66,7 @@ impl Contract {
         with_outcome(self.task(StatusCode::CREATED, task).with(LOCATION, location), written)
     }
 
-    /// The response to a DELETE of a task: the same in both contracts.
+    /// Renders the response to a DELETE of a task, which is the same in both contracts.
     pub fn deleted(self, written: &Written<()>) -> Response {
         with_outcome(Response::no_content(), written)
     }
@@ -79,7 +79,7 @@ impl Contract {
         with_version(response, task.version())
     }
 
-    /// The response to a GET of the changes of a list.
+    /// Renders the response to a GET of the changes of a list.
     pub fn changes(self, user_id: &str, list: &ChangeList) -> Response {
         match self {
             Envelope => {
@@ -100,8 +100,8 @@ impl Contract {
         }
     }
 
-    /// The response to a GET of many tasks. If a plain list doesn't contain all of them, `Link` (RFC 8288) leads to
-    /// the rest.
+    /// Renders the response to a GET of a list. If a plain list is incomplete, `Link` (RFC 8288) leads to the
+    /// next page.
     pub fn list(self, user_id: &str, query: &TaskQuery, list: &Shown<TaskList>) -> Response {
         let list = match list {
             Shown::New(list) => list,
@@ -135,7 +135,7 @@ impl Contract {
         with_version(response, list.version)
     }
 
-    /// The response to a request that fails: what the caller may read of the error.
+    /// Renders an error, without anything that the client must not read.
     pub fn error(self, error: &Error, request_id: &str) -> Response {
         if let Error::NotWritten(error, rate_limit) = error {
             let response = with_rate_limit(self.error(error, request_id), *rate_limit);
@@ -203,7 +203,8 @@ fn not_modified(version: Version) -> Response {
     with_version(Response::empty(StatusCode::NOT_MODIFIED), version)
 }
 
-/// A response that shows a version, which a browser may keep but must ask about before it is used again.
+/// Adds the entity tag of a version. A browser may store the response, but must revalidate it before each
+/// use.
 fn with_version(response: Response, version: Version) -> Response {
     response.with(ETAG, entity_tag(version)).with(CACHE_CONTROL, "private, no-cache")
 }
@@ -216,7 +217,7 @@ fn with_outcome<T>(response: Response, written: &Written<T>) -> Response {
     if written.replayed { response.with(IDEMPOTENCY_REPLAYED, "true") } else { response }
 }
 
-/// A response with the state of the write budget (draft-ietf-httpapi-ratelimit-headers-10).
+/// Adds the state of the write budget (draft-ietf-httpapi-ratelimit-headers-10).
 fn with_rate_limit(response: Response, rate_limit: RateLimit) -> Response {
     let RateLimit { quota, remaining, reset, retry_after: _ } = rate_limit;
     response
@@ -224,16 +225,16 @@ fn with_rate_limit(response: Response, rate_limit: RateLimit) -> Response {
         .with(RATE_LIMIT, format!("\"writes\";r={remaining};t={reset}"))
 }
 
-/// The changes of one response.
+/// The changes in one response.
 struct ChangePage<T, I> {
     changed: Vec<T>,
     deleted: Vec<I>,
-    /// The point behind the last of them.
+    /// The position after the last of them.
     end: Option<ChangesPosition>,
     has_more: bool,
 }
 
-/// As many of these changes as Lambda can carry.
+/// Takes as many changes as fit into a response of Lambda.
 fn page<'a, T: Serialize, I>(
     list: &'a ChangeList,
     task: impl Fn(&'a Task) -> T,
@@ -268,13 +269,13 @@ fn page<'a, T: Serialize, I>(
     ChangePage { changed, deleted, end, has_more }
 }
 
-/// The length of JSON in the event that carries it. There it is a string, in which each quote and backslash takes a
-/// second byte.
+/// Returns the size of a JSON body in Lambda's response, in bytes. There the body is a JSON string, in which
+/// each quote and backslash needs a second byte.
 fn carried_len(json: &str) -> usize {
     json.len() + json.bytes().filter(|byte| matches!(byte, b'"' | b'\\')).count()
 }
 
-/// A JSON array of as many of these tasks as Lambda can carry, and their number.
+/// Returns a JSON array of as many tasks as fit into a response of Lambda, and their number.
 fn plain_array(tasks: &[Task]) -> (String, usize) {
     let mut array = String::from("[");
     let mut carried = 0;

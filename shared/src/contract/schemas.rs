@@ -1,5 +1,5 @@
-//! Schemas of single values (JSON Schema 2020-12), with the bounds that the code itself keeps. They go into
-//! openapi.json; no function is built with them.
+//! Schemas of single values (JSON Schema 2020-12), with the bounds that the code enforces. They are part of
+//! openapi.json and are not compiled into any function.
 
 use std::ops::RangeInclusive;
 
@@ -20,7 +20,7 @@ use crate::{
     task::Version,
 };
 
-/// Every error, each cause that has words of its own once.
+/// Returns every error, once for each message that a response can have.
 pub fn errors() -> Vec<Error> {
     vec![
         Error::InvalidJson,
@@ -42,28 +42,28 @@ pub fn errors() -> Vec<Error> {
     ]
 }
 
-/// Nothing but null.
+/// The value null.
 pub fn null() -> Object {
     ObjectBuilder::new().schema_type(Type::Null).build()
 }
 
-/// A user's id, in a path or an answer.
+/// A user's id, in a path or a response.
 pub fn user_id() -> Object {
-    text(MAX_USER_ID_CHARS).min_length(Some(1)).description(Some("Opaque text.")).build()
+    text(MAX_USER_ID_CHARS).min_length(Some(1)).description(Some("The user's id, an opaque string.")).build()
 }
 
-/// A title as a contract takes it.
+/// A title in a request.
 pub fn title(contract: Contract) -> ObjectBuilder {
     let shows = format!(r"^[^\u0000]*[^\u0000{}][^\u0000]*$", white_space());
-    text(contract.title_max())
-        .min_length(Some(1))
-        .pattern(Some(shows))
-        .description(Some("Not white space alone; no U+0000. Characters are Unicode scalar values."))
+    text(contract.title_max()).min_length(Some(1)).pattern(Some(shows)).description(Some(
+        "Must contain more than white space, and no U+0000. Length is counted in Unicode scalar values.",
+    ))
 }
 
-/// A description as a contract takes it, where it is not null.
+/// A description in a request, without null.
 pub fn description(contract: Contract) -> ObjectBuilder {
-    text(contract.description_max()).description(Some("No U+0000. Characters are Unicode scalar values."))
+    text(contract.description_max())
+        .description(Some("Must not contain U+0000. Length is counted in Unicode scalar values."))
 }
 
 /// The query parameter `search`.
@@ -71,21 +71,24 @@ pub fn search() -> Object {
     text(SEARCH_MAX).min_length(Some(1)).build()
 }
 
-/// A title as either contract shows it: both show the longer ones whole.
+/// A title in a response. Both contracts show a title in full, even if it is longer than they accept.
 pub fn shown_title() -> Object {
-    text(longest(Contract::title_max)).min_length(Some(1)).build()
+    text(longest(Contract::title_max)).min_length(Some(1)).description(Some("The title.")).build()
 }
 
-/// A description as either contract shows it: both show the longer ones whole.
+/// A description in a response. Both contracts show it in full, even if it is longer than they accept.
 pub fn shown_description() -> Object {
     text(longest(Contract::description_max))
         .schema_type([Type::String, Type::Null].into_iter().collect::<SchemaType>())
+        .description(Some("The description; null if the task has none."))
         .build()
 }
 
 /// The id of a task in the plain contract.
 pub fn task_number() -> Object {
-    integer(TASK_NUMBER).description(Some("Counts up in the order of creation.")).build()
+    integer(TASK_NUMBER)
+        .description(Some("The task's number. Later tasks have greater numbers, but not consecutive ones."))
+        .build()
 }
 
 /// The header `Idempotency-Key`.
@@ -93,7 +96,7 @@ pub fn idempotency_key() -> Object {
     text(MAX_IDEMPOTENCY_KEY_LEN).min_length(Some(1)).pattern(Some("^[!-~]+$")).build()
 }
 
-/// A whole number within bounds.
+/// An integer within bounds.
 pub fn integer(range: RangeInclusive<i64>) -> ObjectBuilder {
     ObjectBuilder::new()
         .schema_type(Type::Integer)
@@ -111,8 +114,9 @@ fn longest(bound: fn(Contract) -> usize) -> usize {
     bound(Contract::Envelope).max(bound(Contract::Plain))
 }
 
-/// The characters that [`title`](crate::request::title) takes for white space, as part of a regular expression's class.
-/// Its own `\s` means another set in each language.
+/// Returns the characters that [`title`](crate::request::title) considers white space, as ranges for a
+/// character class of a regular expression. `\s` isn't used because it matches a different set in each regex
+/// dialect.
 fn white_space() -> String {
     let spaces = (char::MIN..=char::MAX).filter(|character| character.is_whitespace());
     let mut ranges = Vec::<(u32, u32)>::new();

@@ -1,4 +1,5 @@
-//! Reads values from an API Gateway event and collects every error, so that a caller learns of all of them at once.
+//! Reads values from an API Gateway event and collects all errors, so that a response can report them
+//! together.
 
 mod values;
 
@@ -22,12 +23,12 @@ pub use values::{
     integer, one_of, search, text, title,
 };
 
-/// The largest body that is read, in bytes after decoding.
+/// Maximum size of a body, in bytes after base64 decoding.
 pub const MAX_BODY_LEN: usize = 256 * 1024;
 
 const REPEATED: Problem = ("repeated", Cow::Borrowed("Given more than once"));
 
-/// A request being read, and the errors found so far.
+/// Reads a request and collects the errors found.
 pub struct Reader<'a> {
     event: &'a ApiGatewayV2httpRequest,
     errors: Vec<InputError>,
@@ -35,15 +36,15 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// A reader of this event.
+    /// Creates a reader of an event.
     pub fn new(event: &'a ApiGatewayV2httpRequest) -> Self {
         Self { event, errors: Vec::new(), unreadable_body: None }
     }
 
-    /// Ends reading, with what was read.
+    /// Finishes reading: returns `input` unless an error was found.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with every error that was recorded; if there is none, why the body could not be read.
+    /// [`Error::Invalid`] with all recorded errors. Without any, the reason why the body could not be read.
     pub fn finish<T>(self, input: Result<T, Recorded>) -> Result<T, Error> {
         match (input, self.unreadable_body) {
             _ if !self.errors.is_empty() => Err(Error::Invalid(self.errors)),
@@ -53,7 +54,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A UUID in the path, in its hyphenated form (RFC 9562 §4).
+    /// Reads a UUID in the path, which must have the hyphenated form (RFC 9562 §4).
     pub fn path_uuid(&mut self, name: &'static str) -> Result<Uuid, Recorded> {
         let text = self.path(name);
         let uuid = match text.len() {
@@ -63,13 +64,13 @@ impl<'a> Reader<'a> {
         self.check(Place::Path, name, uuid.ok_or(("uuid_parsing", "Input should be a valid UUID".into())))
     }
 
-    /// An integer in the path.
+    /// Reads an integer in the path.
     pub fn path_integer(&mut self, name: &'static str, range: RangeInclusive<i64>) -> Result<i64, Recorded> {
         let result = integer(self.path(name), range);
         self.check(Place::Path, name, result)
     }
 
-    /// An integer in the query; `default` if the parameter is absent.
+    /// Reads an integer in the query. Returns `default` if the parameter is absent.
     pub fn query_integer(
         &mut self,
         name: &'static str,
@@ -79,7 +80,7 @@ impl<'a> Reader<'a> {
         Ok(self.query(name, |value| integer(value, range))?.unwrap_or(default))
     }
 
-    /// A parameter of the query, if present.
+    /// Reads a query parameter, if present.
     pub fn query<T>(
         &mut self,
         name: &'static str,
@@ -95,13 +96,13 @@ impl<'a> Reader<'a> {
         self.check(Place::Query, name, result)
     }
 
-    /// Records what is wrong with a parameter of the query once others have been read.
+    /// Records an error of a query parameter that is valid on its own, but not together with others.
     pub fn reject_query(&mut self, name: &'static str, problem: Problem) -> Recorded {
         self.errors.push(InputError::new(Place::Query, name, problem));
         Recorded
     }
 
-    /// A header field, if present. Of one that was sent several times, API Gateway joins the values with commas.
+    /// Reads a header, if present. API Gateway joins the values of repeated headers with commas.
     pub fn header<T>(
         &mut self,
         name: &'static str,
@@ -111,12 +112,12 @@ impl<'a> Reader<'a> {
         self.check(Place::Header, name, result)
     }
 
-    /// The user whose tasks the path names.
+    /// Returns the user id in the path.
     pub fn user_id(&self) -> &'a str {
         self.path("user_id")
     }
 
-    /// The fields of the JSON object in the body.
+    /// Parses the body, which must be a JSON object, and returns its fields.
     pub fn body(&mut self) -> Result<Fields<'_>, Recorded> {
         match self.read_body() {
             Ok(Some(Object { values, repeated })) => {
@@ -140,7 +141,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// `None` if the body is JSON, but not an object.
+    /// Parses the body. Returns `None` if it is JSON, but not an object.
     fn read_body(&self) -> Result<Option<Object>, Error> {
         let body = self.event.body.as_deref().unwrap_or_default().as_bytes();
         let longest = if self.event.is_base64_encoded { MAX_BODY_LEN.div_ceil(3) * 4 } else { MAX_BODY_LEN };
@@ -180,14 +181,14 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The fields of a JSON object. Each is read once; those that are never read are ignored.
+/// The fields of a JSON object. Each can be read once. Fields that are never read are ignored.
 pub struct Fields<'a> {
     values: Map<String, Value>,
     errors: &'a mut Vec<InputError>,
 }
 
 impl Fields<'_> {
-    /// A field that must be present.
+    /// Reads a field that must be present.
     pub fn required<T>(&mut self, name: &'static str, parse: impl Parse<T>) -> Result<T, Recorded> {
         match self.values.remove(name) {
             Some(value) => self.check(name, parse(value)),
@@ -195,12 +196,12 @@ impl Fields<'_> {
         }
     }
 
-    /// A field that may be absent.
+    /// Reads a field that may be absent.
     pub fn optional<T>(&mut self, name: &'static str, parse: impl Parse<T>) -> Result<Option<T>, Recorded> {
         self.values.remove(name).map(|value| self.check(name, parse(value))).transpose()
     }
 
-    /// A field that may be absent or null.
+    /// Reads a field that may be absent or null.
     pub fn nullable<T>(&mut self, name: &'static str, parse: impl Parse<T>) -> Result<Patch<T>, Recorded> {
         match self.values.remove(name) {
             None => Ok(Patch::Absent),
@@ -209,7 +210,8 @@ impl Fields<'_> {
         }
     }
 
-    /// A field that may be absent or null, and that has another name. If both are present they must say the same.
+    /// Reads a field that may be absent or null, and that has an alias. If both names are present, their
+    /// values must be equal.
     pub fn nullable_or_alias<T: PartialEq>(
         &mut self,
         name: &'static str,
@@ -251,13 +253,14 @@ impl InputError {
     }
 }
 
-/// `application/json`, or a type with the suffix `+json` (RFC 6839), whatever its parameters.
+/// Whether a content type is `application/json` or has the suffix `+json` (RFC 6839), with any parameters.
 fn is_json(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-/// A JSON object, and the names that it contains more than once. RFC 8259 §4 leaves open which of their values counts.
+/// A JSON object, and the names that appear in it more than once. RFC 8259 §4 doesn't define which of their
+/// values counts, so they are rejected.
 struct Object {
     values: Map<String, Value>,
     repeated: Vec<String>,

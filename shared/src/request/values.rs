@@ -1,17 +1,17 @@
-//! Parses single values: JSON values of a body, and text of a path or query.
+//! Parses single values: JSON values in the body, and texts in the path, query and headers.
 
 use std::{borrow::Cow, ops::RangeInclusive};
 
 use chrono::{DateTime, Datelike, Utc};
 use serde_json::Value;
 
-/// The longest idempotency key, in characters.
+/// Maximum length of an idempotency key, in characters.
 pub const MAX_IDEMPOTENCY_KEY_LEN: usize = 255;
 
-/// The years of a point in time that is accepted: those that RFC 3339 can express in the response.
+/// The accepted years of a point in time, in UTC: those that RFC 3339 can express in a response.
 pub const YEARS: RangeInclusive<i32> = 1..=9999;
 
-/// What is wrong with a value: kind and message of an [`InputError`](crate::error::InputError).
+/// The kind and message of an [`InputError`](crate::error::InputError).
 pub type Problem = (&'static str, Cow<'static, str>);
 
 const TOO_SHORT: Problem = ("string_too_short", Cow::Borrowed("String should have at least 1 character"));
@@ -21,18 +21,19 @@ pub trait Parse<T>: FnOnce(Value) -> Result<T, Problem> {}
 
 impl<T, F: FnOnce(Value) -> Result<T, Problem>> Parse<T> for F {}
 
-/// Text of 1 to `max` characters (Unicode scalar values) that is not only white space.
+/// Parses text of 1 to `max` characters (Unicode scalar values) that is not only white space.
 pub fn title(max: usize) -> impl Parse<String> {
     move |value| match text(max)(value)? {
         empty if empty.is_empty() => Err(TOO_SHORT),
         blank if blank.trim().is_empty() => {
-            Err(("string_blank", "String should not be white space alone".into()))
+            Err(("string_blank", "String should not consist only of white space".into()))
         }
         title => Ok(title),
     }
 }
 
-/// Text of at most `max` characters (Unicode scalar values). U+0000 is rejected: PostgreSQL can't store it.
+/// Parses text of at most `max` characters (Unicode scalar values). U+0000 is rejected because PostgreSQL
+/// can't store it.
 pub fn text(max: usize) -> impl Parse<String> {
     move |value| match value {
         Value::String(text) => check_text(&text, max).map(|()| text),
@@ -40,7 +41,7 @@ pub fn text(max: usize) -> impl Parse<String> {
     }
 }
 
-/// Text to search for, of 1 to `max` characters, which [`text`] could be.
+/// Parses a search text of 1 to `max` characters. U+0000 is rejected, as in [`text`].
 pub fn search(max: usize) -> impl FnOnce(&str) -> Result<String, Problem> {
     move |text| match check_text(text, max) {
         Ok(()) if text.is_empty() => Err(TOO_SHORT),
@@ -58,26 +59,27 @@ fn check_text(text: &str, max: usize) -> Result<(), Problem> {
     }
 }
 
-/// True or false. Nothing else is converted.
+/// Parses a boolean, without converting other types.
 pub fn boolean(value: Value) -> Result<bool, Problem> {
     value.as_bool().ok_or(("bool_type", "Input should be a valid boolean".into()))
 }
 
-/// A [`date_time`] in a JSON string.
+/// Parses a JSON string as a [`date_time`].
 pub fn date_time_value(value: Value) -> Result<DateTime<Utc>, Problem> {
-    // Nothing but a string can be one, not even a number.
+    // Other types, including numbers, become the empty string, which is invalid.
     date_time(value.as_str().unwrap_or_default())
 }
 
-/// A point in time in ISO 8601's extended format: a date alone (midnight UTC), or a date and a time, with an offset
-/// or without (UTC); seconds may be omitted. The year must be in [`YEARS`].
+/// Parses a point in time in ISO 8601's extended format: a date (midnight UTC), or a date and a time (UTC
+/// unless it has an offset). Seconds may be omitted. The year must be in [`YEARS`].
 pub fn date_time(text: &str) -> Result<DateTime<Utc>, Problem> {
     let invalid = || ("datetime_parsing", "Input should be a valid datetime".into());
     let time = DateTime::parse_from_rfc3339(&to_rfc3339(text).ok_or_else(invalid)?).map_err(|_| invalid())?;
     Some(time.to_utc()).filter(|time| YEARS.contains(&time.year())).ok_or_else(invalid)
 }
 
-/// Adds what RFC 3339 requires and ISO 8601 allows to omit: time, seconds, offset, the minutes of the offset.
+/// Adds the parts that RFC 3339 requires but ISO 8601 allows to omit: time, seconds, offset, minutes of the
+/// offset.
 fn to_rfc3339(text: &str) -> Option<String> {
     let Some((date, time)) = text.split_at_checked(10).filter(|(_, time)| !time.is_empty()) else {
         return Some(format!("{text}T00:00:00Z"));
@@ -95,14 +97,15 @@ fn to_rfc3339(text: &str) -> Option<String> {
     Some(format!("{date}{clock}{seconds}{offset}"))
 }
 
-/// A decimal integer within a range, without a plus sign.
+/// Parses a decimal integer within a range, without a plus sign.
 pub fn integer(text: &str, range: RangeInclusive<i64>) -> Result<i64, Problem> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         let message = "Input should be a valid integer, unable to parse string as an integer";
         return Err(("int_parsing", message.into()));
     }
-    // Parsing fails only if the number doesn't fit 64 bits. Its sign then tells which end of the range it is beyond.
+    // Parsing fails only if the number doesn't fit into 64 bits. Its sign then determines which bound it
+    // exceeds.
     let number = text.parse::<i64>().ok();
     let is_below = number.map_or(text.starts_with('-'), |number| number < *range.start());
     match number {
@@ -117,7 +120,7 @@ pub fn integer(text: &str, range: RangeInclusive<i64>) -> Result<i64, Problem> {
     }
 }
 
-/// An idempotency key: 1–255 visible ASCII characters.
+/// Parses an idempotency key: 1–255 visible ASCII characters.
 pub fn idempotency_key(value: &[u8]) -> Result<String, Problem> {
     match value {
         [_, ..] if value.len() <= MAX_IDEMPOTENCY_KEY_LEN && value.iter().all(u8::is_ascii_graphic) => {
@@ -127,7 +130,7 @@ pub fn idempotency_key(value: &[u8]) -> Result<String, Problem> {
     }
 }
 
-/// One of several words, each with what it means.
+/// Parses one of several words, and returns the value that belongs to it.
 pub fn one_of<T: Copy>(words: &[(&str, T)]) -> impl FnOnce(&str) -> Result<T, Problem> {
     move |text| match words.iter().find(|(word, _)| *word == text) {
         Some((_, meaning)) => Ok(*meaning),

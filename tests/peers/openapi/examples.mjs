@@ -91,7 +91,7 @@ const bash = (script, variables) =>
 
 /** The examples of docs/examples.md: for each heading a block of curl, one of TypeScript, and the answer. */
 function examples() {
-  const page = blocks(read("docs/examples.md")).filter(({ heading }) => heading !== "Before the first");
+  const page = blocks(read("docs/examples.md")).filter(({ heading }) => heading !== "Setup");
   const headings = [...new Set(page.map(({ heading }) => heading))];
   return headings.map((heading) => {
     const [sh, ts, http, ...more] = page.filter((block) => block.heading === heading);

@@ -27,7 +27,7 @@ test("a task survives a reload, and signing out and in", async ({ page }) => {
 
   await page.getByRole("button", { name: "Sign out" }).click();
   await signUp(page, "Grace Hopper");
-  await expect(page.getByText("Nothing here.")).toBeVisible();
+  await expect(page.getByText("No tasks.")).toBeVisible();
 });
 
 test("tasks are filtered, searched, edited, completed and deleted", async ({ user: page }) => {

@@ -21,7 +21,7 @@ fn read(contract: Contract, user_id: &str, query: &str) -> Result<TaskQuery, Err
     contract.read(&event)
 }
 
-/// What is wrong with a query, as `parameter kind`.
+/// Returns the errors of a query as `parameter kind`.
 fn errors(contract: Contract, query: &str) -> Vec<String> {
     match read(contract, "alice", query).expect_err(query) {
         Error::Invalid(errors) => {
@@ -58,7 +58,7 @@ fn page(title: &str) -> TaskList {
     TaskList { tasks: vec![task], total: 2, has_more: true, version, begun_at: Some(at) }
 }
 
-/// The cursor of the page after the first one of a query.
+/// Returns the cursor that leads to the second page of a query.
 fn cursor_of(contract: Contract, query: &str, title: &str) -> String {
     let query = read(contract, "alice", query).expect("valid");
     next_cursor("alice", &query, &page(title), 1).expect("there is more")
@@ -80,7 +80,7 @@ fn query_without_parameters_has_the_contracts_defaults() {
 }
 
 #[test]
-fn every_parameter_is_read() {
+fn all_parameters_are_read() {
     let query = "status=pending&search=%C3%9C+%25&due_after=2026-01-06&due_before=2026-02-01T00:00%2B01:00\
                  &sort=-due_date&limit=3";
     let expected = |start| TaskQuery {
@@ -199,7 +199,7 @@ fn cursor_is_bound_to_its_user_and_query() {
     let cursor = cursor_of(Envelope, query, "milk");
     let with = |query: &str| format!("{query}&cursor={cursor}");
     assert!(read(Envelope, "alice", &with(query)).is_ok());
-    // The same in other words.
+    // The same query, written differently.
     let same = "sort=title&due_after=2026-01-06T01:00%2B01:00&search=%78&status=pending&limit=7&other=1";
     assert!(read(Plain, "alice", &with(same)).is_ok());
     assert!(read(Envelope, "bob", &with(query)).is_err());
@@ -214,21 +214,21 @@ fn cursor_is_bound_to_its_user_and_query() {
     ] {
         assert_eq!(errors(Envelope, &with(other)), ["cursor value_error"], "{other}");
     }
-    // Whether it belongs to an invalid query is not known.
+    // If another parameter is invalid, the cursor isn't compared with the query.
     assert_eq!(errors(Envelope, &with("sort=x")), ["sort literal_error"]);
-    // Without sort the contracts' orders differ.
+    // Without `sort`, the contracts have different orders.
     let cursor = cursor_of(Envelope, "", "milk");
     assert_eq!(errors(Plain, &format!("cursor={cursor}")), ["cursor value_error"]);
 }
 
 #[test]
-fn cursor_excludes_an_offset() {
+fn cursor_together_with_an_offset_is_rejected_in_envelope() {
     let cursor = cursor_of(Envelope, "", "milk");
     assert_eq!(errors(Envelope, &format!("offset=0&cursor={cursor}")), ["cursor value_error"]);
     let both = ["offset int_parsing", "cursor value_error"];
     assert_eq!(errors(Envelope, &format!("offset=x&cursor={cursor}")), both);
     let cursor = cursor_of(Plain, "", "milk");
-    assert!(read(Plain, "alice", &format!("offset=0&cursor={cursor}")).is_ok(), "plain knows no offset");
+    assert!(read(Plain, "alice", &format!("offset=0&cursor={cursor}")).is_ok(), "plain ignores the offset");
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn longest_cursor_is_read() {
 }
 
 #[test]
-fn forged_cursor_holds_nothing_that_postgresql_can_not_take() {
+fn forged_cursor_with_values_that_postgresql_can_not_store_is_rejected() {
     let query = read(Plain, "alice", "sort=title").expect("valid");
     let hash = hash(&query.filter, query.order);
     let forge = |content: serde_json::Value| {
@@ -255,7 +255,7 @@ fn forged_cursor_holds_nothing_that_postgresql_can_not_take() {
         json!([hash, "+10000-01-01T00:00:00Z", 7, null, "a"]),
         json!([hash, at, 7, "+262142-01-01T00:00:00Z", "a"]),
         json!([hash, at, 7, null, "a\0"]),
-        // Its opposite is no bigint.
+        // Its negation overflows a bigint.
         json!([hash, at, i64::MIN, null, "a"]),
         json!([hash, at, 9_223_372_036_854_775_808_u64, null, "a"]),
         json!([hash, at, 7, null, 7]),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::request::MAX_BODY_LEN;
 
-/// An event with this body and what else `change` puts in.
+/// Returns an event with this body, modified by `change`.
 fn event(body: &str, change: impl FnOnce(&mut Value)) -> ApiGatewayV2httpRequest {
     let mut event = json!({
         "version": "2.0",
@@ -23,14 +23,14 @@ fn read<I: Input>(contract: Contract, body: impl ToString) -> Result<I, Error> {
     contract.read(&event(&body.to_string(), |_| {}))
 }
 
-/// The faults as `place.field kind`.
-fn faults<I: std::fmt::Debug>(result: Result<I, Error>) -> Vec<String> {
-    match result.expect_err("faulty") {
-        Error::Invalid(faults) => faults
+/// Returns the errors as `place.field kind`.
+fn errors<I: std::fmt::Debug>(result: Result<I, Error>) -> Vec<String> {
+    match result.expect_err("a request that is rejected") {
+        Error::Invalid(errors) => errors
             .iter()
-            .map(|fault| {
-                let field = fault.field.as_deref().unwrap_or("*");
-                format!("{}.{field} {}", fault.place.as_str(), fault.kind)
+            .map(|error| {
+                let field = error.field.as_deref().unwrap_or("*");
+                format!("{}.{field} {}", error.place.as_str(), error.kind)
             })
             .collect(),
         error => panic!("{error}"),
@@ -38,13 +38,13 @@ fn faults<I: std::fmt::Debug>(result: Result<I, Error>) -> Vec<String> {
 }
 
 #[test]
-fn every_fault_of_a_request_is_told_at_once() {
+fn all_errors_of_a_request_are_reported() {
     let event = event(r#"{"description": 7, "due_date": "soon", "x": 1, "x": 2}"#, |event| {
         event["headers"]["idempotency-key"] = json!("two words");
         event["pathParameters"]["task_id"] = json!("first");
     });
     assert_eq!(
-        faults(Contract::Envelope.read::<NewTask>(&event)),
+        errors(Contract::Envelope.read::<NewTask>(&event)),
         [
             "header.idempotency-key string_pattern_mismatch",
             "body.x repeated",
@@ -54,7 +54,7 @@ fn every_fault_of_a_request_is_told_at_once() {
         ]
     );
     assert_eq!(
-        faults(Contract::Envelope.read::<PatchTask>(&event)),
+        errors(Contract::Envelope.read::<PatchTask>(&event)),
         [
             "path.task_id uuid_parsing",
             "header.idempotency-key string_pattern_mismatch",
@@ -66,13 +66,13 @@ fn every_fault_of_a_request_is_told_at_once() {
 }
 
 #[test]
-fn a_fault_before_the_body_is_told_before_the_body_is_judged() {
+fn errors_outside_the_body_are_reported_rather_than_an_unreadable_body() {
     let event = event("not JSON", |event| event["pathParameters"]["task_id"] = json!("first"));
-    assert_eq!(faults(Contract::Envelope.read::<PatchTask>(&event)), ["path.task_id uuid_parsing"]);
+    assert_eq!(errors(Contract::Envelope.read::<PatchTask>(&event)), ["path.task_id uuid_parsing"]);
 }
 
 #[test]
-fn bodies_that_are_no_json_object() {
+fn body_that_is_not_a_json_object_is_rejected() {
     for broken in ["", " ", "{", "{\"title\": \"\\ud800\"}", "{'title': 1}", "{\"title\": \"a\"} x", "nul"] {
         assert!(matches!(read::<NewTask>(Contract::Plain, broken), Err(Error::InvalidJson)), "{broken}");
     }
@@ -80,7 +80,7 @@ fn bodies_that_are_no_json_object() {
     assert!(matches!(read::<NewTask>(Contract::Plain, deep), Err(Error::InvalidJson)));
     for other in ["[]", "null", "7", "\"text\"", "true", "[{\"title\": \"a\"}]"] {
         assert_eq!(
-            faults(read::<NewTask>(Contract::Plain, other)),
+            errors(read::<NewTask>(Contract::Plain, other)),
             ["body.* model_attributes_type"],
             "{other}"
         );
@@ -88,7 +88,7 @@ fn bodies_that_are_no_json_object() {
 }
 
 #[test]
-fn the_size_of_a_body_is_bounded_decoded_or_not() {
+fn body_size_is_limited_before_and_after_decoding() {
     let padded = |len: usize| {
         let body = r#"{"title": "a", "x": ""}"#;
         body.replace(r#""""#, &format!("\"{}\"", "x".repeat(len - body.len())))
@@ -108,13 +108,13 @@ fn the_size_of_a_body_is_bounded_decoded_or_not() {
 }
 
 #[test]
-fn base64_that_is_none_is_no_json() {
+fn invalid_base64_is_rejected_as_invalid_json() {
     let event = event("💥", |event| event["isBase64Encoded"] = json!(true));
     assert!(matches!(Contract::Plain.read::<NewTask>(&event), Err(Error::InvalidJson)));
 }
 
 #[test]
-fn a_content_type_must_say_json_where_it_says_anything() {
+fn content_type_must_be_json_if_present() {
     let read = |content_type: Value| {
         let event = event(r#"{"title": "a"}"#, |event| event["headers"] = content_type);
         Contract::Plain.read::<NewTask>(&event)
@@ -132,7 +132,7 @@ fn a_content_type_must_say_json_where_it_says_anything() {
 }
 
 #[test]
-fn task_ids_are_of_their_contracts_kind() {
+fn task_id_is_a_uuid_in_envelope_and_an_integer_in_plain() {
     let read = |contract: Contract, id: &str| {
         contract.read::<TaskKey>(&event("", |event| event["pathParameters"]["task_id"] = json!(id)))
     };
@@ -141,24 +141,24 @@ fn task_ids_are_of_their_contracts_kind() {
     assert!(matches!(read(Contract::Plain, "1"), Ok(TaskKey::Number(1))));
     assert!(matches!(read(Contract::Plain, "9223372036854775807"), Ok(TaskKey::Number(i64::MAX))));
     for id in ["1", "", &uuid.replace('-', ""), &format!("{{{uuid}}}"), &format!("urn:uuid:{uuid}")] {
-        assert_eq!(faults(read(Contract::Envelope, id)), ["path.task_id uuid_parsing"], "{id}");
+        assert_eq!(errors(read(Contract::Envelope, id)), ["path.task_id uuid_parsing"], "{id}");
     }
-    assert_eq!(faults(read(Contract::Plain, "0")), ["path.task_id greater_than_equal"]);
-    assert_eq!(faults(read(Contract::Plain, uuid)), ["path.task_id int_parsing"]);
-    assert_eq!(faults(read(Contract::Plain, &"9".repeat(400))), ["path.task_id less_than_equal"]);
+    assert_eq!(errors(read(Contract::Plain, "0")), ["path.task_id greater_than_equal"]);
+    assert_eq!(errors(read(Contract::Plain, uuid)), ["path.task_id int_parsing"]);
+    assert_eq!(errors(read(Contract::Plain, &"9".repeat(400))), ["path.task_id less_than_equal"]);
 }
 
 #[test]
-fn a_completion_is_said_in_one_contract_and_flipped_in_the_other() {
+fn complete_requires_a_boolean_in_envelope_and_ignores_the_body_in_plain() {
     let read = |contract, body: &str| read::<CompleteTask>(contract, body);
     assert!(read(Contract::Envelope, r#"{"completed": false}"#).is_ok());
-    for (body, fault) in [
+    for (body, error) in [
         ("{}", "body.completed missing"),
         (r#"{"completed": null}"#, "body.completed bool_type"),
         (r#"{"completed": 1}"#, "body.completed bool_type"),
         (r#"{"completed": "true"}"#, "body.completed bool_type"),
     ] {
-        assert_eq!(faults(read(Contract::Envelope, body)), [fault]);
+        assert_eq!(errors(read(Contract::Envelope, body)), [error]);
     }
     let event = event("no JSON at all", |event| {
         event["pathParameters"]["task_id"] = json!("7");
@@ -167,8 +167,8 @@ fn a_completion_is_said_in_one_contract_and_flipped_in_the_other() {
 }
 
 #[test]
-fn a_put_without_its_title_is_faulty_in_one_contract_and_empty_in_the_other() {
-    assert_eq!(faults(read::<PutTask>(Contract::Envelope, "{}")), ["body.title missing"]);
+fn put_without_a_title_is_rejected_in_envelope_and_changes_nothing_in_plain() {
+    assert_eq!(errors(read::<PutTask>(Contract::Envelope, "{}")), ["body.title missing"]);
     let event = event(r#"{"title": null, "completed": null}"#, |event| {
         event["pathParameters"]["task_id"] = json!("7");
     });

@@ -34,7 +34,7 @@ fn body(response: &Response) -> Value {
 }
 
 #[test]
-fn a_task_shows_what_its_contract_knows() {
+fn task_has_the_fields_of_its_contract() {
     let task = task("2 litres".into());
     let response = Envelope.created(&written(task.clone(), false));
     assert_eq!(
@@ -82,7 +82,7 @@ fn list(tasks: Vec<Task>, total: i64, has_more: bool) -> Shown<TaskList> {
 
 #[test]
 fn plain_list_fits_a_lambda_response_and_links_to_the_rest() {
-    // Each quote is two bytes of JSON, and four within the event.
+    // Each quote is two bytes in JSON, and four in the JSON string of the event.
     let tasks: Vec<_> = (1..=1000).map(|number| Task { number, ..task("\"".repeat(2000)) }).collect();
     let response = Plain.list("a b", &query(Plain, 1000), &list(tasks, 1000, false));
     let shown = body(&response).as_array().expect("an array").len();
@@ -103,7 +103,7 @@ fn empty_plain_list_is_an_empty_array() {
 }
 
 #[test]
-fn errors_of_ours_tell_nothing_of_their_cause() {
+fn server_errors_do_not_reveal_their_cause() {
     for error in [Error::Internal("secret".into()), Error::Unavailable("secret".into())] {
         for contract in [Envelope, Plain] {
             let body = contract.error(&error, "id-1").body;
@@ -142,12 +142,12 @@ fn list_has_the_form_of_its_contract_whatever_the_query() {
     }
 }
 
-/// If this test fails, raise the number that tags begin with: clients hold the bodies of before under the tags of before.
+/// If this test fails, increment `RENDERING`: clients have stored the old bodies with the old tags.
 #[test]
 fn tag_changes_with_the_rendering_of_a_task() {
     let tagged = |contract: Contract| {
         let response = contract.shown(&Shown::New(task("2 litres".into())));
-        let Body::Text(body) = response.body else { panic!("no text") };
+        let Body::Text(body) = response.body else { panic!("the body of a task is text") };
         (response.headers[ETAG].to_str().expect("ASCII").to_owned(), body)
     };
     let tag = "\"1-3-647b9d9458e00\"".to_owned();

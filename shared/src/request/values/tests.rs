@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 
 #[test]
-fn times_in_the_forms_of_iso_8601_become_utc() {
+fn iso_8601_times_are_converted_to_utc() {
     for (text, utc) in [
         ("2026-01-06", "2026-01-06T00:00:00Z"),
         ("2026-01-06T15:30:00Z", "2026-01-06T15:30:00Z"),
@@ -24,7 +24,7 @@ fn times_in_the_forms_of_iso_8601_become_utc() {
 }
 
 #[test]
-fn anything_else_is_no_time() {
+fn anything_else_is_rejected_as_a_time() {
     for value in [
         json!(""),
         json!("tomorrow"),
@@ -50,6 +50,10 @@ fn anything_else_is_no_time() {
         json!(true),
         json!({}),
     ] {
-        assert_eq!(date_time_value(value.clone()).expect_err("no time").0, "datetime_parsing", "{value}");
+        assert_eq!(
+            date_time_value(value.clone()).expect_err("the value is not a time").0,
+            "datetime_parsing",
+            "{value}"
+        );
     }
 }
