@@ -144,7 +144,7 @@ impl SecretSource {
         let response = response.map_err(|error| match error.code() {
             Some("ResourceNotFoundException") => "SECRET_ID names a secret that does not exist".into(),
             Some("AccessDeniedException") => {
-                "SECRET_ID names a secret that this function may not read: grant it \
+                "SECRET_ID names a secret that this function is not allowed to read: grant it \
                                               secretsmanager:GetSecretValue"
                     .into()
             }
@@ -153,7 +153,7 @@ impl SecretSource {
         })?;
         let text =
             response.secret_string().ok_or("SECRET_ID's secret is binary: it must be a JSON object")?;
-        Secret::parse(text).ok_or_else(|| "SECRET_ID's secret is no JSON object".into())
+        Secret::parse(text).ok_or_else(|| "SECRET_ID's secret is not a JSON object".into())
     }
 }
 

@@ -1,4 +1,6 @@
-//! The documents say what is so.
+//! The documents agree with the code.
+
+mod logs;
 
 use std::{collections::BTreeSet, fs, process::Command};
 

@@ -91,7 +91,7 @@ impl CustomResource {
         // To send the same again is harmless: the URL is that of a file.
         loop {
             let sent = timeout(ATTEMPT_TIME, client.put(&self.response_url, body.clone())).await;
-            match (sent.unwrap_or_else(|_| Err("no answer in time".into())), delays.next()) {
+            match (sent.unwrap_or_else(|_| Err("no response in time".into())), delays.next()) {
                 (Ok(()), _) => return Ok(()),
                 (Err(_), Some(delay)) => sleep(delay).await,
                 (Err(error), None) => return Err(format!("CloudFormation can't be reached: {error}").into()),
@@ -131,10 +131,10 @@ async fn outcome_within(
     let mut task = tokio::spawn(migrate);
     match timeout(limit, &mut task).await {
         Ok(Ok(outcome)) => outcome,
-        Ok(Err(_)) => Err("the migration panicked; the function's log says where".into()),
+        Ok(Err(_)) => Err("the migration panicked: the function's log has the place".into()),
         Err(_) => {
             task.abort();
-            Err(format!("the migration has not finished within {} s", limit.as_secs()))
+            Err(format!("the migration did not finish within {} s", limit.as_secs()))
         }
     }
 }
@@ -202,8 +202,8 @@ mod tests {
     #[tokio::test]
     async fn a_migration_that_panics_or_takes_too_long_has_failed() {
         let panicked = outcome_within(Duration::from_secs(1), async { panic!("on purpose") }).await;
-        assert_eq!(panicked, Err("the migration panicked; the function's log says where".into()));
+        assert_eq!(panicked, Err("the migration panicked: the function's log has the place".into()));
         let slow = outcome_within(Duration::from_millis(10), std::future::pending()).await;
-        assert_eq!(slow, Err("the migration has not finished within 0 s".into()));
+        assert_eq!(slow, Err("the migration did not finish within 0 s".into()));
     }
 }

@@ -60,10 +60,10 @@ impl Claims {
         match self.exp.as_f64() {
             Some(exp @ 0.0..=MAX_EXP) if exp < now - LEEWAY => return Err(TokenError::Expired),
             Some(0.0..=MAX_EXP) => {}
-            _ => return Err(TokenError::Invalid("exp is negative or past the year 9999")),
+            _ => return Err(TokenError::Invalid("exp is negative or after the year 9999")),
         }
         match self.nbf.as_ref().map(Number::as_f64) {
-            Some(Some(nbf)) if nbf > now + LEEWAY => Err(TokenError::Invalid("not valid yet")),
+            Some(Some(nbf)) if nbf > now + LEEWAY => Err(TokenError::Invalid("token is not valid yet")),
             _ => Ok(()),
         }
     }
@@ -72,8 +72,8 @@ impl Claims {
     pub(super) fn check_issuer(&self, issuer: &str) -> Result<(), TokenError> {
         match &self.iss {
             Some(iss) if iss == issuer => Ok(()),
-            Some(_) => Err(TokenError::Invalid("iss is not JWT_ISSUER")),
-            None => Err(TokenError::Invalid("no iss")),
+            Some(_) => Err(TokenError::Invalid("iss differs from JWT_ISSUER")),
+            None => Err(TokenError::Invalid("iss is missing")),
         }
     }
 
@@ -82,8 +82,8 @@ impl Claims {
         match &self.aud {
             Some(Audience::One(aud)) if aud == audience => Ok(()),
             Some(Audience::Several(auds)) if auds.iter().any(|aud| aud == audience) => Ok(()),
-            Some(_) => Err(TokenError::Invalid("JWT_AUDIENCE is not in aud")),
-            None => Err(TokenError::Invalid("no aud")),
+            Some(_) => Err(TokenError::Invalid("aud does not contain JWT_AUDIENCE")),
+            None => Err(TokenError::Invalid("aud is missing")),
         }
     }
 
@@ -93,11 +93,13 @@ impl Claims {
             (Some(sub), Some(user_id)) if sub != user_id => {
                 return Err(TokenError::Invalid("sub and user_id differ"));
             }
-            (Some(id), _) | (None, Some(id)) => id.ok_or(TokenError::Invalid("user id is no integer"))?,
-            (None, None) => return Err(TokenError::Invalid("neither sub nor user_id")),
+            (Some(id), _) | (None, Some(id)) => {
+                id.ok_or(TokenError::Invalid("user id is a number but not an integer"))?
+            }
+            (None, None) => return Err(TokenError::Invalid("sub and user_id are missing")),
         };
         if !(1..=MAX_USER_ID_CHARS).contains(&user_id.chars().count()) || user_id.contains('\0') {
-            return Err(TokenError::Invalid("user id is not 1-255 characters"));
+            return Err(TokenError::Invalid("user id must have 1 to 255 characters, without U+0000"));
         }
         Ok(Caller {
             user_id,

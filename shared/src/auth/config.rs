@@ -67,8 +67,7 @@ fn read_secrets(variables: &mut Variables, algorithm: HmacAlgorithm) -> Result<V
             variables.error(format!("{name} has {len} bytes, {algorithm} needs at least {min}"))
         }
         (_, None) => {
-            variables
-                .warn(format!("{is_list}: the first is current, and a token may be signed with any of them"));
+            variables.warn(format!("{is_list}: tokens signed with any of them are accepted"));
             Ok(secrets)
         }
         (_, Some(len)) => {

@@ -100,28 +100,35 @@ impl KeySet {
         }
         match cache.find(id, algorithm) {
             _ if !is_within(cache.fetched, MAX_AGE_IN_OUTAGE) => Err(Error::Unavailable(
-                "the public keys can't be fetched, and the old ones are too old".into(),
+                "public keys can't be fetched, and none fetched within the last hour are cached".into(),
             )),
             Some(key) => Ok(key),
-            None if cache.failed => Err(Error::Unavailable("the token's public key can't be fetched".into())),
-            None => Err(TokenError::Invalid("unknown key id").into()),
+            None if cache.failed => Err(Error::Unavailable(
+                "the token's public key is not cached, and public keys can't be fetched".into(),
+            )),
+            None => Err(TokenError::Invalid("no public key has the token's kid and alg").into()),
         }
     }
 
     /// Fetches the keys. If that fails, the old ones stay.
     async fn refresh(&self, cache: &mut Cache, now: i64) {
         let fetched = timeout(FETCH_LIMIT, self.fetch()).await;
-        match fetched.unwrap_or_else(|_| Err(format!("no answer within {FETCH_LIMIT:?}"))) {
+        match fetched.unwrap_or_else(|_| Err(format!("no response within {FETCH_LIMIT:?}"))) {
             Ok(keys) => {
                 match keys.len() {
                     // Legitimate, if the issuer has withdrawn all of them. No token can be verified then.
-                    0 => warn!("no public key in the set can be used"),
+                    0 => warn!(
+                        "key set has no usable public key, tokens signed with public-key algorithms are rejected"
+                    ),
                     count => info!(keys = count, "public keys fetched"),
                 }
                 *cache = Cache { keys, fetched: now, paused: cache.paused, failed: false };
             }
             Err(reason) => {
-                warn!(reason, "public keys could not be fetched");
+                warn!(
+                    reason,
+                    "public keys can't be fetched, cached ones stay valid for an hour after their fetch"
+                );
                 cache.paused = now;
                 cache.failed = true;
             }
@@ -133,9 +140,9 @@ impl KeySet {
             Request::get(self.url.0.clone()).body(Full::default()).map_err(|error| error.to_string())?;
         let response = self.client.send(request).await?;
         if !response.status().is_success() {
-            return Err(format!("status {}", response.status()));
+            return Err(format!("the response was {}", response.status()));
         }
-        parse(response.body()).ok_or_else(|| "not a JSON Web Key Set".into())
+        parse(response.body()).ok_or_else(|| "the response is not a JSON Web Key Set".into())
     }
 }
 
@@ -169,11 +176,11 @@ impl FromStr for KeySetUrl {
     type Err = &'static str;
 
     fn from_str(url: &str) -> Result<Self, Self::Err> {
-        let uri = Uri::from_str(url).map_err(|_| "is no URL")?;
+        let uri = Uri::from_str(url).map_err(|_| "is not a URL")?;
         let is_here = is_this_machine(uri.host().unwrap_or_default());
         match uri.scheme() {
             Some(scheme) if *scheme == Scheme::HTTPS || (*scheme == Scheme::HTTP && is_here) => Ok(Self(uri)),
-            _ => Err("must start with https:// (http:// only to this machine)"),
+            _ => Err("must start with https:// (http:// is allowed only for this machine)"),
         }
     }
 }

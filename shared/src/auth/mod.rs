@@ -69,7 +69,7 @@ impl Verifier {
         let token = Token::parse(bearer_token(authorization)?)?;
         self.check_signature(&token).await?;
         let claims: Claims = read_object(token.claims)
-            .ok_or(TokenError::Invalid("a claim is missing, there twice, or of the wrong type"))?;
+            .ok_or(TokenError::Invalid("a claim is missing, duplicated or of the wrong type"))?;
         claims.check_times()?;
         if let Some(issuer) = &self.issuer {
             claims.check_issuer(issuer)?;
@@ -83,19 +83,22 @@ impl Verifier {
     async fn check_signature(&self, token: &Token<'_>) -> Result<(), Error> {
         let is_signed = if let Ok(algorithm) = token.header.alg.parse::<HmacAlgorithm>() {
             if self.secrets.is_empty() {
-                return Err(TokenError::Invalid("secrets are not configured").into());
+                return Err(
+                    TokenError::Invalid("signed with a shared secret, but JWT_SECRET is not set").into()
+                );
             }
             if algorithm != self.algorithm {
-                return Err(TokenError::Invalid("alg is not JWT_ALGORITHM").into());
+                return Err(TokenError::Invalid("alg differs from JWT_ALGORITHM").into());
             }
             self.secrets.iter().any(|secret| token.is_signed_by(secret))
         } else if let Ok(algorithm) = token.header.alg.parse::<PublicKeyAlgorithm>() {
-            let keys =
-                self.public_keys.as_ref().ok_or(TokenError::Invalid("public keys are not configured"))?;
-            let kid = token.header.kid.as_ref().ok_or(TokenError::Invalid("no kid"))?;
+            let keys = self.public_keys.as_ref().ok_or(TokenError::Invalid(
+                "signed with a public-key algorithm, but JWT_JWKS_URL is not set",
+            ))?;
+            let kid = token.header.kid.as_ref().ok_or(TokenError::Invalid("kid is missing"))?;
             token.is_signed_by(&*keys.find(kid, algorithm).await?)
         } else {
-            return Err(TokenError::Invalid("unsupported algorithm").into());
+            return Err(TokenError::Invalid("alg is not supported").into());
         };
         if is_signed { Ok(()) } else { Err(TokenError::Invalid("wrong signature").into()) }
     }
@@ -105,11 +108,11 @@ fn bearer_token(authorization: Option<&str>) -> Result<&str, TokenError> {
     let header = authorization.ok_or(TokenError::Missing)?;
     let token = match header.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim_matches(' '),
-        _ => return Err(TokenError::Invalid("not a Bearer token")),
+        _ => return Err(TokenError::Invalid("Authorization is not a Bearer token")),
     };
     match token.len() {
         ..=MAX_TOKEN_LEN => Ok(token),
-        _ => Err(TokenError::Invalid("token too long")),
+        _ => Err(TokenError::Invalid("token is longer than 8 KiB")),
     }
 }
 
@@ -134,13 +137,14 @@ struct Header {
 
 impl<'a> Token<'a> {
     fn parse(token: &'a str) -> Result<Self, TokenError> {
-        const NOT_THREE_PARTS: TokenError = TokenError::Invalid("not three parts");
+        const NOT_THREE_PARTS: TokenError = TokenError::Invalid("token does not have three parts");
         let (message, signature) = token.rsplit_once('.').ok_or(NOT_THREE_PARTS)?;
         let (header, claims) = message.split_once('.').ok_or(NOT_THREE_PARTS)?;
-        let header: Header = read_object(header).ok_or(TokenError::Invalid("header is not as expected"))?;
+        let header: Header = read_object(header)
+            .ok_or(TokenError::Invalid("token header is not a valid JSON object with alg"))?;
         // RFC 7515 §4.1.11: a critical extension that is not understood makes the token invalid.
         if header.crit.is_some() {
-            return Err(TokenError::Invalid("header with critical extensions"));
+            return Err(TokenError::Invalid("token header has critical extensions"));
         }
         let signature = BASE64_URL_SAFE_NO_PAD.decode(signature);
         let signature = signature.map_err(|_| TokenError::Invalid("signature is not base64url"))?;

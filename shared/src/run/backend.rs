@@ -118,19 +118,19 @@ impl Renewal {
             Ok(secret) if secret == self.secret => return None,
             Ok(secret) => secret,
             Err(reason) => {
-                warn!(reason, "going on with the secret as it was");
+                warn!(reason, "secret can't be fetched, still using the one fetched last");
                 return None;
             }
         };
         match secret.read(Config::read) {
             Ok((config, warnings)) => {
-                info!("the secret has changed");
+                info!("secret has changed, using its new values");
                 warnings.iter().for_each(|warning| warn!("{warning}"));
                 self.secret = secret;
                 Some(Backend::new(config))
             }
             Err(errors) => {
-                error!(reason = %errors, "the secret has changed into one that can't be used");
+                error!(reason = %errors, "secret has changed but its new values are invalid, still using the old ones");
                 None
             }
         }

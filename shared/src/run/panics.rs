@@ -11,7 +11,11 @@ use crate::{error::Error, response::Response};
 /// a user sent.
 pub(super) fn log_panics() {
     set_hook(Box::new(|panic| {
-        let message = panic.payload().downcast_ref::<&str>().copied().unwrap_or("(message left out)");
+        let message = panic
+            .payload()
+            .downcast_ref::<&str>()
+            .copied()
+            .unwrap_or("(message omitted because it may contain user data)");
         let location = panic.location().map(ToString::to_string).unwrap_or_default();
         error!(location, "panic: {message}");
     }));
@@ -22,5 +26,7 @@ pub(super) async fn catch_panic(
     request: impl Future<Output = Result<Response, Error>>,
 ) -> Result<Response, Error> {
     let outcome = AssertUnwindSafe(request).catch_unwind().await;
-    outcome.unwrap_or_else(|_| Err(Error::Internal("panicked".into())))
+    outcome.unwrap_or_else(|_| {
+        Err(Error::Internal("the request handler panicked: see the panic line before this one".into()))
+    })
 }

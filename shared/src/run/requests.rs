@@ -26,7 +26,7 @@ pub(super) use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest as
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-const NOT_AN_EVENT: &str = "invoked with something else than an event of API Gateway in payload format 2.0";
+const NOT_AN_EVENT: &str = "the payload of the invocation is not an API Gateway event in payload format 2.0";
 
 /// Whether this process has not yet had a request.
 static IS_COLD: AtomicBool = AtomicBool::new(true);
@@ -42,7 +42,7 @@ where
     match Runtime::new(service).run_concurrent().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            warn!("Lambda's runtime API is gone: {error}");
+            warn!("Lambda runtime API can't be reached, exiting: {error}");
             ExitCode::FAILURE
         }
     }

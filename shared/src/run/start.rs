@@ -22,7 +22,7 @@ pub(super) async fn start<C>(
     let loaded = secrets::load(|variables| {
         if variables.get("AWS_LAMBDA_RUNTIME_API").is_none() {
             variables
-                .error::<()>("AWS_LAMBDA_RUNTIME_API is not set: start this program by `cargo dev`")
+                .error::<()>("AWS_LAMBDA_RUNTIME_API is not set: this program runs in Lambda, or locally under `cargo dev`")
                 .ok();
         }
         let log = LogConfig::read(variables);

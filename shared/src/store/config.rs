@@ -56,11 +56,11 @@ impl DatabaseConfig {
         let config = Self::read_url(variables, DATABASE_URL)?;
         if config.postgres.get_user() != Some(ENDPOINTS_ROLE) {
             variables.warn(format!(
-                "DATABASE_URL logs in as another role than {ENDPOINTS_ROLE}, which is all that endpoints need"
+                "DATABASE_URL logs in as a role other than {ENDPOINTS_ROLE}: use that one, which has only the rights that endpoints need"
             ));
         }
         if variables.get("DATABASE_PREPARED_STATEMENTS").is_some() {
-            variables.warn("DATABASE_PREPARED_STATEMENTS has no effect any more: remove it");
+            variables.warn("DATABASE_PREPARED_STATEMENTS has no effect: remove it");
         }
         Ok(config)
     }
@@ -115,21 +115,22 @@ impl fmt::Debug for DatabaseConfig {
 
 /// Reads a URL in the spellings of libpq, SQLAlchemy and asyncpg; tokio-postgres alone knows some of libpq's only.
 fn parse_url(url: &str) -> Result<Config, String> {
-    let (scheme, rest) = url.split_once("://").ok_or("is no URL (it must start with postgresql://)")?;
+    let (scheme, rest) = url.split_once("://").ok_or("is not a URL: it must start with postgresql://")?;
     // SQLAlchemy names a driver behind the scheme: postgresql+asyncpg.
     if !matches!(scheme.split('+').next(), Some("postgres" | "postgresql")) {
-        return Err("is no PostgreSQL URL (it must start with postgresql://)".into());
+        return Err("is not a PostgreSQL URL: it must start with postgresql://".into());
     }
     let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
     let parameters: Vec<_> = query.split('&').filter(|pair| !pair.is_empty()).filter_map(translate).collect();
     let config = Config::from_str(&format!("postgresql://{address}?{}", parameters.join("&")));
-    let mut config = config.map_err(|error| format!("can't be read: {}", in_one_line(&error)))?;
+    let mut config =
+        config.map_err(|error| format!("is not a valid PostgreSQL URL: {}", in_one_line(&error)))?;
     if config.get_hosts().is_empty() {
-        return Err("names no host".into());
+        return Err("has no host".into());
     }
     if !leads_to_this_machine(&config) {
         if config.get_ssl_mode() == SslMode::Disable {
-            return Err("turns TLS off, which is allowed for databases on this machine only".into());
+            return Err("disables TLS, which is allowed only for a database on this machine".into());
         }
         config.ssl_mode(SslMode::Require);
     }
@@ -171,14 +172,14 @@ fn read_roots(certificates: Option<String>) -> Result<RootCertStore, &'static st
     let Some(certificates) = certificates else { return Ok(roots) };
     let pem = match certificates.contains("-----BEGIN") {
         true => certificates.into_bytes(),
-        false => std::fs::read(certificates).map_err(|_| "is neither PEM nor a file to read")?,
+        false => std::fs::read(certificates).map_err(|_| "is neither PEM nor the path of a readable file")?,
     };
     let before = roots.len();
     for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate.map_err(|_| "holds broken PEM")?;
-        roots.add(certificate).map_err(|_| "holds a certificate that can't be read")?;
+        let certificate = certificate.map_err(|_| "contains invalid PEM")?;
+        roots.add(certificate).map_err(|_| "contains a certificate that can't be parsed")?;
     }
-    if roots.len() == before { Err("holds no certificate") } else { Ok(roots) }
+    if roots.len() == before { Err("contains no certificate") } else { Ok(roots) }
 }
 
 /// TLS that always verifies the server's certificate and its host name.
@@ -295,12 +296,12 @@ mod tests {
             let variables = [("DATABASE_URL", "postgres://h/db"), ("DATABASE_CA_CERT", certificates)];
             read_for_test(&variables, DatabaseConfig::read).expect_err("broken")
         };
-        assert_eq!(error("/no/such/file"), "DATABASE_CA_CERT is neither PEM nor a file to read");
+        assert_eq!(error("/no/such/file"), "DATABASE_CA_CERT is neither PEM nor the path of a readable file");
         let key = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n";
-        assert_eq!(error(key), "DATABASE_CA_CERT holds no certificate");
-        assert_eq!(error("-----BEGIN CERTIFICATE-----\nAAAA"), "DATABASE_CA_CERT holds broken PEM");
+        assert_eq!(error(key), "DATABASE_CA_CERT contains no certificate");
+        assert_eq!(error("-----BEGIN CERTIFICATE-----\nAAAA"), "DATABASE_CA_CERT contains invalid PEM");
         let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-        assert_eq!(error(broken), "DATABASE_CA_CERT holds a certificate that can't be read");
+        assert_eq!(error(broken), "DATABASE_CA_CERT contains a certificate that can't be parsed");
     }
 
     #[test]

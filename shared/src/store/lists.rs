@@ -72,7 +72,7 @@ impl Store {
                 list.tasks.push(task(fields));
             }
         }
-        let mut list = list.ok_or_else(|| Error::Internal("a call returned no row".into()))?;
+        let mut list = list.ok_or_else(|| Error::Internal("an SQL function returned no row".into()))?;
         list.has_more = cut_off(&mut list.tasks, *limit);
         Ok(Shown::New(list))
     }

@@ -67,7 +67,9 @@ impl Store {
         let started = Instant::now();
         match self.connection(started + CONNECT_LIMIT).await {
             Ok(_) => info!(ms = milliseconds(started.elapsed()), "database connected"),
-            Err(error) => warn!(reason = %error.into_error(), "database out of reach at start"),
+            Err(error) => {
+                warn!(reason = %error.into_error(), "database can't be reached at start-up, each request will try again")
+            }
         }
     }
 
@@ -90,7 +92,7 @@ impl Store {
             return Ok(());
         }
         discard(connection);
-        Err(Kind::Disconnected.because("no answer to a ping"))
+        Err(Kind::Disconnected.because("no response to a ping"))
     }
 
     /// Calls an SQL function. If its connection breaks, it is called once more on another one.
@@ -106,7 +108,7 @@ impl Store {
         if let Err(error) = &outcome
             && error.allows_retry()
         {
-            warn!(reason = %error, "connection lost, retrying on a new one");
+            warn!(reason = %error, "database connection failed, retrying on a new one");
             outcome = self.attempt(function, arguments, write.as_mut(), deadline).await;
         }
         if outcome.is_err()
@@ -142,7 +144,8 @@ impl Store {
     async fn connection(&self, deadline: Instant) -> Result<Object<Manager>, QueryError> {
         let limit = CONNECT_LIMIT.min(remaining(deadline));
         let connection = timeout(limit, self.pool.get()).await;
-        Ok(connection.map_err(|_| Kind::Unavailable.because(format!("no connection within {limit:?}")))??)
+        Ok(connection
+            .map_err(|_| Kind::Unavailable.because(format!("no database connection within {limit:?}")))??)
     }
 }
 

@@ -75,7 +75,7 @@ impl managed::Manager for Manager {
     async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<Self::Error> {
         // A close received while the process was frozen has been processed by now: it came before the request.
         if connection.client.is_closed() {
-            info!("connection was closed, taking another");
+            info!("pooled connection was closed, using another one");
             return Err(RecycleError::message("closed"));
         }
         let silence = now() - connection.last_heard;
@@ -86,7 +86,7 @@ impl managed::Manager for Manager {
             return Ok(());
         }
         self.silent_are_dead.fetch_max(now() - CHECK_AFTER_SECONDS, Ordering::Relaxed);
-        info!(silence, "connection no longer works, taking another");
+        info!(silence, "pooled connection does not respond, using another one");
         Err(RecycleError::message("dead"))
     }
 
@@ -123,7 +123,9 @@ impl Connection {
                 let cancelled = self.client.cancel_token();
                 let cancelled = timeout(CANCEL_LIMIT, cancelled.cancel_query(self.tls.clone()));
                 let (_, outcome) = tokio::join!(cancelled, timeout(CANCEL_LIMIT, answer));
-                outcome.map_err(|_| Kind::NoAnswer.because(format!("no answer within {limit:?}")))?
+                outcome.map_err(|_| {
+                    Kind::NoAnswer.because(format!("no response from the database within {limit:?}"))
+                })?
             }
         };
         Ok(outcome?)

@@ -104,7 +104,7 @@ pub(super) fn revisions_and_times(versions: Option<&Versions>) -> RevisionsAndTi
 
 /// The error of a call with an outcome that it should not have.
 pub(super) fn unexpected(outcome: &str) -> Error {
-    Error::Internal(format!("a call ended with the outcome {outcome}"))
+    Error::Internal(format!("an SQL function returned the unexpected outcome {outcome}"))
 }
 
 /// Cuts off what a call returned beyond its limit, and returns whether there was anything.
@@ -117,7 +117,7 @@ pub(super) fn cut_off<T>(page: &mut Vec<T>, limit: i64) -> bool {
 
 /// The one row of a call that returns one.
 pub(super) fn only(rows: &[Row]) -> Result<&Row, Error> {
-    rows.first().ok_or_else(|| Error::Internal("a call returned no row".into()))
+    rows.first().ok_or_else(|| Error::Internal("an SQL function returned no row".into()))
 }
 
 impl Composite<'_> {

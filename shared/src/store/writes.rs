@@ -171,10 +171,10 @@ impl Store {
 fn not_carried_out(outcome: &str) -> Error {
     match outcome {
         "void" => Error::Unavailable(
-            "the write reached the database after its deadline, or their clocks differ by seconds".into(),
+            "the write was not carried out: by the database's clock it arrived after its deadline".into(),
         ),
         "unknown" => Error::Unavailable(
-            "the user made too many writes meanwhile to know whether the first attempt was carried out"
+            "the write may have been carried out: its connection broke, and the user has made too many writes since to tell"
                 .into(),
         ),
         other => unexpected(other),
