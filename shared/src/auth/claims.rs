@@ -1,4 +1,4 @@
-//! The claims of a token (RFC 7519 §4): which are required, and what they say about the caller.
+//! The claims of a token (RFC 7519 §4): checks them, and reads the caller from them.
 
 use chrono::Utc;
 use serde::Deserialize;
@@ -9,11 +9,11 @@ use crate::{error::TokenError, task::Caller};
 /// The longest user id, in characters.
 pub const MAX_USER_ID_CHARS: usize = 255;
 
-/// The clock difference allowed between issuer and function, in seconds.
+/// The allowed difference between the clocks of issuer and function, in seconds.
 const LEEWAY: f64 = 30.0;
 
-/// The greatest `exp`: the last second of the year 9999. Anything greater is a mistake, such as milliseconds, and would
-/// make a token that never expires.
+/// The greatest accepted `exp`, in seconds since the epoch: the last second of the year 9999. A greater value
+/// is a mistake, such as milliseconds, and would make a token that never expires.
 const MAX_EXP: f64 = 253_402_300_799.0;
 
 /// The claims that are used; all others are ignored. A claim that is present twice is rejected (RFC 7519 §4).
@@ -54,7 +54,7 @@ enum Audience {
 }
 
 impl Claims {
-    /// Checks that the token is valid at this time.
+    /// Checks that the token is valid now.
     pub(super) fn check_times(&self) -> Result<(), TokenError> {
         let now = Utc::now().timestamp() as f64;
         match self.exp.as_f64() {
@@ -87,7 +87,7 @@ impl Claims {
         }
     }
 
-    /// The caller that the token identifies.
+    /// Returns the caller that the token identifies.
     pub(super) fn caller(self) -> Result<Caller, TokenError> {
         let user_id = match (self.sub.map(UserId::text), self.user_id.map(UserId::text)) {
             (Some(sub), Some(user_id)) if sub != user_id => {
@@ -120,7 +120,8 @@ impl UserId {
     }
 }
 
-/// A profile claim, if the database can store it. Others are dropped: they must not lock the user out.
+/// Returns a profile claim if the database can store it. Other values are dropped, because they must not lock
+/// the user out.
 fn storable(claim: &Value) -> Option<String> {
     claim.as_str().filter(|text| !text.is_empty() && !text.contains('\0')).map(str::to_owned)
 }

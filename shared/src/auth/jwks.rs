@@ -1,7 +1,8 @@
-//! The public keys of an issuer, fetched from the URL at which it publishes them (RFC 7517).
+//! The public keys of an issuer: fetches them from the issuer's URL and caches them (RFC 7517).
 //!
-//! Lambda freezes the process between requests, so there is no refresh in the background: keys are fetched when a
-//! request needs them and they are too old by the wall clock. If that fails, the old keys are used, but not for ever.
+//! Lambda freezes the process between requests, so keys can't be refreshed in the background. Instead a
+//! request that needs a key refreshes the cache if it is too old by the wall clock. If the refresh fails, the
+//! cached keys are used for a limited time.
 
 use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
@@ -23,38 +24,39 @@ use crate::{
     variables::is_this_machine,
 };
 
-/// How long fetched keys are used before they are fetched again, in seconds.
+/// Age at which cached keys are refreshed, in seconds.
 const MAX_AGE: i64 = 600;
 
-/// How long fetched keys are used if they can't be fetched again, in seconds since the last successful fetch. A shorter
-/// outage signs nobody out; a longer one must not keep a key in use that was stolen and may have been withdrawn.
+/// Age up to which cached keys are used if they can't be refreshed, in seconds. During a shorter outage of
+/// the issuer users stay signed in; a longer outage must not keep a key in use that was stolen and may have
+/// been withdrawn.
 const MAX_AGE_IN_OUTAGE: i64 = 3600;
 
-/// Delay before the next fetch after one that failed or was made for an unknown key id, in seconds. Anyone can invent
-/// key ids, so these must not cause a fetch each.
+/// Delay before the next fetch after a fetch that failed or was made for an unknown key id, in seconds.
+/// Clients can invent key ids, so not every unknown one can cause a fetch.
 const PAUSE: i64 = 30;
 
 /// Limit on a whole fetch.
 const FETCH_LIMIT: Duration = Duration::from_secs(5);
 
-/// The URL at which public keys are published: https, or http on this machine.
+/// The URL of a key set: https, or http on this machine.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KeySetUrl(Uri);
 
-/// The keys of one issuer.
+/// The cached keys of one issuer.
 pub(super) struct KeySet {
     url: KeySetUrl,
     client: HttpClient,
-    /// Locked during a fetch, so that concurrent requests share one.
+    /// Locked during a fetch, so that concurrent requests wait for the same fetch.
     cache: Mutex<Cache>,
 }
 
 #[derive(Default)]
 struct Cache {
     keys: Vec<PublishedKey>,
-    /// Seconds since the epoch of the last successful fetch.
+    /// Time of the last successful fetch, in seconds since the epoch.
     fetched: i64,
-    /// Seconds since the epoch when the last pause began.
+    /// Start of the last pause between fetches, in seconds since the epoch.
     paused: i64,
     /// Whether the last fetch failed.
     failed: bool,
@@ -77,11 +79,11 @@ impl KeySet {
         self.refresh(&mut *self.cache.lock().await, Utc::now().timestamp()).await;
     }
 
-    /// The key of this id for this algorithm.
+    /// Returns the key with this id for this algorithm.
     ///
     /// # Errors
-    /// [`Error::Unauthorized`] if the issuer has no such key; [`Error::Unavailable`] if that can't be known, because
-    /// the keys can't be fetched.
+    /// [`Error::Unauthorized`] if the issuer has no such key; [`Error::Unavailable`] if that is unknown
+    /// because the keys can't be fetched.
     pub(super) async fn find(
         &self,
         id: &str,
@@ -89,7 +91,7 @@ impl KeySet {
     ) -> Result<Arc<VerifyingKey>, Error> {
         let mut cache = self.cache.lock().await;
         let now = Utc::now().timestamp();
-        // If the clock was set back, the time counts as elapsed.
+        // If the clock was set back, the time is negative and counts as elapsed.
         let is_within = |since: i64, seconds| (0..seconds).contains(&(now - since));
         let is_unknown = cache.find(id, algorithm).is_none();
         if (is_unknown || !is_within(cache.fetched, MAX_AGE)) && !is_within(cache.paused, PAUSE) {
@@ -110,13 +112,13 @@ impl KeySet {
         }
     }
 
-    /// Fetches the keys. If that fails, the old ones stay.
+    /// Fetches the keys. If that fails, the cached ones stay.
     async fn refresh(&self, cache: &mut Cache, now: i64) {
         let fetched = timeout(FETCH_LIMIT, self.fetch()).await;
         match fetched.unwrap_or_else(|_| Err(format!("no response within {FETCH_LIMIT:?}"))) {
             Ok(keys) => {
                 match keys.len() {
-                    // Legitimate, if the issuer has withdrawn all of them. No token can be verified then.
+                    // Accepted all the same, because the issuer may have withdrawn all of its keys.
                     0 => warn!(
                         "key set has no usable public key, tokens signed with public-key algorithms are rejected"
                     ),
@@ -153,7 +155,8 @@ impl Cache {
     }
 }
 
-/// The keys that can verify a token. Keys that can't be parsed are skipped.
+/// Reads the usable keys of a key set. Keys that can't be parsed or used are skipped. Returns `None` if the
+/// text is not a key set.
 fn parse(json: &[u8]) -> Option<Vec<PublishedKey>> {
     #[derive(Deserialize)]
     struct Published {

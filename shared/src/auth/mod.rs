@@ -1,8 +1,9 @@
-//! Identifies the caller: checks a JSON Web Token (RFC 7519, with the practices of RFC 8725).
+//! Identifies the caller by a JSON Web Token (RFC 7519, with the practices of RFC 8725).
 //!
-//! There are two families of keys, and they never mix. A token whose header says HS256, HS384 or HS512 is only checked
-//! against the shared secrets, with the one configured algorithm; any other token only against a public key of the kind
-//! that fits its algorithm. So neither `none` nor a public key used as a secret can pass (RFC 8725 §3.1).
+//! There are two kinds of keys, which never mix. A token whose header says HS256, HS384 or HS512 is checked
+//! only against the shared secrets, with the one configured algorithm. Any other token is checked only
+//! against a public key of its algorithm. So neither `none` nor a public key used as a secret can pass (RFC
+//! 8725 §3.1).
 
 mod claims;
 mod config;
@@ -28,7 +29,7 @@ pub use jwks::KeySetUrl;
 pub use signature::HmacAlgorithm;
 use signature::{PublicKeyAlgorithm, VerifyingKey};
 
-/// The longest token that is read, in bytes. API Gateway allows 10,240 bytes for all header lines together.
+/// The longest token that is read, in bytes. API Gateway allows 10,240 bytes for all headers together.
 const MAX_TOKEN_LEN: usize = 8 * 1024;
 
 /// Checks tokens.
@@ -41,7 +42,7 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// A verifier of tokens that are signed with one of the configured secrets or published keys.
+    /// Creates a verifier of tokens that are signed with one of the configured secrets or published keys.
     pub fn new(config: &TokenConfig) -> Self {
         let secret = |secret: &String| VerifyingKey::secret(config.algorithm, secret);
         Self {
@@ -53,18 +54,19 @@ impl Verifier {
         }
     }
 
-    /// Fetches the public keys, if any are configured, before the first request needs them. A failure is only logged.
+    /// Fetches the public keys, if configured, before the first request needs them. Only logs a failure.
     pub async fn fetch_keys(&self) {
         if let Some(keys) = &self.public_keys {
             keys.fetch_first().await;
         }
     }
 
-    /// The caller that the `Authorization` header identifies (RFC 6750 §2.1; the scheme in any letter case).
+    /// Returns the caller that the `Authorization` header identifies (RFC 6750 §2.1; the scheme in any letter
+    /// case).
     ///
     /// # Errors
-    /// [`Error::Unauthorized`] if the header is missing or its token invalid; [`Error::Unavailable`] if that can't be
-    /// decided because the public key can't be fetched.
+    /// [`Error::Unauthorized`] if the header is missing or its token is invalid; [`Error::Unavailable`] if
+    /// the token can't be checked because its public key can't be fetched.
     pub async fn caller(&self, authorization: Option<&str>) -> Result<Caller, Error> {
         let token = Token::parse(bearer_token(authorization)?)?;
         self.check_signature(&token).await?;
@@ -116,18 +118,18 @@ fn bearer_token(authorization: Option<&str>) -> Result<&str, TokenError> {
     }
 }
 
-/// A token in its parts (RFC 7515 §7.1).
+/// A token, split into its parts (RFC 7515 §7.1).
 struct Token<'a> {
     header: Header,
-    /// Encoded: they are read once the signature is known to be right.
+    /// Still encoded: claims are decoded after the signature has been verified.
     claims: &'a str,
-    /// What was signed.
+    /// The signed text: the encoded header and claims.
     message: &'a str,
     signature: Vec<u8>,
 }
 
-/// The members of the header that select the key. Others are ignored: keys and addresses of keys (`jwk`, `jku`, `x5c`,
-/// `x5u`) come from the sender.
+/// The members of the header that select the key. All others are ignored, above all keys and URLs of keys
+/// (`jwk`, `jku`, `x5c`, `x5u`), because the sender chooses them.
 #[derive(Deserialize)]
 struct Header {
     alg: String,
@@ -142,7 +144,7 @@ impl<'a> Token<'a> {
         let (header, claims) = message.split_once('.').ok_or(NOT_THREE_PARTS)?;
         let header: Header = read_object(header)
             .ok_or(TokenError::Invalid("token header is not a valid JSON object with alg"))?;
-        // RFC 7515 §4.1.11: a critical extension that is not understood makes the token invalid.
+        // RFC 7515 §4.1.11: a token with an unsupported critical extension is invalid. None is supported.
         if header.crit.is_some() {
             return Err(TokenError::Invalid("token header has critical extensions"));
         }
@@ -156,10 +158,10 @@ impl<'a> Token<'a> {
     }
 }
 
-/// The JSON object that a part of a token holds. Why it can't be read is not kept: the error would quote the token.
+/// Decodes the JSON object in a part of a token. Drops the parser's error, because it would quote the token.
 fn read_object<T: DeserializeOwned>(part: &str) -> Option<T> {
     let json = BASE64_URL_SAFE_NO_PAD.decode(part).ok()?;
-    // serde would read an array as well.
+    // serde would also accept an array.
     let is_object = json.trim_ascii_start().starts_with(b"{");
     if is_object { serde_json::from_slice(&json).ok() } else { None }
 }

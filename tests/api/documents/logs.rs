@@ -90,7 +90,8 @@ impl Literals {
     }
 }
 
-/// A text with `…` for what is filled in at run time, and without the backquotes that Markdown would show otherwise.
+/// A text with `…` for what is filled in at run time, and without the backquotes that Markdown would show
+/// otherwise.
 fn normalized(text: &str) -> String {
     let mut parts = text.split('{');
     let mut normalized = parts.next().unwrap_or_default().to_owned();
