@@ -8,7 +8,7 @@ use crate::{error::Recorded, variables::Variables};
 /// The values of `ENVIRONMENT` that turn some warnings into errors. This project itself uses the first.
 const PRODUCTION: [&str; 2] = ["prod", "production"];
 
-/// Which tokens are accepted.
+/// The configuration of token checks.
 pub struct TokenConfig {
     /// The secrets in `JWT_SECRET` or `BETTER_AUTH_SECRET`, each at least as long as the hash of `algorithm`.
     /// Tokens signed with any of them are accepted, so that secrets can be rotated. The first is the current
@@ -18,9 +18,9 @@ pub struct TokenConfig {
     pub jwks_url: Option<KeySetUrl>,
     /// `JWT_ALGORITHM`: HS256, HS384 or HS512.
     pub algorithm: HmacAlgorithm,
-    /// `JWT_ISSUER`: if set, a token's `iss` must be present and equal it.
+    /// `JWT_ISSUER`: if set, a token must have the same `iss`.
     pub issuer: Option<String>,
-    /// `JWT_AUDIENCE`: if set, a token's `aud` must be present and contain it.
+    /// `JWT_AUDIENCE`: if set, a token must have an `aud` that contains it.
     pub audience: Option<String>,
 }
 
