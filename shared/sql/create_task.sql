@@ -5,7 +5,7 @@
 -- out).
 create function task_api_functions.create_task(
     p_user_id text,
-    p_email text,                       -- this and the next three are about the user. Dropped if not storable
+    p_email text,                       -- this and the next three describe the user
     p_name text,
     p_image text,
     p_email_verified boolean,

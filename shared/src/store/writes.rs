@@ -169,7 +169,7 @@ impl Store {
     }
 }
 
-/// Returns the error of a write whose result can't be reported as done.
+/// Returns the error of a write that was not carried out, or possibly not.
 fn not_carried_out(outcome: &str) -> Error {
     match outcome {
         "void" => Error::Unavailable(
