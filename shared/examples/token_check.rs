@@ -1,4 +1,5 @@
-//! Prints what the check of one token costs: `cargo run --release --package shared --example token_check`.
+//! Measures how long the check of a token takes: `cargo run --release --package shared --example
+//! token_check`.
 
 use std::{error::Error, hint::black_box, time::Instant};
 
@@ -28,7 +29,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let p256 = EcdsaKeyPair::generate_pkcs8(algorithm, &random)?;
     let p256 = EcdsaKeyPair::from_pkcs8(algorithm, p256.as_ref(), &random)?;
 
-    // A point on P-256 is a 4 and its two coordinates, of 32 bytes each.
+    // An uncompressed point on P-256: the byte 4 and two coordinates of 32 bytes each.
     let (x, y) = p256.public_key().as_ref()[1..].split_at(32);
     let published = json!({ "keys": [
         { "kid": "EdDSA", "kty": "OKP", "crv": "Ed25519", "x": encoded(ed25519.public_key().as_ref()) },
@@ -69,7 +70,7 @@ fn encoded(part: &[u8]) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(part)
 }
 
-/// Publishes these keys, once. Gives the URL.
+/// Publishes a key set for one request, and returns its URL.
 async fn publish(keys: String) -> Result<String, Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);

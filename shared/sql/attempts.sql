@@ -1,11 +1,14 @@
--- Writes that are sent twice, or arrive late.
+-- Writes that are sent twice or arrive late.
 --
--- An endpoint whose connection breaks sends its write again without knowing what became of the first attempt. Both
--- attempts carry the same id (UUID version 7) and the same deadline. A user's row stores the ids of the last writes
--- that were carried out, and of those whose retry came first: each write checks both once it has locked the row.
+-- If an endpoint's connection breaks, the endpoint sends its write again without knowing whether the first
+-- attempt was carried out. Both attempts have the same id, a UUID version 7, and each has a deadline
+-- (p_void_after). A user's row stores the ids of the last writes that were carried out (attempts), and of
+-- writes whose retry arrived before their first attempt (voided). Each write checks both after it has locked
+-- the row.
 
--- Whether to carry out a retry: null if so. done: its first attempt was carried out. void: it is too late. unknown: it
--- may have been carried out, but so many others were since that nobody can tell. The caller has locked the user's row.
+-- Decides whether to carry out a retry. Returns null to carry it out. Otherwise returns an outcome: done (the
+-- first attempt was carried out), void (the deadline has passed) or unknown (the first attempt may have been
+-- carried out, but its id may have been evicted by later writes). The caller has locked the user's row.
 create function task_api_functions.judge_retry(p_user_id text, p_attempt uuid, p_void_after timestamptz)
 returns text language plpgsql
 as $$
@@ -20,8 +23,9 @@ begin
     if v_carried_out then
         return 'done';
     end if;
-    -- Whatever comes of this retry, the first attempt must not be carried out after it. Past its deadline it can't be
-    -- anyway; the minute is for a clock that is set back.
+    -- The first attempt must not be carried out after this retry, whatever the retry's outcome. After its
+    -- deadline it isn't carried out in any case, so the id is only needed until then. The minute covers a
+    -- clock that is set back.
     update public.users u
     set voided = p_attempt || case when u.voided_until > clock_timestamp() then u.voided else '{}' end,
         voided_until = greatest(u.voided_until, p_void_after + interval '1 minute')

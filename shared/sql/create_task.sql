@@ -1,9 +1,11 @@
--- Creates a task, and the user's row with the first one. outcome: done; replayed (the task that was created with the
--- key); conflict (the key came with another request); limited (too many writes); full (too many tasks); deleted (an
--- earlier request or attempt created the task, and it was deleted since); void; unknown.
+-- Creates a task. A user's first task also creates the user's row. outcome: done; replayed (an earlier
+-- request with the key created the task); conflict (the key was used with a different request); limited (too
+-- many writes); full (too many tasks); deleted (an earlier request or attempt created the task, and it has
+-- been deleted since); void (not carried out: too late); unknown (an earlier attempt may have been carried
+-- out).
 create function task_api_functions.create_task(
     p_user_id text,
-    p_email text,                       -- of the user, as the next three; dropped if it can't be stored
+    p_email text,                       -- this and the next three describe the user
     p_name text,
     p_image text,
     p_email_verified boolean,
@@ -37,7 +39,7 @@ begin
     end loop;
 -- include: judge_write
     if outcome in ('done', 'replayed') then
-        -- The task as it is now.
+        -- Returns the task's current state.
         select case g.outcome when 'done' then create_task.outcome else 'deleted' end, g.id, g.number, g.user_id,
                g.title, g.description, g.due_date, g.completed, g.completed_at, g.created_at, g.updated_at, g.revision
         into outcome, id, number, user_id, title, description, due_date, completed,

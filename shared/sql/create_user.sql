@@ -1,5 +1,6 @@
--- Creates a user's row, unless another call did, and returns null. If the write that needs it must not be carried out
--- because of what came before the user was erased, returns the write's outcome instead: void, deleted, unknown.
+-- Creates a user's row, unless it exists, and returns null. If the write that needs the row must not be
+-- carried out, returns the write's outcome instead: void, deleted or unknown. That depends on its deadline,
+-- and on the attempts from before the user was erased.
 create function task_api_functions.create_user(
     p_user_id text,
     p_email text,
@@ -13,9 +14,9 @@ create function task_api_functions.create_user(
 returns text language plpgsql
 as $$
 declare
-    -- A longer one doesn't fit its index.
+    -- A longer e-mail address doesn't fit in its index.
     v_email text := case when octet_length(p_email) <= 2600 then p_email end;
-    -- A row that is created again after it was erased must not repeat a revision.
+    -- Microseconds since the epoch, so that a row created after an erasure never repeats a revision.
     v_revision bigint := extract(epoch from clock_timestamp()) * 1000000;
     v_attempts uuid[];
     v_attempts_evicted uuid;
@@ -32,7 +33,8 @@ begin
     elsif p_is_retry and p_attempt <= v_attempts_evicted then
         return 'unknown';
     end if;
-    -- On conflict the row is there by now, or the e-mail is another user's.
+    -- On conflict, another call has created the row, or another user has the e-mail address. So the
+    -- second attempt omits the address.
     for v_without_email in 0..1 loop
         insert into public.users (
             id, email, name, image, email_verified, revision, revised_by, changes_from, task_count,

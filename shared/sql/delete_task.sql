@@ -1,11 +1,13 @@
--- Deletes a task, by its id or its number. outcome: done (with the id, unless an earlier attempt deleted the task);
--- replayed (the key came with the same request before); conflict (the key came with another request); limited (too many
--- writes); not_found; changed (its version is none of the expected ones: returns the one it has); void; unknown.
+-- Deletes a task, identified by its id or its number. outcome: done (returns the id, unless an earlier
+-- attempt deleted the task); replayed (an earlier request with the key deleted it); conflict (the key was
+-- used with a different request); limited (too many writes); not_found; changed (the task's version is none
+-- of the expected ones; returns the version); void (not carried out: too late); unknown (an earlier attempt
+-- may have been carried out).
 create function task_api_functions.delete_task(
     p_user_id text,
     p_id uuid,
     p_number bigint,
-    p_expected_revisions bigint[],      -- with the next one, the versions that may be deleted; null: any
+    p_expected_revisions bigint[],      -- with the next parameter, the versions to delete; null: any
     p_expected_times timestamptz[],
 -- include: write_parameters
     ,

@@ -1,8 +1,8 @@
--- Deletes everything about a user. outcome: done, void. What the user's row knew of attempts is kept for as long as one
--- may arrive late, and this attempt with it.
+-- Deletes everything about a user. outcome: done; void (not carried out: too late). The attempts in the
+-- user's row, and this one, are stored as long as a write may still arrive late.
 create function task_api_functions.erase_user(
     p_user_id text,
-    p_attempt uuid,                     -- as the next two: see attempts.sql
+    p_attempt uuid,                     -- for this and the next two, see attempts.sql
     p_is_retry boolean,
     p_void_after timestamptz,
     out outcome text
@@ -43,7 +43,7 @@ begin
     delete from public.users u where u.id = p_user_id;
 
     delete from public.erased_users e where e.erased_at < clock_timestamp() - interval '5 minutes';
-    -- The newest hundred suffice: nobody sends more within the time that one can be late.
+    -- The newest hundred suffice: a user sends fewer erasures within the time that one can be late.
     insert into public.erased_users as e (id_hash, attempts, attempts_evicted, voided, erased_at)
     values (
         v_id_hash, coalesce(v_attempts, '{}'), v_attempts_evicted, (p_attempt || v_voided)[1:100], clock_timestamp()

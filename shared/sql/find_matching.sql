@@ -1,5 +1,6 @@
--- The tasks of a user that match, by their numbers: a page of them, and how many there are in all. It reads all of the
--- user's tasks once. The parameters are those of list_tasks.
+-- Finds the tasks of a user that match the filters: returns the numbers of a page of them, with one more if
+-- there are more, and how many match in total. Reads each of the user's tasks once. The parameters are those
+-- of list_tasks.
 create function task_api_functions.find_matching(
     p_user_id text,
     p_completed boolean,
@@ -20,9 +21,9 @@ language plpgsql stable
 as $$
 declare
     v_search text := task_api_functions.lower_case(p_search);
-    -- Every order compares a time, a title in lower case, the title and a place, all of them ascending or all
-    -- descending. What it doesn't sort by is the same for all tasks.
-    v_last timestamptz := case when p_descending then '-infinity' else 'infinity' end;  -- comes after all dates
+    -- Every order compares four values: a time, the title in lower case, the title, and a place. All are
+    -- ascending or all descending. Values that the order doesn't sort by are the same for all tasks.
+    v_last timestamptz := case when p_descending then '-infinity' else 'infinity' end;  -- after all dates
     v_older_first bigint := case when p_descending and p_sort is not null then -1 else 1 end;
     v_after_time timestamptz := coalesce(p_after_time, v_last);
     v_after_lower text := coalesce(task_api_functions.lower_case(p_after_title), '');

@@ -1,10 +1,10 @@
--- One task, by its id or its number. outcome: done; not_found; known (its version is one of the known ones: returns
--- only that).
+-- Returns a task, identified by its id or its number. outcome: done; not_found; known (its version is one of
+-- the known ones; title and description are null).
 create function task_api_functions.get_task(
     p_user_id text,
     p_id uuid,
     p_number bigint,
-    p_known_revisions bigint[],         -- with the next one, versions; null: none. A null in them matches any
+    p_known_revisions bigint[],         -- with the next parameter, known versions. A null element: any
     p_known_times timestamptz[],
     out outcome text,
 -- include: task_columns

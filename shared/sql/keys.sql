@@ -1,5 +1,5 @@
--- Whether an idempotency key was used: null if not. replayed: for the same request, which wrote the task that is
--- returned. conflict: for another request.
+-- Checks whether an idempotency key was used. outcome: null (no); replayed (with the same request; returns
+-- the task that it wrote); conflict (with a different request).
 create function task_api_functions.judge_key(
     p_user_id text,
     p_key text,
@@ -15,7 +15,7 @@ begin
     where k.user_id = p_user_id
       and k.key = p_key;
     if not found then
-        -- Code that knows no table of keys keeps a create's key with the task.
+        -- Versions of the code without the table of keys store the key of a create in the task's row.
         select case when t.idempotency_hash = p_hash then 'replayed' else 'conflict' end, t.id, t.number
         into outcome, task_id, task_number
         from public.tasks t
@@ -25,7 +25,7 @@ begin
 end
 $$;
 
--- Deletes what is remembered of a user's writes for a time that is over.
+-- Deletes a user's expired records: idempotency keys after 24 hours, deletions after 30 days.
 create function task_api_functions.forget(p_user_id text, p_now timestamptz)
 returns void language plpgsql
 as $$

@@ -1,12 +1,12 @@
--- What has changed in a user's list, in the order of revisions, with one change more than p_limit if there are more.
--- Every row has the list's own revision, the time of its last change and its head fields; without a change there is one
--- row, with no task. outcome: done; gone (what was deleted since is not known any more).
+-- Returns the changes of a user's list in the order of revisions, with one more than p_limit if there are
+-- more. Every row has the list's revision and the time of its last change. Without changes there is one row,
+-- without a task. outcome: done; gone (some deletions since then are no longer known).
 create function task_api_functions.list_changes(
     p_user_id text,
-    p_revision bigint,                  -- the changes after this revision, and after the next one among those that
-    p_number bigint,                    -- share it; null: all tasks, as for a new copy
-    p_copied_from bigint,               -- the list's revision when the copy was begun
-    p_list_updated_at timestamptz,      -- when the list was last changed as seen by the request before
+    p_revision bigint,                  -- return changes after this revision; null: all tasks, for a new copy
+    p_number bigint,                    -- among changes with p_revision, those after this number
+    p_copied_from bigint,               -- the list's revision when the client's copy was begun
+    p_list_updated_at timestamptz,      -- the time of the list's last change in the previous response
     p_limit bigint
 )
 returns table (
@@ -15,7 +15,7 @@ returns table (
     due_date timestamptz, completed boolean, completed_at timestamptz,
     created_at timestamptz, updated_at timestamptz, revision bigint
 )
--- Stable, so that everything is of one snapshot.
+-- Stable, so that all statements use one snapshot.
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -35,15 +35,16 @@ begin
         p_copied_from := list_revision;
     elsif not found
         or greatest(p_revision, p_copied_from) not between v_changes_from and list_revision
-        -- The same revision at another time: code without revisions wrote, or the database was restored.
+        -- The same revision with another time: a version of the code without revisions wrote, or the database
+        -- was restored.
         or (v_is_stale or p_revision = list_revision) and p_list_updated_at <> list_updated_at
     then
         outcome := 'gone';
         return next;
         return;
     elsif p_revision = list_revision and list_revision > 0 then
-        -- Nothing has changed, which takes no look at the tasks. Those that have not changed since revisions exist share
-        -- the revision 0.
+        -- Nothing has changed, so the tasks need not be read. The revision 0 is excluded because all tasks
+        -- that have not changed since the column was added share it.
         return next;
         return;
     end if;

@@ -1,21 +1,22 @@
--- A page of a user's tasks, with one task more if there are more. Every row has the list's version, when the list was
--- begun, and the number of tasks without paging; an empty page is one row without a task. outcome: done; known (the
--- list's version is one of the known ones); gone (the list that the page continues was erased).
+-- Returns a page of a user's tasks, with one task more than p_limit if there are more. Every row has the
+-- list's version, the time when the list was begun, and the number of tasks on all pages. An empty page is
+-- one row without a task. outcome: done; known (the list's version is one of the known ones); gone (the list
+-- of the cursor has been erased).
 create function task_api_functions.list_tasks(
     p_user_id text,
     p_completed boolean,                -- these four filter; null: no condition
     p_search text,
     p_due_after timestamptz,
     p_due_before timestamptz,
-    p_sort text,                        -- created_at, updated_at, due_date, title; null: the order of creation
+    p_sort text,                        -- created_at, updated_at, due_date or title; null: order of creation
     p_descending boolean,
     p_limit bigint,
     p_offset bigint,
-    p_begun_at timestamptz,             -- of the list that the page continues; null: it is a first page or has an offset
-    p_after_number bigint,              -- the task after which it continues; and by what it was sorted
+    p_begun_at timestamptz,             -- when the cursor's list was begun; null: no cursor
+    p_after_number bigint,              -- this and the next two: number and sort values of the cursor's task
     p_after_time timestamptz,
     p_after_title text,
-    p_known_revisions bigint[],         -- with the next one, versions; null: none. A null in them matches any
+    p_known_revisions bigint[],         -- with the next parameter, known versions. A null element: any
     p_known_times timestamptz[]
 )
 returns table (
@@ -24,7 +25,7 @@ returns table (
     due_date timestamptz, completed boolean, completed_at timestamptz,
     created_at timestamptz, updated_at timestamptz, revision bigint
 )
--- Stable, so that everything is of one snapshot.
+-- Stable, so that all statements use one snapshot.
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -33,7 +34,7 @@ declare
     v_numbers bigint[];
 begin
     outcome := 'done';
-    -- The count is null if code that doesn't keep it wrote last.
+    -- The stored count is valid only if the last write maintained it; otherwise null.
     select u.revision, u.updated_at, u.created_at,
            case when u.attempts[1] is not distinct from u.revised_by then u.task_count end
     into list_revision, list_updated_at, list_begun_at, total
@@ -71,7 +72,7 @@ begin
         where t.user_id = p_user_id;
     end if;
     if v_numbers is null and p_descending and p_offset > 0 then
-        -- So that tasks are skipped in the index alone.
+        -- Finds the numbers first, so that the skipped tasks are read in the index alone.
         v_numbers := array(
             select t.number
             from public.tasks t

@@ -1,9 +1,10 @@
--- Text in lower case by Unicode's rules, whatever the database's own collation. The two letters whose lower case depends
--- on the server or on the letters around them are the same everywhere: İ becomes two characters, and a final sigma is
--- a sigma like any other, so that a text is found within a longer one.
+-- Converts text to lower case by Unicode's rules, independently of the database's collation. Two letters are
+-- replaced so that the result never depends on the server or on neighboring letters: İ becomes i and a
+-- combining dot, and a final sigma becomes a normal one. So a search also finds text in the middle of a
+-- longer one.
 do $do$
 declare
-    -- PostgreSQL's own rules, from version 17 on; before that, those of the ICU library that it is built with.
+    -- PostgreSQL's own collation, which exists from version 17; before that, the one of its ICU library.
     v_collation text := coalesce(
         (
             select quote_ident(c.collname)

@@ -1,5 +1,5 @@
--- Records that this schema is in use, once a day, so that migrate keeps it. If the row is locked, it is left alone:
--- another session is recording the same.
+-- Records once a day that this schema is in use, so that migrate doesn't remove it. Skips a locked row,
+-- because another session is recording the same.
 create function task_api_functions.record_use()
 returns void language plpgsql
 as $$

@@ -1,19 +1,21 @@
--- Changes a task, by its id or its number. Without any change it returns the task, and is no write. outcome: done;
--- replayed (the key came with the same request before); conflict (the key came with another request); limited (too many
--- writes); not_found; changed (its version is none of the expected ones: returns the one it has); deleted (an earlier
--- request or attempt changed the task, and it was deleted since); void; unknown.
+-- Changes a task, identified by its id or its number. Without changes it returns the task and doesn't count
+-- as a write. outcome: done; replayed (an earlier request with the key changed the task); conflict (the key
+-- was used with a different request); limited (too many writes); not_found; changed (the task's version is
+-- none of the expected ones; returns the version); deleted (an earlier request or attempt changed the task,
+-- and it has been deleted since); void (not carried out: too late); unknown (an earlier attempt may have been
+-- carried out).
 create function task_api_functions.update_task(
     p_user_id text,
     p_id uuid,
     p_number bigint,
-    p_title text,                       -- null keeps it
+    p_title text,                       -- null: unchanged
     p_set_description boolean,
     p_description text,
     p_set_due_date boolean,
     p_due_date timestamptz,
-    p_completed boolean,                -- null keeps it, or toggles it
+    p_completed boolean,                -- null: unchanged, or toggled if p_toggle
     p_toggle boolean,
-    p_expected_revisions bigint[],      -- with the next one, the versions that may be changed; null: any
+    p_expected_revisions bigint[],      -- with the next parameter, the versions to change; null: any
     p_expected_times timestamptz[],
 -- include: write_parameters
     ,
@@ -41,7 +43,7 @@ begin
     if outcome = 'replayed' and (v_key_id <> p_id or v_key_number <> p_number) then
         outcome := 'conflict';
     elsif outcome in ('done', 'replayed') then
-        -- The task as it is now.
+        -- Returns the task's current state.
         select case g.outcome when 'done' then update_task.outcome else 'deleted' end, g.id, g.number, g.user_id,
                g.title, g.description, g.due_date, g.completed, g.completed_at, g.created_at, g.updated_at, g.revision
         into outcome, id, number, user_id, title, description, due_date, completed,

@@ -1,4 +1,5 @@
--- Whether a version, of a task or of a list, is one of several. A null among the revisions stands for any.
+-- Whether a version of a task or a list is one of the given versions. A null among the revisions matches any
+-- version.
 create function task_api_functions.is_among(
     p_revision bigint,
     p_updated_at timestamptz,

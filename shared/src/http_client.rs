@@ -1,4 +1,5 @@
-//! The HTTP client for the few things that are fetched: public keys and secrets.
+//! The HTTP client for requests to other services: public keys, Secrets Manager and CloudFormation's response
+//! URL.
 
 use std::{fmt, time::Duration};
 
@@ -23,26 +24,26 @@ use rustls::crypto::ring;
 
 use crate::error::in_one_line;
 
-/// Limit on connecting to a server.
+/// Limit on opening a TCP connection to a server.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 
-/// The longest response that is read, in bytes. A secret of Secrets Manager has the same limit.
+/// The longest response body that is read, in bytes. Secrets Manager has the same limit for a secret.
 const MAX_LEN: usize = 64 * 1024;
 
-/// An HTTP client that trusts the public authorities, follows no redirects and keeps no connection open: the process
-/// may be frozen for longer than a connection lives.
+/// An HTTP client that trusts the public certificate authorities and follows no redirects. It reuses no
+/// connections, because the process may be frozen for longer than a connection lives.
 #[derive(Clone)]
 pub struct HttpClient(Client<HttpsConnector<legacy::connect::HttpConnector>, Full<Bytes>>);
 
 impl HttpClient {
-    /// A client without a connection.
+    /// Creates a client. It connects when it sends.
     pub fn new() -> Self {
         let mut connector = legacy::connect::HttpConnector::new();
         connector.enforce_http(false);
         connector.set_connect_timeout(Some(CONNECT_LIMIT));
         let connector = HttpsConnectorBuilder::new()
             .with_provider_and_webpki_roots(ring::default_provider())
-            .expect("the provider knows TLS 1.2 and 1.3")
+            .expect("the provider supports TLS 1.2 and 1.3")
             .https_or_http()
             .enable_http1()
             .wrap_connector(connector);
@@ -52,7 +53,7 @@ impl HttpClient {
     /// Sends a request and reads the whole response.
     ///
     /// # Errors
-    /// Why there is no response, in one line.
+    /// If there is no response: the reason, in one line.
     pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, String> {
         let response = self.0.request(request).await.map_err(|error| in_one_line(&error))?;
         let (parts, body) = response.into_parts();
@@ -60,10 +61,12 @@ impl HttpClient {
         Ok(Response::from_parts(parts, body.to_bytes()))
     }
 
-    /// Puts `body` to a URL. It may be presigned, because no header is added that would be part of the signature.
+    /// Sends `body` to a URL with PUT. The URL can be presigned, because no header is added that would be
+    /// part of the signature.
     ///
     /// # Errors
-    /// Why that failed, in one line that does not quote the URL.
+    /// If the status is not 2xx, or there is no response: the reason, in one line that does not quote the
+    /// URL.
     pub async fn put(&self, url: &str, body: Vec<u8>) -> Result<(), String> {
         let request =
             Request::put(url).body(Full::from(body)).map_err(|_| "the URL is invalid".to_owned())?;
@@ -73,7 +76,8 @@ impl HttpClient {
         }
     }
 
-    /// This client, for the AWS SDK. The SDK's own would add a second one to each binary, with HTTP/2.
+    /// Wraps this client for the AWS SDK. The SDK's own would add a second client, with HTTP/2, to each
+    /// binary.
     pub fn into_sdk_client(self) -> SharedHttpClient {
         let connector = SharedHttpConnector::new(self);
         http_client_fn(move |_, _| connector.clone())

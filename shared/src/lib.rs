@@ -1,16 +1,18 @@
-//! What the functions share.
+//! The code that all functions share.
 //!
-//! The modules form layers; each uses only modules of lower layers, which a test checks. From the bottom up:
+//! The modules form layers. Each module uses only modules of lower layers, which `tests/api/layers.rs`
+//! checks. From the bottom up:
 //!
-//! 1. [`task`]: tasks, users' lists, and what can be asked of them.
-//! 2. [`error`]: everything that can go wrong with a request.
-//! 3. [`variables`], [`request`], [`response`] and `http_client`: reading from and writing to the outside.
-//! 4. [`logs`].
-//! 5. [`auth`], `store` and [`secrets`]: tokens, tasks and configuration, each with the services they need.
+//! 1. [`task`]: tasks, users' lists, and the inputs and results of each operation.
+//! 2. [`error`]: every way in which a request can fail.
+//! 3. [`variables`], [`request`], [`response`] and `http_client`: reading configuration and requests, writing
+//!    responses, and calling other services.
+//! 4. [`logs`]: one JSON object per line.
+//! 5. [`auth`], `store` and [`secrets`]: check tokens, store tasks in PostgreSQL, and load configuration.
 //! 6. [`contract`]: how requests are read and results rendered in each of the two contracts.
 //! 7. `run`: starts a function and takes every request through the layers.
 //!
-//! A function's `main.rs` names its input type, its call of the store and its success status; the rest is here.
+//! A function's `main.rs` only names its input type, its call of the store and how the result is rendered.
 
 #![warn(missing_docs)]
 

@@ -1,6 +1,7 @@
-//! Logs: one JSON object per line on standard output, from where Lambda collects them. Every line contains the function
-//! and the environment, and within a request its id and user. Text is written as JSON strings, so that no text from
-//! outside can break a line.
+//! Logs: one JSON object per line on standard output, where Lambda collects them. docs/logs.md lists every
+//! field and every warning and error.
+//!
+//! All text is written as JSON strings, so that no text from outside can forge or break a line.
 
 use std::{
     fmt::{self, Write},
@@ -26,14 +27,15 @@ use tracing_subscriber::{
 
 use crate::{error::Recorded, variables::Variables};
 
-/// What is logged, and under which name.
+/// The configuration of the logs.
 #[derive(Debug)]
 pub struct LogConfig {
-    /// `LOG_LEVEL`, or debug if `DEBUG` is true.
+    /// `LOG_LEVEL`, or debug if `DEBUG` is true: the least severe level that is logged.
     pub level: LevelFilter,
     /// `ENVIRONMENT`: a field of every log line.
     pub environment: Option<String>,
-    /// `METRICS_NAMESPACE`: where CloudWatch puts the metrics of request lines. Without it they have none.
+    /// `METRICS_NAMESPACE`: the CloudWatch namespace for the metrics in request lines. If not set, request
+    /// lines contain no metrics.
     pub metrics_namespace: Option<String>,
 }
 
@@ -66,7 +68,7 @@ impl LogConfig {
     }
 }
 
-/// The name of this function as Lambda knows it; outside Lambda, the program's.
+/// The name of this Lambda function, or of the program outside Lambda.
 pub fn function_name() -> String {
     std::env::var("AWS_LAMBDA_FUNCTION_NAME").ok().unwrap_or_else(|| {
         let program = std::env::current_exe().ok();
@@ -75,7 +77,8 @@ pub fn function_name() -> String {
     })
 }
 
-/// Starts logging. Libraries log from `warn` up only: below that they may log the data they carry.
+/// Starts logging. Libraries are limited to `warn` and `error`, because their other lines may contain the
+/// data of a request.
 pub fn init(config: &LogConfig) {
     let mut constant = String::new();
     push_member(&mut constant, "function", &function_name().into());
@@ -93,25 +96,25 @@ pub fn init(config: &LogConfig) {
     tracing_subscriber::registry().with(levels).with(lines).init();
 }
 
-/// A duration in milliseconds, to the microsecond.
+/// Converts a duration to milliseconds, with microsecond precision.
 pub(crate) fn milliseconds(duration: Duration) -> f64 {
     duration.as_micros() as f64 / 1e3
 }
 
-/// Logs a change: what was done to which task. The request's span says by whom.
+/// Logs what was done to which task. The request's span adds the user.
 pub(crate) fn audit(action: &'static str, task_id: impl fmt::Display) {
     tracing::info!(audit = action, %task_id, "task changed");
 }
 
 /// Writes an event as one line: `{"timestamp":…,"level":…,…}`.
 struct JsonLines {
-    /// The members that are the same in every line.
+    /// The JSON members that are the same in every line, each preceded by a comma.
     constant: String,
     /// See [`LogConfig::metrics_namespace`].
     metrics_namespace: Option<String>,
 }
 
-/// The members of a request line that are metrics, in milliseconds.
+/// The members of a request line that are metrics. Their unit is milliseconds.
 const METRICS: [&str; 2] = ["ms", "database_ms"];
 
 /// Writes fields as JSON members, each preceded by a comma, so that they can be concatenated.
@@ -159,7 +162,7 @@ impl<'writer> FormatFields<'writer> for JsonMembers {
         writer.write_str(&members.0)
     }
 
-    /// Like the default implementation, but without a space in between.
+    /// Appends without the space that the default implementation puts between the fields.
     fn add_fields(&self, current: &'writer mut FormattedFields<Self>, fields: &Record<'_>) -> fmt::Result {
         self.format_fields(current.as_writer(), fields)
     }
@@ -193,10 +196,10 @@ impl Visit for Members {
     }
 }
 
-/// Tells CloudWatch which members of a request line are metrics ("Specification: Embedded metric format" in its user
-/// guide).
+/// Adds the member that tells CloudWatch which others are metrics ("Specification: Embedded metric format" in
+/// CloudWatch's user guide).
 fn push_metrics(line: &mut String, namespace: &str, timestamp: i64) {
-    // Quotes within text are escaped, so this finds members only.
+    // Quotes within text are escaped, so this can't match text from outside.
     let present = METRICS.into_iter().filter(|name| line.contains(&format!(r#","{name}":"#)));
     let metrics: Vec<_> = present.map(|name| json!({ "Name": name, "Unit": "Milliseconds" })).collect();
     let directive = json!({ "Namespace": namespace, "Dimensions": [["route"]], "Metrics": metrics });
@@ -213,7 +216,7 @@ mod tests {
     use crate::variables::read_for_test;
 
     #[test]
-    fn debug_means_the_level_debug() {
+    fn debug_overrides_log_level_and_invalid_values_are_reported() {
         for (variables, level) in [
             (&[][..], LevelFilter::INFO),
             (&[("LOG_LEVEL", "WARN")], LevelFilter::WARN),

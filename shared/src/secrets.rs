@@ -1,7 +1,6 @@
-//! Configuration that is kept in AWS Secrets Manager: a JSON object whose keys are the names of variables.
+//! Reads configuration from AWS Secrets Manager: a JSON object whose keys are names of variables.
 //!
-//! It is used only if `SECRET_ID` is set. Otherwise no AWS client is created: that takes some milliseconds of a cold
-//! start.
+//! Without `SECRET_ID` no AWS client is created, because that takes some milliseconds of a cold start.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -21,7 +20,7 @@ use crate::{
     variables::{ConfigError, Variables},
 };
 
-/// Default of `SECRET_REFRESH_SECONDS`.
+/// Default of `SECRET_REFRESH_SECONDS`, in seconds.
 const DEFAULT_MAX_AGE: i64 = 300;
 
 /// Limit on one attempt to fetch a secret.
@@ -30,34 +29,35 @@ const ATTEMPT_LIMIT: Duration = Duration::from_millis(1500);
 /// Limit on all attempts together.
 const FETCH_LIMIT: Duration = Duration::from_secs(4);
 
-/// The content of a secret: values by the names of their variables.
+/// The content of a secret: the values of variables by name.
 #[derive(Clone, Default, PartialEq)]
 pub struct Secret(BTreeMap<String, String>);
 
-/// A secret in Secrets Manager, which can be fetched.
+/// A secret in Secrets Manager, and the client that fetches it.
 pub struct SecretSource {
     client: Client,
     id: String,
-    /// `SECRET_REFRESH_SECONDS`: how long a fetched secret is used before it is fetched again, in seconds by the wall
-    /// clock. A rotated secret is in use after this time.
+    /// `SECRET_REFRESH_SECONDS`: how long a fetched secret is used before it is fetched again, in seconds by
+    /// the wall clock. After this time, a rotated secret is in use.
     pub max_age: i64,
 }
 
-/// A configuration, and where it comes from.
+/// A configuration and its origin.
 pub struct Loaded<T> {
     /// The configuration.
     pub config: T,
-    /// What should be changed in it.
+    /// Problems of the configuration that do not prevent the start.
     pub warnings: Vec<String>,
-    /// The secret that it was read from, which can be fetched again.
+    /// The secret that the configuration was read from, and how to fetch it again; `None` without
+    /// `SECRET_ID`.
     pub secret: Option<(SecretSource, Secret)>,
 }
 
-/// Reads a configuration from the environment, and from the secret if `SECRET_ID` is set. The environment takes
-/// precedence.
+/// Reads a configuration from the environment, and from the secret if `SECRET_ID` is set. The environment
+/// takes precedence.
 ///
 /// # Errors
-/// All errors of the configuration, together; or why the secret can't be fetched.
+/// All errors of the configuration, or the reason why the secret can't be fetched.
 pub async fn load<T>(
     read: impl FnOnce(&mut Variables) -> Result<T, Recorded>,
 ) -> Result<Loaded<T>, ConfigError> {
@@ -70,11 +70,11 @@ pub async fn load<T>(
 }
 
 impl Secret {
-    /// Reads a configuration from the environment, and from this secret what is not set there. Returns the warnings as
-    /// well.
+    /// Reads a configuration from the environment. Variables that are not set there are read from this
+    /// secret. Returns the configuration and the warnings.
     ///
     /// # Errors
-    /// All errors, together.
+    /// All errors of the configuration.
     pub fn read<T>(
         &self,
         read: impl FnOnce(&mut Variables) -> Result<T, Recorded>,
@@ -99,10 +99,10 @@ impl Secret {
 }
 
 impl SecretSource {
-    /// The secret that `SECRET_ID` names, by name or ARN. `None` if that is not set.
+    /// The secret whose name or ARN is in `SECRET_ID`; `None` if `SECRET_ID` is not set.
     ///
     /// # Errors
-    /// `SECRET_REFRESH_SECONDS` is invalid.
+    /// If `SECRET_REFRESH_SECONDS` is invalid.
     async fn from_environment() -> Result<Option<Self>, ConfigError> {
         let (settings, _) = Variables::read(
             |_| None,
@@ -122,8 +122,8 @@ impl SecretSource {
             .operation_attempt_timeout(ATTEMPT_LIMIT)
             .operation_timeout(FETCH_LIMIT)
             .build();
-        // Not aws-config's default chain: Lambda passes credentials and region in the environment, and every other
-        // place in which the chain looks is code in each endpoint's binary.
+        // Not aws-config's default chain: Lambda passes credentials and region in the environment, and every
+        // other source of the chain would add code to each endpoint's binary.
         let mut config = aws_sdk_secretsmanager::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .http_client(HttpClient::new().into_sdk_client())
@@ -135,16 +135,17 @@ impl SecretSource {
         Ok(Some(Self { client: Client::from_conf(config.build()), id, max_age }))
     }
 
-    /// Fetches the secret as it is now.
+    /// Fetches the secret.
     ///
     /// # Errors
-    /// What to do about it, in one line that contains nothing of the secret.
+    /// If the secret can't be fetched or is not a JSON object: the reason, in one line that quotes nothing of
+    /// the secret.
     pub async fn fetch(&self) -> Result<Secret, String> {
         let response = self.client.get_secret_value().secret_id(&self.id).send().await;
         let response = response.map_err(|error| match error.code() {
             Some("ResourceNotFoundException") => "SECRET_ID names a secret that does not exist".into(),
             Some("AccessDeniedException") => {
-                "SECRET_ID names a secret that this function may not read: grant it \
+                "SECRET_ID names a secret that this function is not allowed to read: grant it \
                                               secretsmanager:GetSecretValue"
                     .into()
             }
@@ -153,12 +154,12 @@ impl SecretSource {
         })?;
         let text =
             response.secret_string().ok_or("SECRET_ID's secret is binary: it must be a JSON object")?;
-        Secret::parse(text).ok_or_else(|| "SECRET_ID's secret is no JSON object".into())
+        Secret::parse(text).ok_or_else(|| "SECRET_ID's secret is not a JSON object".into())
     }
 }
 
 impl fmt::Debug for Secret {
-    /// The names only.
+    /// Prints the names without their values.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }
@@ -169,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_an_object_of_texts_numbers_and_booleans() {
+    fn a_secret_is_an_object_of_strings_numbers_and_booleans() {
         let secret =
             Secret::parse(r#"{"A": "text", "B": 7, "C": true, "D": null, "E": {}}"#).expect("an object");
         let values = ["A", "B", "C", "D", "E"].map(|name| secret.get(name).map(String::as_str));

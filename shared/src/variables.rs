@@ -1,5 +1,5 @@
-//! Reads configuration from environment variables and collects every error and warning, each with the name of its
-//! variable and never its value. An empty variable counts as not set.
+//! Reads configuration from environment variables, and collects all errors and warnings instead of stopping
+//! at the first. Each names its variable and never quotes the value. An empty variable counts as not set.
 
 use std::{fmt, net::IpAddr};
 
@@ -9,7 +9,7 @@ use crate::error::Recorded;
 #[derive(Debug, PartialEq)]
 pub struct ConfigError(Vec<String>);
 
-/// The variables being read, and what was found to be wrong so far.
+/// The variables being read, and the errors and warnings found so far.
 pub struct Variables<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
     errors: Vec<String>,
@@ -17,11 +17,11 @@ pub struct Variables<'a> {
 }
 
 impl Variables<'_> {
-    /// Reads a configuration from this process's environment, and from `fallback` what is not set there. Returns the
-    /// warnings as well.
+    /// Reads a configuration from this process's environment. Variables that are not set there are read from
+    /// `fallback`. Returns the configuration and the warnings.
     ///
     /// # Errors
-    /// All errors, together.
+    /// All errors of the configuration.
     pub fn read<T>(
         fallback: impl Fn(&str) -> Option<String>,
         read: impl FnOnce(&mut Variables) -> Result<T, Recorded>,
@@ -30,10 +30,10 @@ impl Variables<'_> {
         Self::read_from(&|name| std::env::var(name).ok().filter(is_set).or_else(|| fallback(name)), read)
     }
 
-    /// Reads a configuration from `lookup` alone.
+    /// Reads a configuration from `lookup` alone. Returns the configuration and the warnings.
     ///
     /// # Errors
-    /// All errors, together.
+    /// All errors of the configuration.
     pub(crate) fn read_from<T>(
         lookup: &dyn Fn(&str) -> Option<String>,
         read: impl FnOnce(&mut Variables) -> Result<T, Recorded>,
@@ -55,10 +55,10 @@ impl Variables<'_> {
         names.iter().find_map(|name| self.get(name).map(|value| (*name, value)))
     }
 
-    /// Whether a variable is true; false if it is not set.
+    /// Whether a variable is true. Returns false if the variable is not set.
     ///
     /// # Errors
-    /// It is neither `true`, `1`, `false` nor `0`.
+    /// If the value is none of `true`, `1`, `false` and `0`.
     pub fn flag(&mut self, name: &str) -> Result<bool, Recorded> {
         match self.get(name).map(|value| value.to_ascii_lowercase()).as_deref() {
             Some("true" | "1") => Ok(true),
@@ -67,7 +67,7 @@ impl Variables<'_> {
         }
     }
 
-    /// Records an error, which must name its variable.
+    /// Records an error. The text must name the variable.
     ///
     /// # Errors
     /// Always.
@@ -76,14 +76,14 @@ impl Variables<'_> {
         Err(Recorded)
     }
 
-    /// Records something that does not prevent a start, but should be changed. It must name its variable.
+    /// Records a problem that does not prevent the start. The text must name the variable.
     pub fn warn(&mut self, warning: impl Into<String>) {
         self.warnings.push(warning.into());
     }
 }
 
-/// Whether a host name or address is this machine's own. `host.docker.internal` is Docker's name for the machine that a
-/// container runs on, which `sam local` does with functions.
+/// Whether a host name or address belongs to this machine. `host.docker.internal` is Docker's name for the
+/// machine that a container runs on; `sam local` runs functions in containers.
 pub fn is_this_machine(host: &str) -> bool {
     ["localhost", "host.docker.internal"].iter().any(|name| host.eq_ignore_ascii_case(name))
         || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|address| address.is_loopback())

@@ -1,4 +1,6 @@
-//! Checks that docs/contracts.md, template.yaml and Cargo.toml agree with each other and with the tests.
+//! Checks that the documents, template.yaml and Cargo.toml agree with each other, the code and the tests.
+
+mod logs;
 
 use std::{collections::BTreeSet, fs, process::Command};
 

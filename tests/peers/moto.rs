@@ -111,7 +111,7 @@ async fn what_is_wrong_with_a_secret_is_told_in_one_line() {
     let server = moto().await;
     for (secret, told) in [
         (None, "SECRET_ID names a secret that does not exist"),
-        (Some("no JSON"), "SECRET_ID's secret is no JSON object"),
+        (Some("no JSON"), "SECRET_ID's secret is not a JSON object"),
         (Some("{}"), "JWT_SECRET is not set (nor are BETTER_AUTH_SECRET or JWT_JWKS_URL)"),
         (Some(r#"{"JWT_SECRET": "short"}"#), "JWT_SECRET has 5 bytes, HS256 needs at least 32"),
     ] {
@@ -147,7 +147,7 @@ async fn a_secret_that_may_not_be_read_is_told() {
     let app = api_at(&url, NAME).await;
     Answer::to(app.request(Method::GET, "/api/alice/tasks")).await.expect_status(500);
     let log = app.hands_on().log_text();
-    let told = "cannot start: SECRET_ID names a secret that this function may not read";
+    let told = "cannot start: SECRET_ID names a secret that this function is not allowed to read";
     assert!(log.contains(told), "{log}");
     server.abort();
 }

@@ -1,4 +1,4 @@
-//! `GET …/tasks/{task_id}`: shows one task.
+//! `GET …/tasks/{task_id}`: returns one task.
 
 use std::process::ExitCode;
 

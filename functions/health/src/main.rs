@@ -1,4 +1,4 @@
-//! `GET /health`: whether the service is running. `GET /health/ready`: whether it can reach its database as well.
+//! `GET /health` reports whether the service is running. `GET /health/ready` also pings the database.
 
 use std::process::ExitCode;
 
@@ -17,7 +17,7 @@ struct Health {
     timestamp: String,
 }
 
-/// The store, if a database is configured: `/health` needs none.
+/// Creates the store if a database is configured. `/health` works without one.
 fn read_store(variables: &mut Variables) -> Result<Option<Store>, Recorded> {
     match DatabaseConfig::is_set(variables) {
         true => DatabaseConfig::read(variables).map(|config| Some(Store::new(config, Limits::default()))),

@@ -1,4 +1,4 @@
-//! `GET …/tasks/changes`: what has changed in the caller's list since an earlier request.
+//! `GET …/tasks/changes`: lists the changes of the caller's tasks since an earlier request.
 
 use std::process::ExitCode;
 

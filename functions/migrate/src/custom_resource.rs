@@ -1,9 +1,10 @@
-//! CloudFormation's side: a custom resource of the template, which the endpoints depend on. CloudFormation invokes the
-//! function before it changes them, and waits for a response at a URL that came with the event ("Custom resource
-//! request and response reference" in its user guide).
+//! Handles requests of CloudFormation. The template has a custom resource that the endpoints depend on, so
+//! CloudFormation invokes this function before it changes the endpoints. It waits for a response at a URL in
+//! the event ("Custom resource request and response reference" in its user guide).
 //!
-//! It must get exactly one response, whatever happens: without one it waits for as long as the template says. Once it
-//! has one, the invocation must succeed, for Lambda would repeat one that fails.
+//! CloudFormation must get exactly one response, whatever happens. Without one, it waits until the template's
+//! `ServiceTimeout`. After the response the invocation must succeed, because Lambda repeats failed
+//! invocations.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,19 +14,19 @@ use serde_json::{Value, json};
 use shared::HttpClient;
 use tokio::time::{sleep, timeout};
 
-/// Length of a reason, in characters. CloudFormation rejects a response of more than 4 KiB.
+/// The greatest length of a reason, in characters. CloudFormation rejects responses of more than 4 KiB.
 const MAX_REASON_CHARS: usize = 500;
 
-/// Time kept of the invocation for sending the response.
+/// The part of the invocation's time that is reserved for sending the response.
 const RESPONSE_TIME: Duration = Duration::from_secs(20);
 
-/// Time for one attempt to send it.
+/// Limit on one attempt to send the response.
 const ATTEMPT_TIME: Duration = Duration::from_secs(5);
 
-/// Delays before sending the response again.
+/// Delays before the retries of sending the response.
 const RESPONSE_DELAYS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
 
-/// A request of CloudFormation's.
+/// A request from CloudFormation.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct CustomResource {
@@ -44,20 +45,20 @@ pub struct CustomResource {
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "PascalCase", default)]
 struct Properties {
-    /// The ARN of a published version of the function.
+    /// The ARN of the function's published version.
     version: String,
 }
 
 impl CustomResource {
-    /// Reads an event; `None` if it is not CloudFormation's.
+    /// Reads an event. Returns `None` if the event is not from CloudFormation.
     pub fn of(event: &Value) -> Option<Self> {
         Self::deserialize(event).ok()
     }
 
-    /// Migrates if this request asks for that, and responds before `deadline`.
+    /// Migrates if this request can change the schema, and responds to CloudFormation before `deadline`.
     ///
     /// # Errors
-    /// If CloudFormation could not be reached. Lambda then repeats the invocation.
+    /// If CloudFormation can't be reached. Lambda then repeats the invocation.
     pub async fn handle(
         &self,
         deadline: SystemTime,
@@ -76,8 +77,8 @@ impl CustomResource {
         })
     }
 
-    /// Whether there may be something to migrate. What is in the database stays there when the stack is deleted, and a
-    /// schema newer than the code is what a rollback expects. Neither needs a database.
+    /// Whether there can be something to migrate. Deleting the stack keeps the data, and a rollback keeps the
+    /// newer schema, so neither needs a database.
     fn changes_schema(&self) -> bool {
         let versions = self.resource_properties.number().zip(self.old_resource_properties.number());
         let is_rollback = versions.is_some_and(|(new, old)| new < old);
@@ -88,10 +89,10 @@ impl CustomResource {
         let body = self.response(outcome).to_string().into_bytes();
         let client = HttpClient::new();
         let mut delays = RESPONSE_DELAYS.into_iter();
-        // To send the same again is harmless: the URL is that of a file.
+        // Sending the response twice is harmless, because each time it overwrites the same S3 object.
         loop {
             let sent = timeout(ATTEMPT_TIME, client.put(&self.response_url, body.clone())).await;
-            match (sent.unwrap_or_else(|_| Err("no answer in time".into())), delays.next()) {
+            match (sent.unwrap_or_else(|_| Err("no response in time".into())), delays.next()) {
                 (Ok(()), _) => return Ok(()),
                 (Err(_), Some(delay)) => sleep(delay).await,
                 (Err(error), None) => return Err(format!("CloudFormation can't be reached: {error}").into()),
@@ -107,7 +108,7 @@ impl CustomResource {
         json!({
             "Status": status,
             "Reason": reason,
-            // Always the same: CloudFormation would delete the one before.
+            // Always the same, because CloudFormation would delete the resource if its id changed.
             "PhysicalResourceId": "schema",
             "StackId": self.stack_id,
             "RequestId": self.request_id,
@@ -117,13 +118,14 @@ impl CustomResource {
 }
 
 impl Properties {
-    /// The number at the end of the version's ARN. Lambda never uses one twice, so that of newer code is higher.
+    /// The number at the end of the version's ARN. Lambda never reuses a number, so newer code has a higher
+    /// one.
     fn number(&self) -> Option<u64> {
         self.version.rsplit(':').next()?.parse().ok()
     }
 }
 
-/// The outcome of a migration, also if it panics or takes too long.
+/// Runs a migration with a time limit. A panic and a timeout are errors like any other.
 async fn outcome_within(
     limit: Duration,
     migrate: impl Future<Output = Result<Vec<String>, String>> + Send + 'static,
@@ -131,10 +133,10 @@ async fn outcome_within(
     let mut task = tokio::spawn(migrate);
     match timeout(limit, &mut task).await {
         Ok(Ok(outcome)) => outcome,
-        Ok(Err(_)) => Err("the migration panicked; the function's log says where".into()),
+        Ok(Err(_)) => Err("the migration panicked: the function's log has the place".into()),
         Err(_) => {
             task.abort();
-            Err(format!("the migration has not finished within {} s", limit.as_secs()))
+            Err(format!("the migration did not finish within {} s", limit.as_secs()))
         }
     }
 }
@@ -158,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn only_creation_and_newer_code_change_the_schema() {
+    fn deletion_and_rollback_do_not_change_the_schema() {
         let version =
             |number: u32| format!("arn:aws:lambda:eu-central-1:123456789012:function:migrate:{number}");
         let changes = |request_type: &str, new: Option<u32>, old: Option<u32>| {
@@ -169,7 +171,7 @@ mod tests {
                     event[name]["Version"] = json!(version(number));
                 }
             }
-            CustomResource::of(&event).expect("one of CloudFormation's").changes_schema()
+            CustomResource::of(&event).expect("an event of CloudFormation").changes_schema()
         };
         assert!(changes("Create", Some(1), None));
         assert!(changes("Update", Some(10), Some(9)));
@@ -181,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_response_identifies_its_request_and_is_short_enough() {
-        let resource = CustomResource::of(&event()).expect("one of CloudFormation's");
+        let resource = CustomResource::of(&event()).expect("an event of CloudFormation");
         let applied = resource.response(&Ok(vec!["V1__users_and_tasks".into()]));
         assert_eq!(
             applied,
@@ -200,10 +202,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_migration_that_panics_or_takes_too_long_has_failed() {
+    async fn a_migration_that_panics_or_takes_too_long_fails() {
         let panicked = outcome_within(Duration::from_secs(1), async { panic!("on purpose") }).await;
-        assert_eq!(panicked, Err("the migration panicked; the function's log says where".into()));
+        assert_eq!(panicked, Err("the migration panicked: the function's log has the place".into()));
         let slow = outcome_within(Duration::from_millis(10), std::future::pending()).await;
-        assert_eq!(slow, Err("the migration has not finished within 0 s".into()));
+        assert_eq!(slow, Err("the migration did not finish within 0 s".into()));
     }
 }

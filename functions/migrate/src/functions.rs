@@ -1,24 +1,26 @@
-//! Installs the SQL functions that endpoints call, each version in a schema of its own, and removes old versions.
+//! Installs the SQL functions that endpoints call, each version in its own schema, and removes versions that
+//! are no longer used.
 
 use shared::sql;
 use tokio_postgres::{Client, Error};
 
-/// Takes away what everyone may do in a database by default. Each time, because neither a copy of a database nor a dump
-/// includes it.
+/// Revokes a right that every role has in a database by default. This runs each time, because copies and
+/// dumps of a database don't include the revocation.
 const REVOKE_TEMPORARY: &str = "do $$ begin
     execute format('revoke temporary on database %I from public', current_database());
 end $$";
 
-/// How long a schema is kept after it was last used, in days.
+/// Time from the last use of a schema until its removal, in days.
 const KEPT_DAYS: i32 = 90;
 
-/// Installs the functions that this build's endpoints call, unless they are there. Tells the schema if it is new.
+/// Installs the functions that this build's endpoints call, unless they are installed. Returns the schema if
+/// it is new.
 ///
-/// A schema is in use if `migrate` installs or finds it (each deployment runs it), and if anyone writes through it: its
-/// functions record that themselves, once a day. What nobody has used for [`KEPT_DAYS`] days is removed.
+/// `migrate`, which each deployment runs, counts as a use of its schema. So does every write, which the
+/// functions record once a day. A schema that has not been used for [`KEPT_DAYS`] days is removed.
 ///
 /// # Errors
-/// As those of the statements. Nothing has changed then.
+/// If a statement fails. Nothing has changed in that case.
 pub async fn install(client: &mut Client) -> Result<Option<&'static str>, Error> {
     let schema = sql::SCHEMA.as_str();
     let transaction = client.transaction().await?;
@@ -26,7 +28,8 @@ pub async fn install(client: &mut Client) -> Result<Option<&'static str>, Error>
     let found = "select from pg_namespace where nspname = $1";
     let is_new = transaction.query_opt(found, &[&schema]).await?.is_none();
     if is_new {
-        // The functions belong to the role that row-level security binds, because they run with their owner's rights.
+        // The functions run with their owner's rights, so the owner must be the role that row-level security
+        // applies to.
         let functions = sql::functions_in(schema);
         let install = format!(
             "create schema {schema} authorization task_api;

@@ -1,6 +1,8 @@
-//! Brings the database schema up to date: as a Lambda function when CloudFormation or a person invokes it, as a command
-//! when a person runs it. Running it again, or twice at once, is harmless; a migration that was changed after it had been
-//! applied is refused.
+//! Brings the database schema up to date. It runs as a Lambda function, invoked by CloudFormation or a
+//! person, or as a command.
+//!
+//! Running it again, or several at the same time, is harmless. It fails if a migration was changed after it
+//! was applied.
 
 mod custom_resource;
 mod functions;
@@ -15,19 +17,20 @@ use custom_resource::CustomResource;
 
 refinery::embed_migrations!("../../migrations");
 
-/// The advisory lock that a migration holds. An arbitrary number, the same in every version.
+/// The key of the advisory lock that a migration holds: an arbitrary number that must be the same in every
+/// version.
 const LOCK: i64 = 0x7461_736b_6d69_6772;
 
-/// Applies what is missing, migrations and functions, and returns the names of what it applied.
+/// Applies missing migrations and installs missing functions. Returns the names of both.
 async fn migrate(database: &DatabaseConfig) -> Result<Vec<String>, Box<dyn Error + Send + Sync>> {
-    // The lock lives in a transaction of a connection of its own, so that it holds through a pooler, too, and goes
-    // when the connection does, whatever becomes of this process.
+    // The lock belongs to a transaction on a separate connection. So it also works through a pooler, and
+    // PostgreSQL releases it when the connection ends, even if this process is killed.
     let lock = database.connect().await?;
     lock.batch_execute(&format!("begin; select pg_advisory_xact_lock({LOCK})")).await?;
     let mut client = database.connect().await?;
-    // A statement that waits for a lock makes every later request for that table wait behind it.
+    // While a statement waits for a lock, all later requests for that table wait behind it.
     client.batch_execute("set lock_timeout = '5s'").await?;
-    // A schema newer than this code is fine: it is what a roll-back finds.
+    // A schema that is newer than this code is accepted: code that is rolled back finds one.
     let report = migrations::runner().set_abort_missing(false).run_async(&mut client).await?;
     let functions = functions::install(&mut client).await?;
     lock.batch_execute("commit").await?;
@@ -35,7 +38,8 @@ async fn migrate(database: &DatabaseConfig) -> Result<Vec<String>, Box<dyn Error
     Ok(migrations.chain(functions.map(|schema| format!("functions {schema}"))).collect())
 }
 
-/// Reads the configuration and migrates. Within the handler, so that mistakes in it are a response, too.
+/// Reads the configuration and migrates. The handler calls this, so that configuration errors are part of the
+/// response.
 async fn migrate_configured() -> Result<Vec<String>, String> {
     let loaded = secrets::load(DatabaseConfig::read_unpooled).await.map_err(|errors| errors.to_string())?;
     migrate(&loaded.config).await.map_err(|error| in_one_line(&*error))

@@ -1,4 +1,4 @@
-//! `PATCH …/tasks/{task_id}`: changes the given fields of a task.
+//! `PATCH …/tasks/{task_id}`: changes the fields of a task that the body contains.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! `PUT …/tasks/{task_id}`: replaces a task (envelope), or changes the given fields (plain).
+//! `PUT …/tasks/{task_id}`: replaces a task (envelope), or changes the fields that the body contains (plain).
 
 use std::process::ExitCode;
 

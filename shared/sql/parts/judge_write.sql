@@ -1,8 +1,9 @@
     written_at := greatest(clock_timestamp(), v_updated_at);
-    -- A user can save up ten minutes' worth of writes.
+    -- The budget holds at most ten minutes' worth of writes.
     budget_since := greatest(budget_since, written_at - interval '10 minutes');
     if v_is_stale then
-        -- The row may be newer than revisions that were used before the user was erased.
+        -- The row may have been created without revisions after an erasure. Microseconds since the epoch
+        -- exceed every revision from before it.
         v_revision := greatest(v_revision, extract(epoch from written_at) * 1000000);
         v_task_count := (
             select count(*)
@@ -15,7 +16,7 @@
     elsif v_known or clock_timestamp() > p_void_after then
         outcome := 'void';
     end if;
-    -- What a retry can't know of its first attempt, the key knows.
+    -- If the attempt's outcome is unknown, the key can decide it.
     if p_idempotency_key is not null and (outcome is null or outcome = 'unknown') then
         select k.outcome, k.task_id, k.task_number
         into outcome, v_key_id, v_key_number

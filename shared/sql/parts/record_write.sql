@@ -15,7 +15,7 @@
         insert into public.idempotency_keys (user_id, key, hash, task_id, task_number, used_at)
         values (p_user_id, p_idempotency_key, p_idempotency_hash, id, number, written_at);
     end if;
-    -- The user's first write of this day.
+    -- On the user's first write of a day.
     if v_updated_at::date < written_at::date then
         perform task_api_functions.record_use();
         perform task_api_functions.forget(p_user_id, written_at);

@@ -1,6 +1,6 @@
     v_scope text := set_config('app.user_id', p_user_id, true);
-    v_known boolean;                    -- whether the attempt was carried out or voided
-    v_is_stale boolean;                 -- whether the row lacks what code without revisions did
+    v_known boolean;                    -- whether the attempt has been carried out or voided
+    v_is_stale boolean;                 -- whether code without revisions or counts wrote last
     v_revision bigint;
     v_task_count integer;
     v_updated_at timestamptz;

@@ -1,4 +1,4 @@
-//! The claims of a token (RFC 7519 §4): which are required, and what they say about the caller.
+//! The claims of a token (RFC 7519 §4): checks them, and reads the caller from them.
 
 use chrono::Utc;
 use serde::Deserialize;
@@ -9,11 +9,11 @@ use crate::{error::TokenError, task::Caller};
 /// The longest user id, in characters.
 pub const MAX_USER_ID_CHARS: usize = 255;
 
-/// The clock difference allowed between issuer and function, in seconds.
+/// The allowed difference between the clocks of issuer and function, in seconds.
 const LEEWAY: f64 = 30.0;
 
-/// The greatest `exp`: the last second of the year 9999. Anything greater is a mistake, such as milliseconds, and would
-/// make a token that never expires.
+/// The greatest accepted `exp`, in seconds since the epoch: the last second of the year 9999. A greater value
+/// is a mistake, such as milliseconds, and would make a token that never expires.
 const MAX_EXP: f64 = 253_402_300_799.0;
 
 /// The claims that are used; all others are ignored. A claim that is present twice is rejected (RFC 7519 §4).
@@ -54,16 +54,16 @@ enum Audience {
 }
 
 impl Claims {
-    /// Checks that the token is valid at this time.
+    /// Checks that the token is valid now.
     pub(super) fn check_times(&self) -> Result<(), TokenError> {
         let now = Utc::now().timestamp() as f64;
         match self.exp.as_f64() {
             Some(exp @ 0.0..=MAX_EXP) if exp < now - LEEWAY => return Err(TokenError::Expired),
             Some(0.0..=MAX_EXP) => {}
-            _ => return Err(TokenError::Invalid("exp is negative or past the year 9999")),
+            _ => return Err(TokenError::Invalid("exp is negative or after the year 9999")),
         }
         match self.nbf.as_ref().map(Number::as_f64) {
-            Some(Some(nbf)) if nbf > now + LEEWAY => Err(TokenError::Invalid("not valid yet")),
+            Some(Some(nbf)) if nbf > now + LEEWAY => Err(TokenError::Invalid("token is not valid yet")),
             _ => Ok(()),
         }
     }
@@ -72,8 +72,8 @@ impl Claims {
     pub(super) fn check_issuer(&self, issuer: &str) -> Result<(), TokenError> {
         match &self.iss {
             Some(iss) if iss == issuer => Ok(()),
-            Some(_) => Err(TokenError::Invalid("iss is not JWT_ISSUER")),
-            None => Err(TokenError::Invalid("no iss")),
+            Some(_) => Err(TokenError::Invalid("iss differs from JWT_ISSUER")),
+            None => Err(TokenError::Invalid("iss is missing")),
         }
     }
 
@@ -82,22 +82,24 @@ impl Claims {
         match &self.aud {
             Some(Audience::One(aud)) if aud == audience => Ok(()),
             Some(Audience::Several(auds)) if auds.iter().any(|aud| aud == audience) => Ok(()),
-            Some(_) => Err(TokenError::Invalid("JWT_AUDIENCE is not in aud")),
-            None => Err(TokenError::Invalid("no aud")),
+            Some(_) => Err(TokenError::Invalid("aud does not contain JWT_AUDIENCE")),
+            None => Err(TokenError::Invalid("aud is missing")),
         }
     }
 
-    /// The caller that the token identifies.
+    /// Returns the caller that the token identifies.
     pub(super) fn caller(self) -> Result<Caller, TokenError> {
         let user_id = match (self.sub.map(UserId::text), self.user_id.map(UserId::text)) {
             (Some(sub), Some(user_id)) if sub != user_id => {
                 return Err(TokenError::Invalid("sub and user_id differ"));
             }
-            (Some(id), _) | (None, Some(id)) => id.ok_or(TokenError::Invalid("user id is no integer"))?,
-            (None, None) => return Err(TokenError::Invalid("neither sub nor user_id")),
+            (Some(id), _) | (None, Some(id)) => {
+                id.ok_or(TokenError::Invalid("user id is a number but not an integer"))?
+            }
+            (None, None) => return Err(TokenError::Invalid("sub and user_id are missing")),
         };
         if !(1..=MAX_USER_ID_CHARS).contains(&user_id.chars().count()) || user_id.contains('\0') {
-            return Err(TokenError::Invalid("user id is not 1-255 characters"));
+            return Err(TokenError::Invalid("user id must have 1 to 255 characters, without U+0000"));
         }
         Ok(Caller {
             user_id,
@@ -118,7 +120,8 @@ impl UserId {
     }
 }
 
-/// A profile claim, if the database can store it. Others are dropped: they must not lock the user out.
+/// Returns a profile claim if the database can store it. Other values are dropped, because they must not lock
+/// the user out.
 fn storable(claim: &Value) -> Option<String> {
     claim.as_str().filter(|text| !text.is_empty() && !text.contains('\0')).map(str::to_owned)
 }

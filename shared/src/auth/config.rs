@@ -1,25 +1,26 @@
-//! Which tokens are accepted, read from the configuration.
+//! Reads from the configuration which tokens are accepted.
 
 use std::fmt;
 
 use super::{jwks::KeySetUrl, signature::HmacAlgorithm};
 use crate::{error::Recorded, variables::Variables};
 
-/// The values of `ENVIRONMENT` that make some warnings errors. The first is this project's own name for it.
+/// The values of `ENVIRONMENT` that turn some warnings into errors. This project itself uses the first.
 const PRODUCTION: [&str; 2] = ["prod", "production"];
 
-/// Which tokens are accepted.
+/// The configuration of token checks.
 pub struct TokenConfig {
-    /// `JWT_SECRET` or `BETTER_AUTH_SECRET`, each at least as long as the hash of `algorithm`. A token may be signed
-    /// with any of them, so that secrets can be rotated; the first is the current one.
+    /// The secrets in `JWT_SECRET` or `BETTER_AUTH_SECRET`, each at least as long as the hash of `algorithm`.
+    /// Tokens signed with any of them are accepted, so that secrets can be rotated. The first is the current
+    /// one.
     pub secrets: Vec<String>,
-    /// `JWT_JWKS_URL`: where public keys are published.
+    /// `JWT_JWKS_URL`: where the issuer publishes its public keys.
     pub jwks_url: Option<KeySetUrl>,
     /// `JWT_ALGORITHM`: HS256, HS384 or HS512.
     pub algorithm: HmacAlgorithm,
-    /// `JWT_ISSUER`: if set, a token's `iss` must be present and equal it.
+    /// `JWT_ISSUER`: if set, a token must have the same `iss`.
     pub issuer: Option<String>,
-    /// `JWT_AUDIENCE`: if set, a token's `aud` must be present and contain it.
+    /// `JWT_AUDIENCE`: if set, a token must have an `aud` that contains it.
     pub audience: Option<String>,
 }
 
@@ -27,15 +28,15 @@ impl TokenConfig {
     /// Reads the variables named above, and `ENVIRONMENT`.
     ///
     /// # Errors
-    /// A variable is invalid, neither a secret nor a key set is configured, or in production a key set without an
-    /// issuer and an audience.
+    /// If a variable is invalid, if neither a secret nor a key set is configured, or if a key set is
+    /// configured in production without an issuer and an audience.
     pub fn read(variables: &mut Variables) -> Result<Self, Recorded> {
         let algorithm = match variables.get("JWT_ALGORITHM").map(|name| name.parse()) {
             None => Ok(HmacAlgorithm::Hs256),
             Some(Ok(algorithm)) => Ok(algorithm),
             Some(Err(())) => variables.error("JWT_ALGORITHM must be HS256, HS384 or HS512"),
         };
-        // The least that any algorithm needs, if it is not known which.
+        // If the algorithm is invalid, the secrets are checked against the one with the shortest minimum.
         let secrets = read_secrets(variables, algorithm.unwrap_or(HmacAlgorithm::Hs256));
         let jwks_url = match variables.get("JWT_JWKS_URL").map(|url| url.parse()) {
             None => Ok(None),
@@ -67,8 +68,7 @@ fn read_secrets(variables: &mut Variables, algorithm: HmacAlgorithm) -> Result<V
             variables.error(format!("{name} has {len} bytes, {algorithm} needs at least {min}"))
         }
         (_, None) => {
-            variables
-                .warn(format!("{is_list}: the first is current, and a token may be signed with any of them"));
+            variables.warn(format!("{is_list}: tokens signed with any of them are accepted"));
             Ok(secrets)
         }
         (_, Some(len)) => {
@@ -77,8 +77,9 @@ fn read_secrets(variables: &mut Variables, algorithm: HmacAlgorithm) -> Result<V
     }
 }
 
-/// Checks that tokens of published keys must name who issued them and whom they are meant for: one issuer's keys may
-/// sign tokens for several services (RFC 8725 §3.8, §3.9).
+/// Checks that an issuer and an audience are configured for tokens of published keys, because one issuer's
+/// keys may sign tokens for several services (RFC 8725 §3.8, §3.9). A missing one is a warning, and in
+/// production an error.
 fn check_recipient(variables: &mut Variables, issuer: bool, audience: bool) -> Result<(), Recorded> {
     let missing = match (issuer, audience) {
         (true, true) => return Ok(()),
@@ -99,7 +100,7 @@ fn check_recipient(variables: &mut Variables, issuer: bool, audience: bool) -> R
 }
 
 impl fmt::Debug for TokenConfig {
-    /// Without the secrets.
+    /// Prints no secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenConfig").field("algorithm", &self.algorithm).finish_non_exhaustive()
     }
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_secrets_is_a_rotation_and_none_may_be_short() {
+    fn a_comma_separates_secrets_and_each_must_be_long_enough() {
         let list = format!("{}, {}", "a".repeat(32), "b".repeat(40));
         let config = read_for_test(&[("JWT_SECRET", &list)], TokenConfig::read).expect("complete");
         assert_eq!(config.secrets, ["a".repeat(32), "b".repeat(40)]);

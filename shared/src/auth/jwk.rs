@@ -1,4 +1,4 @@
-//! A public key as an issuer publishes it (RFC 7517 §4).
+//! A published public key: a JSON Web Key (RFC 7517 §4).
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use ring::signature::{
@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::signature::{PublicKeyAlgorithm, VerifyingKey};
 
-/// The members that are used; all others are ignored.
+/// A JSON Web Key. Members that are not listed are ignored.
 #[derive(Deserialize)]
 pub(super) struct Jwk {
     pub(super) kid: String,
@@ -21,7 +21,7 @@ pub(super) struct Jwk {
     parameters: Parameters,
 }
 
-/// What the kinds of keys consist of. There is no symmetric kind: a published one would not be secret.
+/// The members of each key type. The symmetric type is left out, because a published secret is no secret.
 #[derive(Deserialize)]
 #[serde(tag = "kty")]
 enum Parameters {
@@ -46,7 +46,7 @@ impl TryFrom<String> for Base64Url {
 }
 
 impl Jwk {
-    /// The key for this algorithm; `None` if it can't be used with that.
+    /// Returns the key for this algorithm; `None` if the key can't be used with it.
     pub(super) fn key(&self, algorithm: PublicKeyAlgorithm) -> Option<VerifyingKey> {
         if !self.may_verify(algorithm) {
             return None;

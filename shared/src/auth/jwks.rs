@@ -1,7 +1,8 @@
-//! The public keys of an issuer, fetched from the URL at which it publishes them (RFC 7517).
+//! The public keys of an issuer: fetches them from the issuer's URL and caches them (RFC 7517).
 //!
-//! Lambda freezes the process between requests, so there is no refresh in the background: keys are fetched when a
-//! request needs them and they are too old by the wall clock. If that fails, the old keys are used, but not for ever.
+//! Lambda freezes the process between requests, so keys can't be refreshed in the background. Instead a
+//! request that needs a key refreshes the cache if it is too old by the wall clock. If the refresh fails, the
+//! cached keys are used for a limited time.
 
 use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
@@ -23,38 +24,39 @@ use crate::{
     variables::is_this_machine,
 };
 
-/// How long fetched keys are used before they are fetched again, in seconds.
+/// Age at which cached keys are refreshed, in seconds.
 const MAX_AGE: i64 = 600;
 
-/// How long fetched keys are used if they can't be fetched again, in seconds since the last successful fetch. A shorter
-/// outage signs nobody out; a longer one must not keep a key in use that was stolen and may have been withdrawn.
+/// Age up to which cached keys are used if they can't be refreshed, in seconds. During a shorter outage of
+/// the issuer users stay signed in; a longer outage must not keep a key in use that was stolen and may have
+/// been withdrawn.
 const MAX_AGE_IN_OUTAGE: i64 = 3600;
 
-/// Delay before the next fetch after one that failed or was made for an unknown key id, in seconds. Anyone can invent
-/// key ids, so these must not cause a fetch each.
+/// Delay before the next fetch after a fetch that failed or was made for an unknown key id, in seconds.
+/// Clients can invent key ids, so not every unknown one can cause a fetch.
 const PAUSE: i64 = 30;
 
 /// Limit on a whole fetch.
 const FETCH_LIMIT: Duration = Duration::from_secs(5);
 
-/// The URL at which public keys are published: https, or http on this machine.
+/// The URL of a key set: https, or http on this machine.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KeySetUrl(Uri);
 
-/// The keys of one issuer.
+/// The cached keys of one issuer.
 pub(super) struct KeySet {
     url: KeySetUrl,
     client: HttpClient,
-    /// Locked during a fetch, so that concurrent requests share one.
+    /// Locked during a fetch, so that concurrent requests wait for the same fetch.
     cache: Mutex<Cache>,
 }
 
 #[derive(Default)]
 struct Cache {
     keys: Vec<PublishedKey>,
-    /// Seconds since the epoch of the last successful fetch.
+    /// Time of the last successful fetch, in seconds since the epoch.
     fetched: i64,
-    /// Seconds since the epoch when the last pause began.
+    /// Start of the last pause between fetches, in seconds since the epoch.
     paused: i64,
     /// Whether the last fetch failed.
     failed: bool,
@@ -77,11 +79,11 @@ impl KeySet {
         self.refresh(&mut *self.cache.lock().await, Utc::now().timestamp()).await;
     }
 
-    /// The key of this id for this algorithm.
+    /// Returns the key with this id for this algorithm.
     ///
     /// # Errors
-    /// [`Error::Unauthorized`] if the issuer has no such key; [`Error::Unavailable`] if that can't be known, because
-    /// the keys can't be fetched.
+    /// [`Error::Unauthorized`] if the issuer has no such key; [`Error::Unavailable`] if that is unknown
+    /// because the keys can't be fetched.
     pub(super) async fn find(
         &self,
         id: &str,
@@ -89,7 +91,7 @@ impl KeySet {
     ) -> Result<Arc<VerifyingKey>, Error> {
         let mut cache = self.cache.lock().await;
         let now = Utc::now().timestamp();
-        // If the clock was set back, the time counts as elapsed.
+        // If the clock was set back, the time is negative and counts as elapsed.
         let is_within = |since: i64, seconds| (0..seconds).contains(&(now - since));
         let is_unknown = cache.find(id, algorithm).is_none();
         if (is_unknown || !is_within(cache.fetched, MAX_AGE)) && !is_within(cache.paused, PAUSE) {
@@ -100,28 +102,35 @@ impl KeySet {
         }
         match cache.find(id, algorithm) {
             _ if !is_within(cache.fetched, MAX_AGE_IN_OUTAGE) => Err(Error::Unavailable(
-                "the public keys can't be fetched, and the old ones are too old".into(),
+                "public keys can't be fetched, and none fetched within the last hour are cached".into(),
             )),
             Some(key) => Ok(key),
-            None if cache.failed => Err(Error::Unavailable("the token's public key can't be fetched".into())),
-            None => Err(TokenError::Invalid("unknown key id").into()),
+            None if cache.failed => Err(Error::Unavailable(
+                "the token's public key is not cached, and public keys can't be fetched".into(),
+            )),
+            None => Err(TokenError::Invalid("no public key has the token's kid and alg").into()),
         }
     }
 
-    /// Fetches the keys. If that fails, the old ones stay.
+    /// Fetches the keys. If that fails, the cached ones stay.
     async fn refresh(&self, cache: &mut Cache, now: i64) {
         let fetched = timeout(FETCH_LIMIT, self.fetch()).await;
-        match fetched.unwrap_or_else(|_| Err(format!("no answer within {FETCH_LIMIT:?}"))) {
+        match fetched.unwrap_or_else(|_| Err(format!("no response within {FETCH_LIMIT:?}"))) {
             Ok(keys) => {
                 match keys.len() {
-                    // Legitimate, if the issuer has withdrawn all of them. No token can be verified then.
-                    0 => warn!("no public key in the set can be used"),
+                    // Accepted all the same, because the issuer may have withdrawn all of its keys.
+                    0 => warn!(
+                        "key set has no usable public key, tokens signed with public-key algorithms are rejected"
+                    ),
                     count => info!(keys = count, "public keys fetched"),
                 }
                 *cache = Cache { keys, fetched: now, paused: cache.paused, failed: false };
             }
             Err(reason) => {
-                warn!(reason, "public keys could not be fetched");
+                warn!(
+                    reason,
+                    "public keys can't be fetched, cached ones stay valid for an hour after their fetch"
+                );
                 cache.paused = now;
                 cache.failed = true;
             }
@@ -133,9 +142,9 @@ impl KeySet {
             Request::get(self.url.0.clone()).body(Full::default()).map_err(|error| error.to_string())?;
         let response = self.client.send(request).await?;
         if !response.status().is_success() {
-            return Err(format!("status {}", response.status()));
+            return Err(format!("the response was {}", response.status()));
         }
-        parse(response.body()).ok_or_else(|| "not a JSON Web Key Set".into())
+        parse(response.body()).ok_or_else(|| "the response is not a JSON Web Key Set".into())
     }
 }
 
@@ -146,7 +155,8 @@ impl Cache {
     }
 }
 
-/// The keys that can verify a token. Keys that can't be parsed are skipped.
+/// Reads the usable keys of a key set. Keys that can't be parsed or used are skipped. Returns `None` if the
+/// text is not a key set.
 fn parse(json: &[u8]) -> Option<Vec<PublishedKey>> {
     #[derive(Deserialize)]
     struct Published {
@@ -169,11 +179,11 @@ impl FromStr for KeySetUrl {
     type Err = &'static str;
 
     fn from_str(url: &str) -> Result<Self, Self::Err> {
-        let uri = Uri::from_str(url).map_err(|_| "is no URL")?;
+        let uri = Uri::from_str(url).map_err(|_| "is not a URL")?;
         let is_here = is_this_machine(uri.host().unwrap_or_default());
         match uri.scheme() {
             Some(scheme) if *scheme == Scheme::HTTPS || (*scheme == Scheme::HTTP && is_here) => Ok(Self(uri)),
-            _ => Err("must start with https:// (http:// only to this machine)"),
+            _ => Err("must start with https:// (http:// is allowed only for this machine)"),
         }
     }
 }

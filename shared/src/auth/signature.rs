@@ -1,4 +1,4 @@
-//! Verifies signatures with ring, which TLS uses as well.
+//! Verifies signatures with ring, which TLS needs anyway.
 
 use std::{fmt, str::FromStr};
 
@@ -21,7 +21,7 @@ pub enum HmacAlgorithm {
 /// The algorithms of public keys (RFC 7518 §3.1, RFC 8037 §3.1, RFC 9864 §2.2).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum PublicKeyAlgorithm {
-    /// EdDSA on the curve Ed25519: `EdDSA` in RFC 8037, renamed to `Ed25519` by RFC 9864. Both names are in use.
+    /// EdDSA on the curve Ed25519. RFC 8037 calls it `EdDSA`, RFC 9864 `Ed25519`; both names are in use.
     Ed25519,
     Es256,
     Rs256,
@@ -36,7 +36,7 @@ pub(super) enum VerifyingKey {
 }
 
 impl HmacAlgorithm {
-    /// Length of the shortest secret, in bytes: a key must be at least as long as the hash.
+    /// Length of the shortest accepted secret, in bytes: the length of the hash (RFC 7518 §3.2).
     pub(super) fn min_secret_len(self) -> usize {
         self.hmac().digest_algorithm().output_len()
     }
@@ -92,15 +92,15 @@ impl FromStr for PublicKeyAlgorithm {
 }
 
 impl VerifyingKey {
-    /// A shared secret, for one algorithm.
+    /// Creates a key from a shared secret.
     pub(super) fn secret(algorithm: HmacAlgorithm, secret: &str) -> Self {
         Self::Secret(hmac::Key::new(algorithm.hmac(), secret.as_bytes()))
     }
 
-    /// Whether this is the signature of a message.
+    /// Whether `signature` is the signature of `message` with this key.
     pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         match self {
-            // In constant time.
+            // Compares in constant time.
             Self::Secret(key) => hmac::verify(key, message, signature).is_ok(),
             Self::Curve(key) => key.verify(message, signature).is_ok(),
             Self::Rsa(parameters, key) => key.verify(parameters, message, signature).is_ok(),

@@ -30,7 +30,7 @@ fn sign(secret: &str, algorithm: HmacAlgorithm, claims: &Value) -> String {
     format!("Bearer {message}.{}", encoded(tag.as_ref()))
 }
 
-/// What becomes of these claims, with an `exp` ten minutes away unless they bring their own.
+/// Checks a token with these claims. If they have no `exp`, it is set to ten minutes from now.
 fn check(config: &TokenConfig, mut claims: Value) -> Result<Caller, TokenError> {
     if claims.get("exp").is_none() {
         claims["exp"] = json!(Utc::now().timestamp() + 600);
@@ -41,8 +41,7 @@ fn check(config: &TokenConfig, mut claims: Value) -> Result<Caller, TokenError> 
 
 fn caller(config: &TokenConfig, header: Option<&str>) -> Result<Caller, TokenError> {
     let verifier = Verifier::new(config);
-    let result =
-        verifier.caller(header).now_or_never().expect("without published keys there is nothing to wait for");
+    let result = verifier.caller(header).now_or_never().expect("a check without published keys never waits");
     result.map_err(|error| match error {
         Error::Unauthorized(fault) => fault,
         other => panic!("{other}"),
@@ -58,7 +57,7 @@ fn is_invalid<T>(result: Result<T, TokenError>) -> bool {
 }
 
 #[test]
-fn sub_or_user_id_as_text_or_integer_names_the_user() {
+fn sub_or_user_id_as_text_or_integer_identifies_the_user() {
     assert_eq!(user_id(json!({"sub": "alice"})).as_deref(), Ok("alice"));
     assert_eq!(user_id(json!({"user_id": "alice"})).as_deref(), Ok("alice"));
     assert_eq!(user_id(json!({"user_id": 42})).as_deref(), Ok("42"));
@@ -68,7 +67,7 @@ fn sub_or_user_id_as_text_or_integer_names_the_user() {
 }
 
 #[test]
-fn no_or_an_unusable_user_id_is_refused() {
+fn a_missing_or_invalid_user_id_is_rejected() {
     for claims in [
         json!({}),
         json!({"id": "alice", "email": "alice@example.com"}),
@@ -94,7 +93,7 @@ fn times_have_thirty_seconds_of_leeway() {
 }
 
 #[test]
-fn exp_must_be_there_and_a_number() {
+fn exp_must_be_present_and_a_number() {
     let later = Utc::now().timestamp() + 600;
     for exp in [json!(null), json!(later.to_string()), json!(-1), json!(1e300), json!(true), json!([later])] {
         assert!(is_invalid(user_id(json!({"sub": "a", "exp": exp}))), "{exp}");
@@ -117,7 +116,7 @@ fn each_configured_algorithm_is_the_only_one_accepted() {
 }
 
 #[test]
-fn issuer_and_audience_must_match_and_be_there_where_configured() {
+fn configured_issuer_and_audience_must_be_present_and_match() {
     let config = TokenConfig { issuer: Some("https://a".into()), audience: Some("api".into()), ..config() };
     let user = |claims| check(&config, claims);
     assert!(user(json!({"sub": "a", "iss": "https://a", "aud": "api"})).is_ok());
@@ -136,7 +135,7 @@ fn issuer_and_audience_must_match_and_be_there_where_configured() {
 }
 
 #[test]
-fn every_secret_of_a_rotation_verifies_and_no_other() {
+fn tokens_of_every_configured_secret_are_accepted_and_of_no_other() {
     let config = TokenConfig { secrets: vec!["n".repeat(32), SECRET.into()], ..config() };
     let claims = json!({"sub": "a", "exp": Utc::now().timestamp() + 600});
     for (secret, valid) in [("n".repeat(32), true), (SECRET.into(), true), ("x".repeat(32), false)] {
@@ -146,7 +145,7 @@ fn every_secret_of_a_rotation_verifies_and_no_other() {
 }
 
 #[test]
-fn the_header_is_bearer_in_any_letter_case_and_nothing_else() {
+fn only_the_bearer_scheme_is_accepted_in_any_letter_case() {
     let token = sign(SECRET, HmacAlgorithm::Hs256, &json!({"sub": "a", "exp": Utc::now().timestamp() + 600}));
     let token = token.trim_start_matches("Bearer ");
     let check_header = |header: &str| caller(&config(), Some(header));
@@ -171,7 +170,7 @@ fn the_header_is_bearer_in_any_letter_case_and_nothing_else() {
 }
 
 #[test]
-fn odd_profile_claims_are_left_out_and_lock_nobody_out() {
+fn invalid_profile_claims_are_dropped_and_the_token_is_accepted() {
     let caller = check(
         &config(),
         json!({"sub": "a", "email": "a@example.com", "name": "A", "picture": "https://i", "emailVerified": true}),
@@ -189,9 +188,9 @@ fn odd_profile_claims_are_left_out_and_lock_nobody_out() {
     assert_eq!(caller, Caller { user_id: "a".into(), ..Caller::default() });
 }
 
-/// RFC 8037, appendix A: A.2 has the key, A.4 the signature. RFC 9864 changes the name of the algorithm only.
+/// RFC 8037: appendix A.2 has the key, A.4 the signature. RFC 9864 only renames the algorithm.
 #[test]
-fn the_example_of_rfc_8037_verifies_under_both_names_of_the_algorithm() {
+fn example_of_rfc_8037_verifies_under_both_names_of_the_algorithm() {
     let jwk: jwk::Jwk = serde_json::from_value(json!({
         "kty": "OKP",
         "crv": "Ed25519",

@@ -1,4 +1,5 @@
-//! What an endpoint works with, rebuilt when the secret that it was configured from changes.
+//! The token verifier and the task store of an endpoint, rebuilt when the secret with their configuration
+//! changes.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,21 +14,21 @@ use crate::{
     variables::Variables,
 };
 
-/// Delay before a secret is fetched again after that failed, in seconds.
+/// Delay before retrying a failed fetch of the secret, in seconds.
 const RETRY_INTERVAL: i64 = 30;
 
-/// The configuration of an endpoint of tasks.
+/// The configuration of a task endpoint.
 #[derive(Debug)]
 pub(super) struct Config {
     /// Where the tasks are stored.
     database: DatabaseConfig,
-    /// What each user may store and write.
+    /// How much each user can store and write.
     limits: Limits,
     /// Which tokens are accepted.
     tokens: TokenConfig,
 }
 
-/// What an endpoint of tasks works with.
+/// The token verifier and the task store of one configuration.
 pub(super) struct Backend {
     /// Identifies callers.
     pub(super) verifier: Verifier,
@@ -35,7 +36,7 @@ pub(super) struct Backend {
     pub(super) store: Arc<Store>,
 }
 
-/// The backend of the latest configuration.
+/// The current backend, and how to replace it.
 pub(super) struct LiveBackend {
     backend: Mutex<Arc<Backend>>,
     renewal: Option<tokio::sync::Mutex<Renewal>>,
@@ -45,12 +46,12 @@ pub(super) struct LiveBackend {
 struct Renewal {
     source: SecretSource,
     secret: Secret,
-    /// When the secret is fetched again, in seconds since the epoch.
+    /// When the secret must be fetched again, in seconds since the epoch.
     due: i64,
 }
 
 impl Config {
-    /// Reads the configuration of an endpoint of tasks.
+    /// Reads the configuration of a task endpoint.
     ///
     /// # Errors
     /// A variable is missing or invalid.
@@ -70,7 +71,7 @@ impl Backend {
 }
 
 impl LiveBackend {
-    /// The backend of a configuration, and of the secret that it was read from.
+    /// Creates the backend of a configuration. The secret is the one that the configuration was read from.
     pub(super) fn new(config: Config, secret: Option<(SecretSource, Secret)>) -> Self {
         let renewal = secret.map(|(source, secret)| {
             let due = Utc::now().timestamp() + source.max_age;
@@ -79,18 +80,19 @@ impl LiveBackend {
         Self { backend: Mutex::new(Arc::new(Backend::new(config))), renewal }
     }
 
-    /// Connects to the database and fetches public keys, before the first request needs them. A failure is only logged.
+    /// Connects to the database and fetches public keys before the first request needs them. Only logs a
+    /// failure.
     pub(super) async fn connect(&self) {
         let backend = self.backend();
         tokio::join!(backend.store.connect(), backend.verifier.fetch_keys());
     }
 
-    /// The backend, after fetching the secret if that is due.
+    /// Returns the current backend. Fetches the secret first if it is due.
     pub(super) async fn current(&self) -> Arc<Backend> {
-        // A request that finds another one fetching the secret goes on with the backend there is.
+        // If another request is fetching the secret, this one doesn't wait but uses the current backend.
         if let Some(Ok(mut renewal)) = self.renewal.as_ref().map(|renewal| renewal.try_lock())
             && renewal.is_due()
-            // Boxed because it is as large as the rest of a request's future, and rarely needed.
+            // Boxed because this future is as large as the rest of a request's, and rarely needed.
             && let Some(backend) = Box::pin(renewal.renew()).await
         {
             *self.backend.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(backend);
@@ -105,11 +107,12 @@ impl LiveBackend {
 
 impl Renewal {
     fn is_due(&self) -> bool {
-        // Also if the clock was set back: that must not keep an old secret in use.
+        // Also due if the wait is implausibly long: a clock that was set back must not keep an old secret in
+        // use.
         !(1..=self.source.max_age.max(RETRY_INTERVAL)).contains(&(self.due - Utc::now().timestamp()))
     }
 
-    /// A new backend, if the secret has changed and its content is valid.
+    /// Fetches the secret. Returns a new backend if the secret has changed and its content is valid.
     async fn renew(&mut self) -> Option<Backend> {
         let fetched = self.source.fetch().await;
         let wait = if fetched.is_ok() { self.source.max_age } else { RETRY_INTERVAL };
@@ -118,19 +121,22 @@ impl Renewal {
             Ok(secret) if secret == self.secret => return None,
             Ok(secret) => secret,
             Err(reason) => {
-                warn!(reason, "going on with the secret as it was");
+                warn!(reason, "secret can't be fetched, still using the one fetched last");
                 return None;
             }
         };
         match secret.read(Config::read) {
             Ok((config, warnings)) => {
-                info!("the secret has changed");
+                info!("secret has changed, using its new values");
                 warnings.iter().for_each(|warning| warn!("{warning}"));
                 self.secret = secret;
                 Some(Backend::new(config))
             }
             Err(errors) => {
-                error!(reason = %errors, "the secret has changed into one that can't be used");
+                error!(
+                    reason = %errors,
+                    "secret has changed but its new values are invalid, still using the old ones"
+                );
                 None
             }
         }
@@ -146,7 +152,7 @@ mod tests {
     const SECRET: (&str, &str) = ("JWT_SECRET", "0123456789abcdef0123456789abcdef");
 
     #[test]
-    fn all_mistakes_are_told_at_once_by_name_and_never_by_value() {
+    fn all_errors_are_reported_together_by_name_and_never_by_value() {
         let mistakes = read_for_test(
             &[("JWT_SECRET", "tell-nobody"), ("JWT_ALGORITHM", "RS256"), ("DATABASE_POOL_SIZE", "0")],
             Config::read,
@@ -162,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_url_is_told_without_the_password() {
+    fn an_invalid_url_is_reported_without_its_password() {
         let mistake =
             read_for_test(&[("DATABASE_URL", "mysql://u:secret-password@h/db"), SECRET], Config::read)
                 .expect_err("not PostgreSQL");

@@ -1,20 +1,21 @@
-//! What Lambda passes to a function: an event of API Gateway (payload format 2.0), or something else.
+//! The payload that Lambda passes to a function: an API Gateway event (payload format 2.0), or something
+//! else.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use serde::{Deserialize, Deserializer};
 
-/// What a function was invoked with. Reading it never fails: the runtime would log an event that can't be read, with its
-/// values and without a request id.
+/// The payload of an invocation. Deserializing it never fails: otherwise the runtime would log an unreadable
+/// event with its values and without a request id.
 pub(super) struct Payload(
-    /// The event; `None` if it isn't API Gateway's.
+    /// The event; `None` if the payload is not an API Gateway event.
     pub(super) Option<Box<ApiGatewayV2httpRequest>>,
 );
 
 impl<'de> Deserialize<'de> for Payload {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // More header fields than http's map can hold, 24,576, make it panic.
+        // http's header map panics if an event has more header fields than the map can hold, 24,576.
         let event = catch_unwind(AssertUnwindSafe(|| Deserialize::deserialize(deserializer)));
         Ok(Self(event.ok().and_then(Result::ok)))
     }

@@ -1,4 +1,5 @@
-//! Runs an endpoint: starts it, hands it the requests and sends back its responses.
+//! Runs an endpoint: starts it, passes it the requests and returns its responses. Every request gets a
+//! response and a log line, even if its handler panics.
 
 mod backend;
 mod event;
@@ -25,32 +26,32 @@ use requests::{Event, handle_requests};
 use route::Route;
 use start::start;
 
-/// A request for tasks that has passed every check that needs no database.
+/// A request to a task endpoint that has passed every check that needs no database.
 pub struct Request<I> {
-    /// The contract of its route, which renders the response.
+    /// The contract of the route, which renders the response.
     pub contract: Contract,
-    /// The user that its token identifies, who is also the user in its path.
+    /// The user that the token identifies. The path names the same user.
     pub caller: Caller,
-    /// What it asks for.
+    /// The validated input.
     pub input: I,
-    /// The tasks.
+    /// The task store.
     pub store: Arc<Store>,
 }
 
 /// A request that needs no token.
 pub struct PublicRequest<C: 'static> {
-    /// The path of its route.
+    /// The path of the route.
     pub path: String,
-    /// Its header fields.
+    /// The header fields.
     pub headers: HeaderMap,
-    /// What [`serve_public`] read at start-up.
+    /// The configuration that [`serve_public`] read at start-up.
     pub config: &'static C,
 }
 
-/// Runs an endpoint of tasks until Lambda ends the process.
+/// Runs a task endpoint until Lambda ends the process.
 ///
-/// It connects to the database while Lambda initialises the process. If the database is down it starts all the same,
-/// and each request is answered with 503 until the database is back.
+/// The endpoint connects to the database while Lambda initializes the process. If the database is down, the
+/// endpoint starts anyway, and each request is answered with 503 until the database is back.
 pub async fn serve<I, F, Fut>(endpoint: F) -> ExitCode
 where
     I: Input + Send,
@@ -61,7 +62,7 @@ where
         Ok(loaded) => loaded,
         Err(exit_code) => return exit_code,
     };
-    // It lives as long as the process.
+    // Leaked because the backend lives as long as the process.
     let backend: &'static LiveBackend = Box::leak(Box::new(LiveBackend::new(loaded.config, loaded.secret)));
     backend.connect().await;
     handle_requests(move |event, contract| async move {
@@ -71,7 +72,7 @@ where
     .await
 }
 
-/// Identifies the caller and reads the input.
+/// Identifies the caller, checks that the path names the same user, and reads the input.
 async fn check<I: Input>(
     backend: &LiveBackend,
     event: &Event,
@@ -89,7 +90,7 @@ async fn check<I: Input>(
     Ok(Request { contract, caller, input, store: Arc::clone(&backend.store) })
 }
 
-/// Runs an endpoint that needs no token, until Lambda ends the process, with a configuration that `read` reads.
+/// Runs a public endpoint, which needs no token, until Lambda ends the process. `read` reads its configuration.
 pub async fn serve_public<C, F, Fut>(
     read: impl FnOnce(&mut Variables) -> Result<C, Recorded>,
     endpoint: F,

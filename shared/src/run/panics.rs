@@ -1,4 +1,4 @@
-//! Turns panics into errors. An aborted process would cost its next request a cold start.
+//! Turns panics into errors, because an aborted process would cost the next request a cold start.
 
 use std::panic::{AssertUnwindSafe, set_hook};
 
@@ -7,20 +7,26 @@ use tracing::error;
 
 use crate::{error::Error, response::Response};
 
-/// Logs every panic in one line. The message is left out unless it is fixed text: one made at run time may contain what
-/// a user sent.
+/// Makes every panic write one log line. A message that was formatted at run time is omitted, because it may
+/// contain what a user sent.
 pub(super) fn log_panics() {
     set_hook(Box::new(|panic| {
-        let message = panic.payload().downcast_ref::<&str>().copied().unwrap_or("(message left out)");
+        let message = panic
+            .payload()
+            .downcast_ref::<&str>()
+            .copied()
+            .unwrap_or("(message omitted because it may contain user data)");
         let location = panic.location().map(ToString::to_string).unwrap_or_default();
         error!(location, "panic: {message}");
     }));
 }
 
-/// The outcome of a request, or [`Error::Internal`] if handling it panics.
+/// Returns the outcome of a request, or [`Error::Internal`] if its handler panics.
 pub(super) async fn catch_panic(
     request: impl Future<Output = Result<Response, Error>>,
 ) -> Result<Response, Error> {
     let outcome = AssertUnwindSafe(request).catch_unwind().await;
-    outcome.unwrap_or_else(|_| Err(Error::Internal("panicked".into())))
+    outcome.unwrap_or_else(|_| {
+        Err(Error::Internal("the request handler panicked: see the panic line before this one".into()))
+    })
 }

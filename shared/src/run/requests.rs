@@ -1,7 +1,7 @@
-//! The loop over requests: each is answered in the form of its contract and logged, whatever happens to it.
+//! The request loop. It answers every request in the form of its contract and logs it, whatever happens.
 //!
-//! Of lambda_http only the event types are used. Its adapter builds a URI from the event and panics if that is invalid,
-//! and a client can send what makes it so: a bare `<` in the query, or an odd `Host`.
+//! It uses lambda_http's event types but not its adapter. The adapter builds a URI from the event and panics
+//! if the URI is invalid, which a client can cause with a bare `<` in the query or an invalid `Host`.
 
 use std::{
     process::ExitCode,
@@ -26,23 +26,23 @@ pub(super) use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest as
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-const NOT_AN_EVENT: &str = "invoked with something else than an event of API Gateway in payload format 2.0";
+const NOT_AN_EVENT: &str = "the payload of the invocation is not an API Gateway event in payload format 2.0";
 
-/// Whether this process has not yet had a request.
+/// Whether this process has not answered a request yet.
 static IS_COLD: AtomicBool = AtomicBool::new(true);
 
-/// Has `handle` answer every event, until Lambda ends the process.
+/// Answers every event with `handle` until Lambda ends the process.
 pub(super) async fn handle_requests<F, Fut>(handle: F) -> ExitCode
 where
     F: Fn(Event, Contract) -> Fut + Copy + Send + 'static,
     Fut: Future<Output = Result<Response, Error>> + Send,
 {
-    // Boxed because the runtime's layers move the future from one to the next.
+    // Boxed because the runtime moves the future from layer to layer.
     let service = service_fn(move |event| async move { Box::pin(respond(event, handle)).await });
     match Runtime::new(service).run_concurrent().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            warn!("Lambda's runtime API is gone: {error}");
+            warn!("Lambda runtime API can't be reached, exiting: {error}");
             ExitCode::FAILURE
         }
     }
@@ -63,7 +63,7 @@ where
     };
     let route = event.as_deref().map(Route::of).unwrap_or_default();
     let contract = route.contract;
-    // Of the highest level, so that lines of every LOG_LEVEL contain its fields.
+    // The span has the most severe level, so that its fields are in the lines of every LOG_LEVEL.
     let span = error_span!("request", request_id, user_id = Empty, database_ms = Empty);
     let outcome = catch_panic(async move {
         let event = event.ok_or_else(|| Error::Internal(NOT_AN_EVENT.into()))?;
@@ -79,9 +79,9 @@ where
     Ok(response.with(X_REQUEST_ID, request_id).with(X_CONTENT_TYPE_OPTIONS, "nosniff").into())
 }
 
-/// Writes the one line that every request has in the log.
+/// Logs the one line that every request has.
 fn log(route: &Route, response: &Response, error: Option<&Error>, started: Instant) {
-    // Not within the macro: it evaluates the fields only if the level is enabled.
+    // Outside the macro, which evaluates fields only if the level is enabled.
     let cold_start = IS_COLD.swap(false, Ordering::Relaxed);
     macro_rules! log {
         ($level:ident) => {

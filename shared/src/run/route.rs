@@ -1,21 +1,21 @@
-//! The route by which a request came.
+//! The route of a request.
 
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 
 use crate::contract::Contract;
 
-/// A route of template.yaml. The default is that of an event without one.
+/// A route of template.yaml. The default stands for a payload that is not an API Gateway event.
 #[derive(Debug, Default)]
 pub(super) struct Route {
     /// Method and path, such as `GET /health`.
     pub(super) key: String,
-    /// The contract that it belongs to.
+    /// The contract of the route.
     pub(super) contract: Contract,
 }
 
 impl Route {
     pub(super) fn of(event: &ApiGatewayV2httpRequest) -> Self {
-        // By the path only if there is no route key: the path may begin with the name of a stage.
+        // The path is used only if there is no route key, because it may begin with the name of a stage.
         let key = match event.route_key.as_deref() {
             Some(key) if key.contains(' ') => key.to_owned(),
             _ => {
@@ -27,7 +27,7 @@ impl Route {
         Self { key, contract }
     }
 
-    /// The path.
+    /// The path, as in template.yaml.
     pub(super) fn path(&self) -> &str {
         path(&self.key)
     }

@@ -15,14 +15,17 @@ use crate::{
 /// Reads the configuration and starts logging.
 ///
 /// # Errors
-/// The configuration is invalid. All its errors have been logged, in one line.
+/// If the configuration is invalid. All its errors have been logged in one line.
 pub(super) async fn start<C>(
     read: impl FnOnce(&mut Variables) -> Result<C, Recorded>,
 ) -> Result<Loaded<C>, ExitCode> {
     let loaded = secrets::load(|variables| {
         if variables.get("AWS_LAMBDA_RUNTIME_API").is_none() {
             variables
-                .error::<()>("AWS_LAMBDA_RUNTIME_API is not set: start this program by `cargo dev`")
+                .error::<()>(
+                    "AWS_LAMBDA_RUNTIME_API is not set: this program runs in Lambda, or locally \
+                     under `cargo dev`",
+                )
                 .ok();
         }
         let log = LogConfig::read(variables);

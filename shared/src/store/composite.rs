@@ -1,4 +1,4 @@
-//! The value of a call: one composite, whose fields are what the SQL function returns, in its order.
+//! Reads the result of a call: a composite value with the SQL function's output columns in order.
 
 use std::error::Error;
 
@@ -7,7 +7,7 @@ use tokio_postgres::{
     types::{FromSql, Type},
 };
 
-/// A composite, with the fields that have not been read yet in PostgreSQL's binary format.
+/// The fields of a composite that have not been read yet, in PostgreSQL's binary format.
 #[derive(Clone, Copy)]
 pub(super) struct Composite<'a>(&'a [u8]);
 
@@ -19,8 +19,9 @@ impl<'a> From<&'a Row> for Composite<'a> {
 
 impl<'a> FromSql<'a> for Composite<'a> {
     fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
-        // Their number comes first. The reader knows it.
-        Ok(Self(raw.get(4..).ok_or("a composite without a number of fields")?))
+        // The number of fields comes first. It is skipped because the reader relies on the function's
+        // definition.
+        Ok(Self(raw.get(4..).ok_or("the composite has no number of fields")?))
     }
 
     fn accepts(ty: &Type) -> bool {
@@ -32,31 +33,33 @@ impl<'a> Composite<'a> {
     /// Reads the next field.
     ///
     /// # Panics
-    /// If there is none, or it has another type: the functions' SQL is a part of this build.
+    /// If there is no next field or it has another type. Both are bugs, because the functions' SQL belongs to
+    /// this build.
     pub(super) fn read<T: FromSql<'a>>(&mut self) -> T {
-        self.try_read().expect("a call returns what its caller reads")
+        self.try_read().expect("the function returns every field that its caller reads")
     }
 
     /// Skips fields.
     pub(super) fn skip(&mut self, fields: usize) {
         for _ in 0..fields {
-            self.next().expect("a call returns what its caller skips");
+            self.next().expect("the function returns every field that its caller skips");
         }
     }
 
     fn try_read<T: FromSql<'a>>(&mut self) -> Result<T, Box<dyn Error + Sync + Send>> {
         let (oid, value) = self.next()?;
-        let ty = Type::from_oid(oid).filter(T::accepts).ok_or("another type")?;
+        let ty = Type::from_oid(oid).filter(T::accepts).ok_or("the field has another type")?;
         T::from_sql_nullable(&ty, value)
     }
 
-    /// The type and the value of the next field.
+    /// Returns the type's OID and the value of the next field.
     fn next(&mut self) -> Result<(u32, Option<&'a [u8]>), &'static str> {
         let (oid, rest) = self.0.split_first_chunk().ok_or("no more fields")?;
-        let (length, rest) = rest.split_first_chunk().ok_or("a field without a length")?;
+        let (length, rest) = rest.split_first_chunk().ok_or("the field has no length")?;
         // A null has the length -1.
         let length = usize::try_from(i32::from_be_bytes(*length)).ok();
-        let (value, rest) = rest.split_at_checked(length.unwrap_or_default()).ok_or("a field is cut off")?;
+        let (value, rest) =
+            rest.split_at_checked(length.unwrap_or_default()).ok_or("the field is cut off")?;
         self.0 = rest;
         Ok((u32::from_be_bytes(*oid), length.map(|_| value)))
     }

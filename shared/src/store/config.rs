@@ -1,4 +1,5 @@
-//! Where the database is and how to connect to it, read from the URL that Neon (or a Python ancestor's `.env`) shows.
+//! Reads where the database is and how to connect to it. Accepts URLs as Neon shows them, and as Python
+//! projects with SQLAlchemy or asyncpg write them.
 
 use std::{borrow::Cow, fmt, net::IpAddr, str::FromStr, sync::Arc, time::Duration};
 
@@ -18,19 +19,19 @@ use crate::{
     variables::{Variables, is_this_machine},
 };
 
-/// Bound on reaching one address of the database's host, where the URL sets none (`connect_timeout`). A host of several
-/// addresses, such as Neon's, is then reached by the second where the first is dead. Packets that start a connection
-/// are sent again after a second.
+/// Limit on connecting to one address of the database's host, if the URL sets none (`connect_timeout`). If
+/// one address of a host is dead, this leaves time for the next; Neon's hosts have several. The limit is
+/// above one second because a lost SYN packet is sent again after one second.
 const ADDRESS_LIMIT: Duration = Duration::from_millis(1500);
 
-/// Limit on waiting for the server's kernel to acknowledge data. After it, the kernel drops a connection, closed or not,
-/// and what it has not sent.
+/// Limit on waiting for the server's kernel to acknowledge data (`tcp_user_timeout`). After it, this
+/// machine's kernel drops the connection together with its unsent data, even if the process has closed it.
 const UNACKNOWLEDGED_LIMIT: Duration = Duration::from_secs(4);
 
-/// The role that endpoints need: it may call the SQL functions and nothing else.
+/// The role that endpoints should log in as. It can call the SQL functions and nothing else.
 const ENDPOINTS_ROLE: &str = "task_api_endpoints";
 
-/// The variables that may hold the URL; the first that is set is used.
+/// The variables that can contain the URL. The first that is set is used.
 const DATABASE_URL: &[&str] = &["DATABASE_URL", "NEON_DATABASE_URL"];
 
 /// Where the database is and how to connect to it.
@@ -38,7 +39,7 @@ const DATABASE_URL: &[&str] = &["DATABASE_URL", "NEON_DATABASE_URL"];
 pub struct DatabaseConfig {
     pub(super) postgres: Config,
     pub(super) tls: MakeRustlsConnect,
-    /// The most connections to hold at a time.
+    /// The greatest number of connections of this process.
     pub(super) pool_size: usize,
 }
 
@@ -51,24 +52,26 @@ impl DatabaseConfig {
     /// Reads `DATABASE_URL` (or `NEON_DATABASE_URL`), `DATABASE_POOL_SIZE` and `DATABASE_CA_CERT`.
     ///
     /// # Errors
-    /// No URL is set, or a variable is invalid.
+    /// If no URL is set, or a variable is invalid.
     pub fn read(variables: &mut Variables) -> Result<Self, Recorded> {
         let config = Self::read_url(variables, DATABASE_URL)?;
         if config.postgres.get_user() != Some(ENDPOINTS_ROLE) {
             variables.warn(format!(
-                "DATABASE_URL logs in as another role than {ENDPOINTS_ROLE}, which is all that endpoints need"
+                "DATABASE_URL logs in as a role other than {ENDPOINTS_ROLE}: use that one, \
+                 which has only the rights that endpoints need"
             ));
         }
         if variables.get("DATABASE_PREPARED_STATEMENTS").is_some() {
-            variables.warn("DATABASE_PREPARED_STATEMENTS has no effect any more: remove it");
+            variables.warn("DATABASE_PREPARED_STATEMENTS has no effect: remove it");
         }
         Ok(config)
     }
 
-    /// The same for migrations, which bypass a connection pooler if `DATABASE_URL_UNPOOLED` is set.
+    /// Reads the configuration for migrations. `DATABASE_URL_UNPOOLED` takes precedence, so that migrations
+    /// bypass a connection pooler.
     ///
     /// # Errors
-    /// No URL is set, or a variable is invalid.
+    /// If no URL is set, or a variable is invalid.
     pub fn read_unpooled(variables: &mut Variables) -> Result<Self, Recorded> {
         Self::read_url(variables, &["DATABASE_URL_UNPOOLED", "DATABASE_URL", "NEON_DATABASE_URL"])
     }
@@ -90,20 +93,20 @@ impl DatabaseConfig {
         Ok(Self { postgres, tls: tls(roots, is_direct), pool_size: pool_size? })
     }
 
-    /// A connection of its own, outside any pool, for work that is no request's.
+    /// Opens a connection outside the pool, for work that doesn't belong to a request.
     ///
     /// # Errors
-    /// As [`Config::connect`].
+    /// The same as [`Config::connect`].
     pub async fn connect(&self) -> Result<Client, tokio_postgres::Error> {
         let (client, connection) = self.postgres.connect(self.tls.clone()).await?;
-        // Its end shows in the client's next call.
+        // If the connection fails, the client's next call returns an error.
         tokio::spawn(connection);
         Ok(client)
     }
 }
 
 impl fmt::Debug for DatabaseConfig {
-    /// Without the password.
+    /// Prints no password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DatabaseConfig")
             .field("hosts", &self.postgres.get_hosts())
@@ -113,23 +116,25 @@ impl fmt::Debug for DatabaseConfig {
     }
 }
 
-/// Reads a URL in the spellings of libpq, SQLAlchemy and asyncpg; tokio-postgres alone knows some of libpq's only.
+/// Reads a URL in the spellings of libpq, SQLAlchemy and asyncpg. tokio-postgres itself understands only some
+/// of libpq's.
 fn parse_url(url: &str) -> Result<Config, String> {
-    let (scheme, rest) = url.split_once("://").ok_or("is no URL (it must start with postgresql://)")?;
-    // SQLAlchemy names a driver behind the scheme: postgresql+asyncpg.
+    let (scheme, rest) = url.split_once("://").ok_or("is not a URL: it must start with postgresql://")?;
+    // SQLAlchemy appends a driver to the scheme: postgresql+asyncpg.
     if !matches!(scheme.split('+').next(), Some("postgres" | "postgresql")) {
-        return Err("is no PostgreSQL URL (it must start with postgresql://)".into());
+        return Err("is not a PostgreSQL URL: it must start with postgresql://".into());
     }
     let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
     let parameters: Vec<_> = query.split('&').filter(|pair| !pair.is_empty()).filter_map(translate).collect();
     let config = Config::from_str(&format!("postgresql://{address}?{}", parameters.join("&")));
-    let mut config = config.map_err(|error| format!("can't be read: {}", in_one_line(&error)))?;
+    let mut config =
+        config.map_err(|error| format!("is not a valid PostgreSQL URL: {}", in_one_line(&error)))?;
     if config.get_hosts().is_empty() {
-        return Err("names no host".into());
+        return Err("has no host".into());
     }
     if !leads_to_this_machine(&config) {
         if config.get_ssl_mode() == SslMode::Disable {
-            return Err("turns TLS off, which is allowed for databases on this machine only".into());
+            return Err("disables TLS, which is allowed only for a database on this machine".into());
         }
         config.ssl_mode(SslMode::Require);
     }
@@ -142,6 +147,7 @@ fn parse_url(url: &str) -> Result<Config, String> {
     Ok(config)
 }
 
+/// Whether every host and address is this machine.
 fn leads_to_this_machine(config: &Config) -> bool {
     config.get_hostaddrs().iter().all(IpAddr::is_loopback)
         && config.get_hosts().iter().all(|host| match host {
@@ -150,11 +156,11 @@ fn leads_to_this_machine(config: &Config) -> bool {
         })
 }
 
-/// A parameter of the URL in words that tokio-postgres knows; `None` for one that says what is done anyway.
+/// Translates a parameter of the URL for tokio-postgres. Returns `None` for a parameter that is not needed.
 fn translate(pair: &str) -> Option<Cow<'_, str>> {
     let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
     let mode = match (name, value) {
-        // The public authorities are trusted anyway; others come in DATABASE_CA_CERT.
+        // The public certificate authorities are always trusted. DATABASE_CA_CERT adds others.
         ("sslrootcert", _) => return None,
         ("sslmode" | "ssl", "verify-ca" | "verify-full" | "require" | "true") => "require",
         ("sslmode" | "ssl", "allow" | "prefer") => "prefer",
@@ -164,32 +170,32 @@ fn translate(pair: &str) -> Option<Cow<'_, str>> {
     Some(Cow::Owned(format!("sslmode={mode}")))
 }
 
-/// The authorities that may vouch for the server: the public ones, and those of `DATABASE_CA_CERT`, which holds PEM or
-/// the path of a file with PEM.
+/// Returns the trusted certificate authorities: the public ones, and those in `DATABASE_CA_CERT`, which
+/// contains PEM or the path of a PEM file.
 fn read_roots(certificates: Option<String>) -> Result<RootCertStore, &'static str> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let Some(certificates) = certificates else { return Ok(roots) };
     let pem = match certificates.contains("-----BEGIN") {
         true => certificates.into_bytes(),
-        false => std::fs::read(certificates).map_err(|_| "is neither PEM nor a file to read")?,
+        false => std::fs::read(certificates).map_err(|_| "is neither PEM nor the path of a readable file")?,
     };
     let before = roots.len();
     for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate.map_err(|_| "holds broken PEM")?;
-        roots.add(certificate).map_err(|_| "holds a certificate that can't be read")?;
+        let certificate = certificate.map_err(|_| "contains invalid PEM")?;
+        roots.add(certificate).map_err(|_| "contains a certificate that can't be parsed")?;
     }
-    if roots.len() == before { Err("holds no certificate") } else { Ok(roots) }
+    if roots.len() == before { Err("contains no certificate") } else { Ok(roots) }
 }
 
-/// TLS that always verifies the server's certificate and its host name.
+/// Creates a TLS connector that always verifies the server's certificate and host name.
 fn tls(roots: RootCertStore, is_direct: bool) -> MakeRustlsConnect {
     let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .expect("the provider knows TLS 1.2 and 1.3")
+        .expect("the provider supports TLS 1.2 and 1.3")
         .with_root_certificates(roots)
         .with_no_client_auth();
     if is_direct {
-        // Without the usual negotiation the server needs this to know that the protocol is PostgreSQL's.
+        // Without PostgreSQL's usual negotiation, the server requires its protocol in ALPN.
         config.alpn_protocols = vec![b"postgresql".to_vec()];
     }
     MakeRustlsConnect::new(config)
@@ -207,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn neons_url_is_taken_as_it_is_pasted() {
+    fn neons_url_is_accepted_unchanged() {
         let config = parse(
             "postgresql://alex:AbC%23d@ep-cool-pooler.eu-central-1.aws.neon.tech/dbname?sslmode=require&channel_binding=require",
         );
@@ -220,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn every_spelling_of_tls_is_understood() {
+    fn every_spelling_of_the_tls_mode_is_understood() {
         for (query, mode) in [
             ("", SslMode::Prefer),
             ("?sslmode=disable", SslMode::Disable),
@@ -240,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn every_host_but_this_machine_requires_tls() {
+    fn tls_is_required_for_every_host_but_this_machine() {
         let elsewhere = ["h", "10.0.0.1", "localhost.example", "127.0.0.1.example", "localhost,h"];
         for host in elsewhere {
             for query in ["", "?sslmode=allow", "?sslmode=prefer", "?sslmode=require"] {
@@ -269,14 +275,14 @@ mod tests {
     }
 
     #[test]
-    fn the_ancestors_urls_are_understood() {
+    fn urls_of_sqlalchemy_and_asyncpg_are_understood() {
         let config = parse("postgresql+asyncpg://u:p@h:6543/db?ssl=require&options=endpoint%3Dep-cool");
         assert_eq!(config.get_ports(), [6543]);
         assert_eq!(config.get_options(), Some("endpoint=ep-cool"));
     }
 
     #[test]
-    fn a_broken_url_is_told_without_quoting_it() {
+    fn an_invalid_url_is_reported_without_quoting_it() {
         for url in [
             "secret",
             "mysql://u:secret@h/db",
@@ -290,21 +296,21 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_ca_certificate_is_told() {
+    fn an_invalid_ca_certificate_is_reported() {
         let error = |certificates| {
             let variables = [("DATABASE_URL", "postgres://h/db"), ("DATABASE_CA_CERT", certificates)];
             read_for_test(&variables, DatabaseConfig::read).expect_err("broken")
         };
-        assert_eq!(error("/no/such/file"), "DATABASE_CA_CERT is neither PEM nor a file to read");
+        assert_eq!(error("/no/such/file"), "DATABASE_CA_CERT is neither PEM nor the path of a readable file");
         let key = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n";
-        assert_eq!(error(key), "DATABASE_CA_CERT holds no certificate");
-        assert_eq!(error("-----BEGIN CERTIFICATE-----\nAAAA"), "DATABASE_CA_CERT holds broken PEM");
+        assert_eq!(error(key), "DATABASE_CA_CERT contains no certificate");
+        assert_eq!(error("-----BEGIN CERTIFICATE-----\nAAAA"), "DATABASE_CA_CERT contains invalid PEM");
         let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-        assert_eq!(error(broken), "DATABASE_CA_CERT holds a certificate that can't be read");
+        assert_eq!(error(broken), "DATABASE_CA_CERT contains a certificate that can't be parsed");
     }
 
     #[test]
-    fn neon_database_url_serves_and_the_unpooled_one_is_for_migrations() {
+    fn endpoints_accept_neon_database_url_and_migrations_prefer_the_unpooled_url() {
         let config = read_for_test(
             &[
                 ("NEON_DATABASE_URL", "postgres://u@pooled/db"),

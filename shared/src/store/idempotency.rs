@@ -1,11 +1,17 @@
-//! The hash by which a repeated idempotency key is recognised as a repeat of the same request, or rejected.
+//! The hash of a request with an idempotency key. When the key is used again, the hash tells a repeat of the
+//! same request from a different one, which is rejected.
 //!
-//! It is stored for as long as its key, and read by later versions of this code, so its format is fixed. Version 1: the
-//! SHA-256 of a JSON object (RFC 8259) without white space. For a create its members are `title`, `description`,
-//! `due_date` and `completed`, in this order. For any other write they are `method` and, of the same ones, those that it
-//! changes; a toggle is the completion `"toggle"`. What is empty is `null`, and times are in UTC as RFC 3339 with `Z`,
-//! with 0, 3, 6 or 9 decimals of a second. A member that is added later comes last, and only if its value is not the
-//! default, so that requests without it keep their hash. The task that a write changes is stored next to the hash.
+//! The hash is stored as long as its key, and later versions of this code compare it, so its format is fixed.
+//! Version 1 is the SHA-256 of a JSON object (RFC 8259) without white space:
+//!
+//! - The members of a create are `title`, `description`, `due_date` and `completed`, in this order.
+//! - The members of any other write are `method` and, in the same order, the fields that the write changes. A
+//!   toggle is the completion `"toggle"`.
+//! - An empty field is `null`. Times are in UTC as RFC 3339 with `Z`, with 0, 3, 6 or 9 decimals of a second.
+//! - A member that is added later comes last, and only if its value is not the default. So requests without
+//!   the member keep their hash.
+//!
+//! The hash does not include the task that a write changes; the database stores the task's id next to it.
 
 use chrono::{DateTime, Utc};
 use ring::digest::{SHA256, digest};
@@ -13,7 +19,7 @@ use serde::Serialize;
 
 use crate::task::{Completion, NewTaskFields, Patch, TaskChanges};
 
-/// The hash of a request to create a task.
+/// Returns the hash of a request to create a task.
 pub(super) fn hash_of_new_task(fields: &NewTaskFields) -> Vec<u8> {
     #[derive(Serialize)]
     struct Version1<'a> {
@@ -28,7 +34,7 @@ pub(super) fn hash_of_new_task(fields: &NewTaskFields) -> Vec<u8> {
     hash(&Version1 { title, description, due_date: *due_date, completed: *completed })
 }
 
-/// The hash of a request to change or delete a task.
+/// Returns the hash of a request to change or delete a task.
 pub(super) fn hash_of_changes(method: &str, changes: &TaskChanges) -> Vec<u8> {
     #[derive(Serialize)]
     struct Version1<'a> {
@@ -122,7 +128,7 @@ mod tests {
             completed: true,
         };
         // {"title":"Café \"💥\"\u0001","description":"2 litres\n",
-        //  "due_date":"2026-12-24T17:00:00.500Z","completed":true}, in one line without the space
+        //  "due_date":"2026-12-24T17:00:00.500Z","completed":true}, as one line without the indentation
         assert_eq!(hash(&most), "26cc2dfc525dccb7ad600f2cfedd1b2e62add2edd38d79ab3a6669078f84c467");
     }
 }

@@ -1,4 +1,4 @@
-//! What a user may store and how often they may write.
+//! The limits on how many tasks a user can store and how often they can write.
 
 use chrono::{DateTime, Utc};
 
@@ -7,9 +7,9 @@ use crate::{error::Recorded, task::RateLimit, variables::Variables};
 /// The limits per user.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// The most tasks.
+    /// The greatest number of tasks.
     pub(super) tasks_per_user: i32,
-    /// The most writes per minute on average; 0: no limit.
+    /// The greatest number of writes per minute, on average over ten minutes. 0 means no limit.
     pub(super) writes_per_minute: i32,
 }
 
@@ -23,7 +23,7 @@ impl Limits {
     /// Reads `TASKS_PER_USER` (10,000 if not set) and `WRITES_PER_MINUTE` (100 if not set).
     ///
     /// # Errors
-    /// A variable is invalid.
+    /// If a variable is invalid.
     pub fn read(variables: &mut Variables) -> Result<Self, Recorded> {
         let default = Self::default();
         let tasks_per_user = match variables.get("TASKS_PER_USER").map(|value| value.parse()) {
@@ -41,8 +41,8 @@ impl Limits {
         Ok(Self { tasks_per_user: tasks_per_user?, writes_per_minute: writes_per_minute? })
     }
 
-    /// The state of a user's write budget: what accrued from `since` to `now`. Both are `None` for a user without a row,
-    /// whose budget is full.
+    /// Returns the state of a user's write budget, which has accrued from `since` to `now`; `None` if there
+    /// is no limit. Both times are `None` for a user without a row, whose budget is full.
     pub(super) fn rate_limit(
         self,
         since: Option<DateTime<Utc>>,

@@ -15,10 +15,11 @@ use crate::{
 };
 
 impl Store {
-    /// A page of a list of the caller's tasks.
+    /// Returns a page of the caller's tasks.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the query continues a list that was erased; [`Error::Unavailable`], [`Error::Internal`].
+    /// [`Error::Invalid`] if the cursor belongs to a list that has been erased; [`Error::Unavailable`],
+    /// [`Error::Internal`].
     pub async fn list_tasks(&self, caller: &Caller, query: &TaskQuery) -> Result<Shown<TaskList>, Error> {
         let TaskQuery { filter, order, limit, start, known } = query;
         let TaskFilter { completed, search, due_after, due_before } = filter;
@@ -67,12 +68,12 @@ impl Store {
                 let tasks = Vec::with_capacity(rows.len());
                 TaskList { tasks, total, has_more: false, version, begun_at }
             });
-            // An empty page is one row without a task.
+            // An empty page consists of one row without a task.
             if { fields }.read::<Option<Uuid>>().is_some() {
                 list.tasks.push(task(fields));
             }
         }
-        let mut list = list.ok_or_else(|| Error::Internal("a call returned no row".into()))?;
+        let mut list = list.ok_or_else(|| Error::Internal("an SQL function returned no row".into()))?;
         list.has_more = cut_off(&mut list.tasks, *limit);
         Ok(Shown::New(list))
     }

@@ -1,9 +1,10 @@
-//! The tasks in PostgreSQL. Each operation is one call of an SQL function, which takes one round trip.
+//! Stores tasks in PostgreSQL. Each operation is one call of an SQL function and takes one round trip.
 //!
-//! A write whose connection breaks is sent once more, under the same attempt id: the function that is called knows then
-//! whether the first attempt was carried out, and voids it if not. Each attempt also has a deadline after which the
-//! database does not carry it out any more. So a write that is answered with 503 has been carried out by then or never
-//! will be, as long as the clocks of function and database differ by no more than [`CLOCK_TOLERANCE`].
+//! A write whose connection breaks is sent once more with the same attempt id. The SQL function checks
+//! whether the first attempt was carried out, and voids it if not. Each attempt also has a deadline, after
+//! which the database doesn't carry it out. So when a write is answered with 503, either it has already been
+//! carried out or it never will be, as long as the clocks of function and database differ by no more than
+//! [`CLOCK_TOLERANCE`].
 
 mod composite;
 mod config;
@@ -31,50 +32,54 @@ pub use limits::Limits;
 use pool::{Arguments, Connection, Manager};
 use query_error::{Kind, QueryError};
 
-/// Limit on all database work of a request. The functions' timeout must be greater.
+/// Limit on all database work of a request. The Lambda functions' timeout must be greater.
 const REQUEST_LIMIT: Duration = Duration::from_secs(8);
 
-/// Limit on getting a connection: checking one from the pool, or reaching the server, TLS and login.
+/// Limit on getting a connection: checking one from the pool, or connecting, TLS and login.
 const CONNECT_LIMIT: Duration = Duration::from_secs(4);
 
-/// Limit on waiting for the answer to a call.
+/// Limit on a call, including the time for canceling it.
 const CALL_LIMIT: Duration = Duration::from_secs(4);
 
-/// Limit on finding out whether the database answers.
+/// Limit on a ping, including connecting and a retry.
 const PING_LIMIT: Duration = Duration::from_secs(2);
 
-/// How much the clocks of function and database may differ. The deadline of a write is this long before its caller is
-/// told that it failed.
+/// The greatest allowed difference between the clocks of function and database. The deadline of a write is
+/// this long before the function reports the write as failed.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(1);
 
-/// The task store. Every call is bound to one user twice over: by a filter in each statement of the SQL functions, and
-/// by row-level security, which applies to their owner.
+/// The task store. Two mechanisms limit every call to one user's rows: each statement of the SQL functions
+/// filters by user, and row-level security applies to the role that owns the functions.
 pub struct Store {
     pool: Pool<Manager>,
     limits: Limits,
 }
 
 impl Store {
-    /// A store without connections.
+    /// Creates a store. It connects when a connection is needed.
     pub fn new(config: DatabaseConfig, limits: Limits) -> Self {
         let size = config.pool_size;
         let pool = Pool::builder(Manager::new(config)).max_size(size).build();
-        Self { pool: pool.expect("a pool without timers of its own needs no runtime"), limits }
+        Self { pool: pool.expect("a pool without timeouts needs no runtime"), limits }
     }
 
-    /// Connects before the first request. A failure is only logged: the database may be back by then.
+    /// Connects before the first request. Only logs a failure, because the database may be back when a
+    /// request comes.
     pub async fn connect(&self) {
         let started = Instant::now();
         match self.connection(started + CONNECT_LIMIT).await {
             Ok(_) => info!(ms = milliseconds(started.elapsed()), "database connected"),
-            Err(error) => warn!(reason = %error.into_error(), "database out of reach at start"),
+            Err(error) => {
+                let reason = error.into_error();
+                warn!(%reason, "database can't be reached at start-up, each request will try again");
+            }
         }
     }
 
-    /// Finds out whether the database answers within two seconds.
+    /// Checks that the database responds within two seconds.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] if it doesn't.
+    /// [`Error::Unavailable`] if the database doesn't respond.
     pub async fn ping(&self) -> Result<(), Error> {
         let deadline = Instant::now() + PING_LIMIT;
         let mut outcome = self.attempt_ping(deadline).await;
@@ -90,10 +95,11 @@ impl Store {
             return Ok(());
         }
         discard(connection);
-        Err(Kind::Disconnected.because("no answer to a ping"))
+        Err(Kind::Disconnected.because("no response to a ping"))
     }
 
-    /// Calls an SQL function. If its connection breaks, it is called once more on another one.
+    /// Calls an SQL function. If the connection breaks or can't be opened, calls it once more on another
+    /// connection.
     async fn call(
         &self,
         function: &str,
@@ -106,7 +112,7 @@ impl Store {
         if let Err(error) = &outcome
             && error.allows_retry()
         {
-            warn!(reason = %error, "connection lost, retrying on a new one");
+            warn!(reason = %error, "database connection failed, retrying on a new one");
             outcome = self.attempt(function, arguments, write.as_mut(), deadline).await;
         }
         if outcome.is_err()
@@ -138,19 +144,22 @@ impl Store {
         outcome
     }
 
-    /// A connection that works, as far as can be known.
+    /// Returns a connection from the pool, or a new one. A connection that was idle for long has been
+    /// checked.
     async fn connection(&self, deadline: Instant) -> Result<Object<Manager>, QueryError> {
         let limit = CONNECT_LIMIT.min(remaining(deadline));
         let connection = timeout(limit, self.pool.get()).await;
-        Ok(connection.map_err(|_| Kind::Unavailable.because(format!("no connection within {limit:?}")))??)
+        Ok(connection
+            .map_err(|_| Kind::Unavailable.because(format!("no database connection within {limit:?}")))??)
     }
 }
 
-/// A write, which may take two attempts.
+/// A write and the state of its attempts, of which there are at most two.
 struct Write {
-    /// Identifies its attempts.
+    /// The id that both attempts share.
     id: Uuid,
-    /// Until when an attempt that got no answer may be carried out. Before that, nobody may be told that it failed.
+    /// Time until which an attempt without a response can still be carried out. Before it, the write must not
+    /// be reported as failed.
     pending_until: Option<Instant>,
 }
 
@@ -183,7 +192,7 @@ fn remaining(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
 }
 
-/// Takes a connection out of the pool, which closes it.
+/// Closes a connection by taking it out of the pool.
 fn discard(connection: Object<Manager>) {
     drop(Object::take(connection));
 }

@@ -1,4 +1,5 @@
-//! Pooled connections, each of which knows when the database was last heard on it.
+//! Pooled connections. Each stores when the database last responded on it, so that only idle ones need a
+//! check.
 
 use std::{
     pin::pin,
@@ -23,35 +24,37 @@ use super::{
     sql,
 };
 
-/// Limit on finding out whether a connection still works.
+/// Limit on checking whether a connection still works.
 const CHECK_LIMIT: Duration = Duration::from_secs(1);
 
-/// A connection is checked before it is used if the database was not heard on it for longer than this, in seconds. The
-/// process is frozen between requests, and the server or a router may have dropped the connection unnoticed.
+/// Time without a response after which a connection is checked before it is used, in seconds. While the
+/// process is frozen between requests, the server or a router may drop the connection without the process
+/// noticing.
 const CHECK_AFTER_SECONDS: i64 = 30;
 
-/// How much of the limit on a call is left for cancelling it.
+/// The part of the limit on a call that is reserved for canceling it.
 const CANCEL_LIMIT: Duration = Duration::from_millis(500);
 
-/// Arguments of an SQL function, each with its type. With types a statement needs no preparation, which not every pooler
-/// supports.
+/// Arguments of an SQL function, each with its type. Because the types are given, a call needs no prepared
+/// statement, which not every pooler supports.
 pub(super) type Arguments<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
 
 /// Creates connections, and checks them before they are used again.
 pub(super) struct Manager {
     postgres: deadpool_postgres::Manager,
     tls: MakeRustlsConnect,
-    /// Connections last heard before this second are not worth a check each, because one of them was found dead.
+    /// Connections whose last response is older than this are presumed dead without a check, because a check
+    /// of one of them has failed. In seconds since the epoch.
     silent_are_dead: AtomicI64,
 }
 
-/// A connection. Dropping it closes its socket at once, whether or not the server can be reached.
+/// A connection. Dropping it closes its socket immediately, even if the server can't be reached.
 pub(super) struct Connection {
     client: ClientWrapper,
     /// For the connection that carries a cancel request.
     tls: MakeRustlsConnect,
-    /// When the database was last heard, in seconds since the epoch. By the wall clock, because the timers of a frozen
-    /// process stand still.
+    /// Time of the database's last response, in seconds since the epoch. By the wall clock, because timers
+    /// stand still while the process is frozen.
     last_heard: i64,
 }
 
@@ -73,9 +76,10 @@ impl managed::Manager for Manager {
     }
 
     async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<Self::Error> {
-        // A close received while the process was frozen has been processed by now: it came before the request.
+        // A close that arrived while the process was frozen has been processed by now, because it came before
+        // the request.
         if connection.client.is_closed() {
-            info!("connection was closed, taking another");
+            info!("pooled connection was closed, using another one");
             return Err(RecycleError::message("closed"));
         }
         let silence = now() - connection.last_heard;
@@ -86,18 +90,19 @@ impl managed::Manager for Manager {
             return Ok(());
         }
         self.silent_are_dead.fetch_max(now() - CHECK_AFTER_SECONDS, Ordering::Relaxed);
-        info!(silence, "connection no longer works, taking another");
+        info!(silence, "pooled connection does not respond, using another one");
         Err(RecycleError::message("dead"))
     }
 
-    /// Lets the manager below forget the connection as well, which keeps a record of each that it created.
+    /// Detaches the connection from deadpool_postgres's manager as well, which keeps a record of every
+    /// connection that it created.
     fn detach(&self, connection: &mut Connection) {
         self.postgres.detach(&mut connection.client);
     }
 }
 
 impl Connection {
-    /// Whether the database answers on this connection, within a second.
+    /// Whether the database responds on this connection within [`CHECK_LIMIT`].
     pub(super) async fn check(&mut self) -> bool {
         let answers = matches!(timeout(CHECK_LIMIT, self.client.check_connection()).await, Ok(Ok(())));
         if answers {
@@ -106,9 +111,10 @@ impl Connection {
         answers
     }
 
-    /// Calls an SQL function of the schema that belongs to this code: one statement, which is a transaction of its own.
+    /// Calls an SQL function in the schema of this build. The call is one statement and one transaction.
     ///
-    /// Without an answer in time the call is cancelled. The answer to that says whether it was carried out.
+    /// If there is no response in time, the call is canceled. The response after that shows whether the call
+    /// was carried out.
     pub(super) async fn call(
         &self,
         function: &str,
@@ -123,22 +129,25 @@ impl Connection {
                 let cancelled = self.client.cancel_token();
                 let cancelled = timeout(CANCEL_LIMIT, cancelled.cancel_query(self.tls.clone()));
                 let (_, outcome) = tokio::join!(cancelled, timeout(CANCEL_LIMIT, answer));
-                outcome.map_err(|_| Kind::NoAnswer.because(format!("no answer within {limit:?}")))?
+                outcome.map_err(|_| {
+                    Kind::NoAnswer.because(format!("no response from the database within {limit:?}"))
+                })?
             }
         };
         Ok(outcome?)
     }
 
-    /// Notes that the database has just been heard.
+    /// Records that the database has just responded.
     pub(super) fn heard(&mut self) {
         self.last_heard = now();
     }
 }
 
-/// The statement that calls a function.
+/// Returns the statement that calls a function.
 fn statement(function: &str, arguments: usize) -> String {
     let placeholders: Vec<_> = (1..=arguments).map(|number| format!("${number}")).collect();
-    // Not `select * from`, which costs the database a quarter more for a get: it sets up a scan with those columns.
+    // `select * from` would cost the database a quarter more for reading one task, because it sets up a
+    // function scan.
     format!("select {}.{function}({})", *sql::SCHEMA, placeholders.join(", "))
 }
 

@@ -1,4 +1,5 @@
-//! What a failed call means for the request, and for the connection that it was sent on.
+//! Classifies failed calls: whether a retry makes sense, whether the connection can be used again, and how
+//! the request is answered.
 
 use std::{
     error::Error as _,
@@ -11,28 +12,29 @@ use tokio_postgres::error::{DbError, Severity, SqlState};
 
 use crate::error::{Error, in_one_line};
 
-/// A failed call: what that means, and its cause for the log.
+/// A failed call: its kind, and its cause for the log.
 #[derive(Debug)]
 pub(super) struct QueryError {
     kind: Kind,
     cause: String,
 }
 
-/// What a failure means.
+/// The kinds of failures.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Kind {
-    /// There was no connection to send the call on.
+    /// No connection could be opened; the call was not sent.
     NotConnected,
     /// The connection broke; whether the call was carried out is unknown.
     Disconnected,
-    /// There was no answer in time; whether the call was carried out is unknown.
+    /// There was no response in time; whether the call was carried out is unknown.
     NoAnswer,
-    /// The database can't serve now; the call was not carried out.
+    /// The database can't serve the call now; the call was not carried out.
     Unavailable,
-    /// The call was not carried out, and the connection is of no use any more: the database behind it accepts no writes
-    /// and may have been replaced by another, or a cancel request is still on its way to the session.
+    /// The call was not carried out, and the connection must not be used again. Either the server is
+    /// read-only and may have been replaced by another, or a cancel request for this session may still be on
+    /// its way.
     Abandoned,
-    /// The database rejected a call that it should not have got.
+    /// The database rejected a call that should have been valid: a bug.
     Unexpected,
 }
 
@@ -43,17 +45,17 @@ impl Kind {
 }
 
 impl QueryError {
-    /// Whether another attempt, on another connection, makes sense.
+    /// Whether to retry on another connection.
     pub(super) fn allows_retry(&self) -> bool {
         matches!(self.kind, Kind::NotConnected | Kind::Disconnected)
     }
 
-    /// Whether the call may have been carried out, or may still be.
+    /// Whether it is unknown if the call was, or will be, carried out.
     pub(super) fn is_unknown(&self) -> bool {
         matches!(self.kind, Kind::Disconnected | Kind::NoAnswer)
     }
 
-    /// Whether the connection must not be used any more.
+    /// Whether the connection must not be used again.
     pub(super) fn ends_connection(&self) -> bool {
         !matches!(self.kind, Kind::Unavailable | Kind::Unexpected)
     }
@@ -73,10 +75,11 @@ impl fmt::Display for QueryError {
 }
 
 impl From<tokio_postgres::Error> for QueryError {
-    /// The failure of a call.
+    /// Classifies the failure of a call.
     fn from(error: tokio_postgres::Error) -> Self {
         let Some(answer) = error.as_db_error() else {
-            // If the database gave no error, the connection failed; unless an argument of ours could not be encoded.
+            // Without an error from the database the connection failed, unless an argument could not be
+            // encoded.
             let is_ours = error.source().is_some() && io_error(&error).is_none();
             return match is_ours {
                 true => Kind::Unexpected.because(in_one_line(&error)),
@@ -86,7 +89,8 @@ impl From<tokio_postgres::Error> for QueryError {
         let code = answer.code();
         let cause = describe(answer);
         match &code.code()[..2] {
-            // Connection exceptions, and everything that ends a session: a restart, a time limit, an administrator.
+            // Connection exceptions, and everything that ends a session: a restart, a timeout, an
+            // administrator.
             "08" => Kind::Disconnected.because(cause),
             _ if matches!(answer.parsed_severity(), Some(Severity::Fatal | Severity::Panic)) => {
                 Kind::Disconnected.because(cause)
@@ -98,7 +102,8 @@ impl From<tokio_postgres::Error> for QueryError {
                 let advice = "the SQL functions of this version are not installed: run `migrate`";
                 Kind::Unavailable.because(format!("{advice} ({cause})"))
             }
-            // Rollback, insufficient resources, lock not available, operator intervention, system error.
+            // Transaction rollback, insufficient resources, lock not available, operator intervention, system
+            // error.
             "40" | "53" | "55" | "57" | "58" => Kind::Unavailable.because(cause),
             _ => Kind::Unexpected.because(cause),
         }
@@ -106,11 +111,12 @@ impl From<tokio_postgres::Error> for QueryError {
 }
 
 impl From<PoolError<tokio_postgres::Error>> for QueryError {
-    /// The failure to connect. Whatever its reason, a wrong password included, the service is unavailable to the caller.
+    /// Classifies the failure to connect. Whatever the reason, even a wrong password, the caller gets 503.
     fn from(error: PoolError<tokio_postgres::Error>) -> Self {
         match error {
             PoolError::Backend(error) => match (error.as_db_error(), io_error(&error)) {
-                // The server would give the same reason again. Its message is about the login and quotes no data.
+                // No retry: the server would answer the same. Its message is about the login and quotes no
+                // data.
                 (Some(answer), _) => {
                     Kind::Unavailable.because(format!("{} ({})", answer.message(), describe(answer)))
                 }
@@ -128,7 +134,8 @@ fn io_error(error: &tokio_postgres::Error) -> Option<&io::Error> {
     error.source()?.downcast_ref()
 }
 
-/// An error of the database by its code, and what it is about. Message and detail may quote values, such as a title.
+/// Describes an error of the database by its code and the objects that it concerns. The message and the
+/// detail are left out, because they may quote values such as a title.
 fn describe(error: &DbError) -> String {
     let about = [error.schema(), error.table(), error.column(), error.constraint(), error.routine()];
     let about: Vec<_> = about.into_iter().flatten().collect();

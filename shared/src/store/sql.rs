@@ -1,4 +1,4 @@
-//! The SQL functions that the store calls, in files that are compiled into whatever uses them.
+//! The SQL functions that the store calls. The files of `shared/sql/` are compiled into the binaries.
 
 use std::sync::LazyLock;
 
@@ -22,8 +22,8 @@ const FILES: [&str; 14] = [
     include_str!("../../sql/versions.sql"),
 ];
 
-/// What several functions have in common, by the name under which they include it. Text rather than functions of their
-/// own: each call of one would take 7 µs of a write's 100.
+/// Parts that several functions include, by name. They are text rather than SQL functions because a call of
+/// an SQL function takes 7 µs, of 100 µs for a write.
 const PARTS: [(&str, &str); 8] = [
     ("check_version", include_str!("../../sql/parts/check_version.sql")),
     ("find_id", include_str!("../../sql/parts/find_id.sql")),
@@ -35,21 +35,21 @@ const PARTS: [(&str, &str); 8] = [
     ("write_variables", include_str!("../../sql/parts/write_variables.sql")),
 ];
 
-/// The schema's name in the files.
+/// The name that stands for the schema in the files.
 const PLACEHOLDER: &str = "task_api_functions";
 
-/// How much of the hash the name of a schema shows, in bytes.
+/// Length of the hash in a schema's name, in bytes.
 const HASH_BYTES: usize = 6;
 
-/// The schema of these functions. It is named after their text, so other versions lie beside them and none ever
-/// changes.
+/// The name of the schema with this build's functions. The name contains a hash of their text, so different
+/// versions exist side by side, and the functions of a schema never change.
 pub static SCHEMA: LazyLock<String> = LazyLock::new(|| {
     let hash = digest(&SHA256, functions_in(PLACEHOLDER).as_bytes());
     let digits = hash.as_ref()[..HASH_BYTES].iter().map(|byte| format!("{byte:02x}"));
     format!("task_api_{}", digits.collect::<String>())
 });
 
-/// The statements that create the functions in a schema.
+/// Returns the statements that create the functions in a schema.
 pub fn functions_in(schema: &str) -> String {
     let include =
         |text: String, (name, part): (&str, &str)| text.replace(&format!("-- include: {name}\n"), part);
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_file_is_compiled_in() {
+    fn every_sql_file_is_compiled_in() {
         let on_disk = |folder: &str| -> BTreeSet<String> {
             fs::read_dir(format!("{}/{folder}", env!("CARGO_MANIFEST_DIR")))
                 .expect("the folder is there")
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn the_schema_is_named_after_the_text_and_replaces_the_placeholder_everywhere() {
+    fn schema_name_contains_a_hash_and_replaces_every_placeholder() {
         let digits = SCHEMA.strip_prefix("task_api_").expect("a prefix");
         assert!(digits.len() == 12 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()), "{digits}");
         let statements = functions_in(&SCHEMA);

@@ -1,4 +1,4 @@
-//! The reads, each one call of an SQL function.
+//! Reads of one task and of the changes, each one call of an SQL function.
 
 use chrono::{DateTime, Utc};
 use tokio_postgres::{Row, types::Type};
@@ -14,10 +14,10 @@ use crate::{
 };
 
 impl Store {
-    /// One task.
+    /// Returns one task of the caller.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::Unavailable`], [`Error::Internal`].
+    /// [`Error::NotFound`], [`Error::Unavailable`], [`Error::Internal`].
     pub async fn get_task(&self, caller: &Caller, query: &GetTask) -> Result<Shown<Task>, Error> {
         let (id, number) = id_and_number(query.key);
         let (revisions, times) = revisions_and_times(query.known.as_ref());
@@ -38,10 +38,10 @@ impl Store {
         }
     }
 
-    /// A part of the changes of the caller's list.
+    /// Returns a page of the changes of the caller's list.
     ///
     /// # Errors
-    /// [`Error::Gone`]; [`Error::Unavailable`], [`Error::Internal`].
+    /// [`Error::Gone`] if the position is too old; [`Error::Unavailable`], [`Error::Internal`].
     pub async fn list_changes(&self, caller: &Caller, query: &ChangesQuery) -> Result<ChangeList, Error> {
         let since = query.since;
         let arguments: Arguments = &[
@@ -80,7 +80,7 @@ impl Store {
     }
 }
 
-/// The arguments that identify a task: one of them is null.
+/// Returns the arguments that identify a task. One of them is null.
 pub(super) fn id_and_number(key: TaskKey) -> (Option<Uuid>, Option<i64>) {
     match key {
         TaskKey::Id(id) => (Some(id), None),
@@ -88,7 +88,7 @@ pub(super) fn id_and_number(key: TaskKey) -> (Option<Uuid>, Option<i64>) {
     }
 }
 
-/// Versions as arguments: two arrays side by side, in which a null stands for any version.
+/// Versions as arguments: two parallel arrays of revisions and times. A null in them matches any version.
 pub(super) type RevisionsAndTimes = (Option<Vec<Option<i64>>>, Option<Vec<Option<DateTime<Utc>>>>);
 
 pub(super) fn revisions_and_times(versions: Option<&Versions>) -> RevisionsAndTimes {
@@ -102,12 +102,12 @@ pub(super) fn revisions_and_times(versions: Option<&Versions>) -> RevisionsAndTi
     }
 }
 
-/// The error of a call with an outcome that it should not have.
+/// Returns the error of a call whose outcome is not expected.
 pub(super) fn unexpected(outcome: &str) -> Error {
-    Error::Internal(format!("a call ended with the outcome {outcome}"))
+    Error::Internal(format!("an SQL function returned the unexpected outcome {outcome}"))
 }
 
-/// Cuts off what a call returned beyond its limit, and returns whether there was anything.
+/// Truncates a page to its limit, and returns whether there was more.
 pub(super) fn cut_off<T>(page: &mut Vec<T>, limit: i64) -> bool {
     let limit = usize::try_from(limit).expect("a limit is positive");
     let has_more = page.len() > limit;
@@ -115,13 +115,13 @@ pub(super) fn cut_off<T>(page: &mut Vec<T>, limit: i64) -> bool {
     has_more
 }
 
-/// The one row of a call that returns one.
+/// Returns the row of a call that returns exactly one.
 pub(super) fn only(rows: &[Row]) -> Result<&Row, Error> {
-    rows.first().ok_or_else(|| Error::Internal("a call returned no row".into()))
+    rows.first().ok_or_else(|| Error::Internal("an SQL function returned no row".into()))
 }
 
 impl Composite<'_> {
-    /// The version in the columns of a task of which nothing else was read.
+    /// Reads the version of a task. No column of the task must have been read before.
     pub(super) fn version(mut self) -> Version {
         const COLUMNS_BEFORE: usize = 9;
         self.skip(COLUMNS_BEFORE);
@@ -129,7 +129,7 @@ impl Composite<'_> {
     }
 }
 
-/// The task in the columns that are read next.
+/// Reads a task from the next columns.
 pub(super) fn task(mut fields: Composite) -> Task {
     Task {
         id: fields.read(),

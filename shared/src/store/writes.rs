@@ -1,4 +1,4 @@
-//! The writes, each one call of an SQL function.
+//! Writes, each one call of an SQL function.
 
 use tokio_postgres::types::Type;
 use uuid::Uuid;
@@ -20,12 +20,13 @@ use crate::{
 };
 
 impl Store {
-    /// Creates a task, and the caller's user row with the first one. With an idempotency key the task is created once
-    /// per user and key.
+    /// Creates a task. The caller's first task also creates their user row. With an idempotency key, one task
+    /// is created per user and key.
     ///
     /// # Errors
-    /// [`Error::Conflict`], [`Error::RateLimited`], [`Error::TooManyTasks`]; [`Error::NotFound`] if the task was created
-    /// by an earlier request or attempt and deleted since; [`Error::Unavailable`], [`Error::Internal`].
+    /// [`Error::Conflict`], [`Error::RateLimited`], [`Error::TooManyTasks`]; [`Error::NotFound`] if an
+    /// earlier request or attempt created the task and it has been deleted since; [`Error::Unavailable`],
+    /// [`Error::Internal`].
     pub async fn create_task(&self, caller: &Caller, new: &NewTask) -> Result<Written<Task>, Error> {
         let Caller { user_id, email, name, image, email_verified } = caller;
         let NewTask { fields, headers } = new;
@@ -51,11 +52,11 @@ impl Store {
         Ok(written)
     }
 
-    /// Changes a task. Without any change, returns it as it is.
+    /// Changes a task. Returns the task unchanged if there are no changes.
     ///
     /// # Errors
-    /// [`Error::Conflict`], [`Error::RateLimited`], [`Error::NotFound`], [`Error::Changed`]; [`Error::Unavailable`],
-    /// [`Error::Internal`].
+    /// [`Error::Conflict`], [`Error::RateLimited`], [`Error::NotFound`], [`Error::Changed`];
+    /// [`Error::Unavailable`], [`Error::Internal`].
     pub async fn update_task(&self, caller: &Caller, update: &TaskUpdate) -> Result<Written<Task>, Error> {
         let TaskUpdate { key, method, changes, headers } = update;
         let TaskChanges { title, description, due_date, completed } = changes;
@@ -91,8 +92,8 @@ impl Store {
     /// Deletes a task.
     ///
     /// # Errors
-    /// [`Error::Conflict`], [`Error::RateLimited`], [`Error::NotFound`], [`Error::Changed`]; [`Error::Unavailable`],
-    /// [`Error::Internal`].
+    /// [`Error::Conflict`], [`Error::RateLimited`], [`Error::NotFound`], [`Error::Changed`];
+    /// [`Error::Unavailable`], [`Error::Internal`].
     pub async fn delete_task(&self, caller: &Caller, deletion: &DeleteTask) -> Result<Written<()>, Error> {
         let DeleteTask { key, headers } = deletion;
         let (id, number) = id_and_number(*key);
@@ -105,7 +106,8 @@ impl Store {
             (&times, Type::TIMESTAMPTZ_ARRAY),
         ];
         let hash = || hash_of_changes("DELETE", &TaskChanges::default());
-        // There is no id if this is the answer to the second of two attempts and the first deleted the task.
+        // There is no id if the first of two attempts deleted the task and this is the response to the
+        // second.
         let read_id = |mut fields: Composite| fields.read::<Option<Uuid>>();
         let Written { value: id, replayed, rate_limit } =
             self.write("delete_task", Uuid::now_v7(), arguments, headers, hash, read_id).await?;
@@ -129,7 +131,7 @@ impl Store {
         Ok(())
     }
 
-    /// Calls the function of a write, and reads what it returns about the task.
+    /// Calls the SQL function of a write. `read` reads the columns of the task.
     async fn write<T>(
         &self,
         function: &str,
@@ -167,22 +169,23 @@ impl Store {
     }
 }
 
-/// Why a write was not carried out that could have been.
+/// Returns the error of a write that was not carried out, or possibly not.
 fn not_carried_out(outcome: &str) -> Error {
     match outcome {
         "void" => Error::Unavailable(
-            "the write reached the database after its deadline, or their clocks differ by seconds".into(),
+            "the write was not carried out: by the database's clock it arrived after its deadline".into(),
         ),
         "unknown" => Error::Unavailable(
-            "the user made too many writes meanwhile to know whether the first attempt was carried out"
+            "the write may have been carried out: its connection broke, and the user has made too many \
+             writes since to tell"
                 .into(),
         ),
         other => unexpected(other),
     }
 }
 
-/// The arguments for the versions that a write may change; null if any. Whether there is a task to change is checked
-/// before them, so `*` says nothing.
+/// Returns the arguments for the versions that a write is allowed to change. They are null if any version is,
+/// also for `*`: its only condition, that the task exists, is checked in any case.
 fn expected(headers: &WriteHeaders) -> RevisionsAndTimes {
     revisions_and_times(headers.expected.as_ref().filter(|expected| **expected != Versions::Any))
 }

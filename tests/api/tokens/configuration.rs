@@ -147,8 +147,8 @@ async fn secret_with_a_comma_is_reported_as_a_list_at_start_up() {
     ] {
         let Some(warnings) = warnings(&[("JWT_SECRET", ""), (name, &value)]).await else { return };
         let expected = format!(
-            "{name} is a list of {count} secrets, because it contains a comma: the first is current, and a token \
-             may be signed with any of them"
+            "{name} is a list of {count} secrets, because it contains a comma: tokens signed with any of \
+             them are accepted"
         );
         assert_eq!(warnings, [expected]);
     }

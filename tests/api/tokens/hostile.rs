@@ -262,7 +262,7 @@ async fn rejected_tokens_are_logged_with_the_reason_and_without_the_token() {
     let valid = token(SECRET, HS256, "alice");
     let forged = with_signature(&valid, |signature| signature[0] ^= 1);
     let odd = assemble(r#"{"alg":"HS256","crit":["a secret thing"]}"#, &claims().to_string(), SECRET);
-    for (token, reason) in [(&forged, "wrong signature"), (&odd, "header with critical extensions")] {
+    for (token, reason) in [(&forged, "wrong signature"), (&odd, "token header has critical extensions")] {
         let request = api.app.request(Method::GET, &path(Contract::Plain, "alice")).bearer_auth(token);
         let answer = Answer::to(request).await.expect_status(401);
         let lines = api.app.hands_on().log_lines();

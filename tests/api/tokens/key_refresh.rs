@@ -109,7 +109,7 @@ async fn an_empty_key_set_withdraws_all_keys() {
     judge_both(&app, &signed_by(&key), REJECTED).await;
     judge_both(&app, &format!("Bearer {}", token(SECRET, HS256, "alice")), ACCEPTED).await;
     let log = app.hands_on().log_text();
-    assert!(log.contains("no public key in the set can be used"), "{log}");
+    assert!(log.contains("key set has no usable public key"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
