@@ -117,5 +117,5 @@ fn print_token(arguments: TokenArguments) -> Result<()> {
 fn time(text: &str) -> Result<DateTime<Utc>> {
     let seconds = text.parse().ok().and_then(DateTime::from_timestamp_secs);
     let time = seconds.or_else(|| Some(DateTime::parse_from_rfc3339(text).ok()?.to_utc()));
-    time.context("expected a time such as 2026-12-24T18:00:00Z or 1798135200")
+    time.context("not a time such as 2026-12-24T18:00:00Z or 1798135200")
 }
