@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks every crate of Cargo.lock: its licence and source, and whether there is a security advisory for it.
+# Checks the license, the source and the security advisories of every crate in Cargo.lock.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -7,5 +7,5 @@ cargo deny --log-level error check licenses sources
 if cargo deny fetch db; then
     cargo deny --log-level error check advisories
 else
-    echo "::warning::advisories: skipped, because the database can't be fetched"
+    echo "::warning::advisories: skipped, because the advisory database can't be fetched"
 fi

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Prints what a change affects: the package of each function to deploy, and `template` if `sam deploy` is needed.
+"""Prints what a change affects: the package of each function to deploy, and `template` for the stack.
 
 Usage: git diff --name-only --no-renames BASE HEAD | deploy/changed.py
 
-Reads `git diff --name-status -M` as well, and takes both paths of a rename. A function is affected by whatever is in
-its package's folder, in that of a package of the workspace that it is built from, or below a path of
-`package.metadata.deploy.inputs` in its Cargo.toml; and all of them by what configures the build.
+Also accepts the output of `git diff --name-status -M`, and uses both paths of a rename.
+
+A function is affected by a change in its package's folder, in the folder of a workspace package that it
+depends on, or in a path listed in `package.metadata.deploy.inputs` of its Cargo.toml. Files that configure the
+build affect all functions.
 """
 
 import json
@@ -24,7 +26,7 @@ def lies_in(path, folders):
 
 
 def inputs_by_function(metadata):
-    """The paths that each function's binary is made from, by the name of its package."""
+    """Returns the paths that each function's binary is built from, by package name."""
     root = Path(metadata["workspace_root"])
     packages = {package["name"]: package for package in metadata["packages"]}
 
@@ -39,7 +41,7 @@ def inputs_by_function(metadata):
         yield folder(package)
         yield from ((package["metadata"] or {}).get("deploy") or {}).get("inputs", [])
         for dependency in package["dependencies"]:
-            # What only tests are made from is not deployed.
+            # Development dependencies are not part of a deployed binary.
             if dependency["kind"] != "dev" and "path" in dependency:
                 yield from inputs(dependency["name"], seen)
 
@@ -48,7 +50,7 @@ def inputs_by_function(metadata):
 
 
 def changed(paths, metadata):
-    """What to deploy for these paths, relative to the workspace."""
+    """Returns what to deploy if these paths, relative to the workspace, have changed."""
     inputs = inputs_by_function(metadata)
     functions = sorted(name for name in inputs if any(lies_in(path, inputs[name]) for path in paths))
     return functions + ["template"] * any(lies_in(path, TEMPLATE) for path in paths)

@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
-# Puts built functions into service, and takes them out again.
+# Deploys built functions and rolls them back. Needs the AWS CLI, python3 and openssl.
 #
-#   deploy/functions.sh deploy STACK PACKAGE...             code: target/lambda/PACKAGE/bootstrap, or below BOOTSTRAPS
-#   deploy/functions.sh roll-back STACK PACKAGE [VERSION]   to VERSION, or the one promoted before the one in service
-#   deploy/functions.sh stage STACK PACKAGE...              before `sam deploy`: see deploy/stack.sh
+#   deploy/functions.sh deploy STACK PACKAGE...             deploy what deploy/build.sh has built
+#   deploy/functions.sh roll-back STACK PACKAGE [VERSION]   to VERSION, or to the one promoted before the current
+#   deploy/functions.sh stage STACK PACKAGE...              upload code before `sam deploy`: see deploy/stack.sh
 #
-# deploy publishes each function whose code or configuration differs from what its alias `live` serves, gives the new
-# version a tenth of the traffic for CANARY_SECONDS (300; 0 for no canary), and promotes it unless an alarm goes off.
-# Needs the AWS CLI, python3 and openssl.
+# `deploy` publishes each function whose code or configuration differs from what its alias `live` serves. The new
+# version gets a tenth of the traffic for CANARY_SECONDS (default 300; 0 for no canary), then all of it unless an
+# alarm goes off. Programs are read from $BOOTSTRAPS/PACKAGE/bootstrap (default target/lambda).
 set -euo pipefail
-# In $(…) as well: a program that can't be packed must not go on with the archive of the one before.
+# Also exit on errors in $(…): if packing a program fails, the previous program's archive must not be
+# uploaded.
 shopt -s inherit_errexit
 cd "$(dirname "$0")/.."
 
-# The alarms that the template's DeploymentPreference names.
+# Prints the names of the alarms in the template's DeploymentPreference.
 watched_alarms() { # STACK
     awk -v stack="$1" '
         $1 == "Alarms:" { gsub(/[^A-Za-z0-9]|Ref/, " "); split($0, names, " "); for (i in names) watched[names[i]] }
@@ -21,16 +22,17 @@ watched_alarms() { # STACK
         $1 == "AlarmName:" && id in watched { sub(/.*StackName}/, ""); print stack $0 }' template.yaml
 }
 
+# Prints the names of the functions that are built from a package.
 functions_of() { # STACK PACKAGE
     awk -v stack="$1" -v package="$2" '$1 == "Binary:" { binary = $2 }
         $1 == "FunctionName:" && binary == package { sub(/.*StackName}/, ""); print stack $0 }' template.yaml
 }
 
 require() { # PACKAGE
-    [ -n "$(functions_of - "$1")" ] || { echo "template.yaml has no function made from $1" >&2; exit 1; }
+    [ -n "$(functions_of - "$1")" ] || { echo "template.yaml has no function built from $1" >&2; exit 1; }
 }
 
-# Whether there is such a function. The template has some under a condition.
+# Tests whether the function exists. Some functions of the template have a condition.
 in_stack() { # FUNCTION
     local response
     response=$(aws lambda get-function-configuration --function-name "$1" --qualifier '$LATEST' 2>&1) && return
@@ -38,7 +40,7 @@ in_stack() { # FUNCTION
     return 1
 }
 
-# The hash of the code, and everything else that a version is a copy of, on one line.
+# Prints the hash of the code and everything else that a version is a copy of, on one line.
 configuration() { # FUNCTION QUALIFIER
     aws lambda get-function-configuration --function-name "$1" --qualifier "$2" --output json | python3 -c '
 import json, sys
@@ -48,7 +50,7 @@ settings = """Architectures Description Environment EphemeralStorage Handler Lay
 print(found["CodeSha256"], json.dumps({name: found.get(name) for name in settings}, sort_keys=True))'
 }
 
-# Version, revision, weights and description of the alias, in a line.
+# Prints version, revision, weights and description of the alias `live`, on one line.
 alias_of() { # FUNCTION
     aws lambda get-alias --function-name "$1" --name live --output text --query 'join(`" "`, [
         FunctionVersion,
@@ -57,7 +59,8 @@ alias_of() { # FUNCTION
         not_null(Description, `""`)])'
 }
 
-# Promoted versions are recorded in the description of the alias, oldest first: this is the record after VERSION.
+# The description of the alias lists the promoted versions, oldest first. Prints that list after VERSION is
+# promoted.
 record() { # DESCRIPTION VERSION
     local version versions=()
     [[ $1 =~ ^promoted(\ [0-9]+)+$ ]] || set -- "promoted" "$2"
@@ -66,41 +69,42 @@ record() { # DESCRIPTION VERSION
         versions+=("$version")
     done
     versions+=("$2")
-    # A description has room for 256 characters.
+    # A description has at most 256 characters.
     [ ${#versions[@]} -le 20 ] || versions=("${versions[@]: -20}")
     echo "promoted ${versions[*]}"
 }
 
-# Prints the alias's new revision.
+# Changes the alias `live` and prints its new revision.
 route() { # FUNCTION VERSION WEIGHTS [OPTION...]
     aws lambda update-alias --function-name "$1" --name live --function-version "$2" \
         --routing-config "{\"AdditionalVersionWeights\": $3}" --query RevisionId --output text "${@:4}"
 }
 
-# Prints the hash that Lambda has for the code.
+# Packs a program and prints its hash in the form of Lambda's CodeSha256.
 pack() { # PACKAGE ZIP
     deploy/zip.py "${BOOTSTRAPS:-target/lambda}/$1/bootstrap" "$2"
     openssl dgst -sha256 -binary "$2" | base64
 }
 
-# Makes it the code of $LATEST, unless it is.
+# Uploads the archive as the code of $LATEST, unless $LATEST has the same code.
 upload() { # FUNCTION ZIP SHA256 SHA256-OF-LATEST
     [ "$3" = "$4" ] || aws lambda update-function-code --function-name "$1" --zip-file "fileb://$2" >/dev/null
     aws lambda wait function-updated-v2 --function-name "$1"
 }
 
-# Fails if the function does. The CLI would stop reading after 60 s and invoke a long migration a second time.
+# Invokes a version, and fails if it fails. By default, the CLI would stop reading after 60 s and invoke a
+# long migration a second time.
 invoke() { # FUNCTION VERSION EVENT
     local response error
     response=$(mktemp)
     aws lambda wait published-version-active --function-name "$1" --qualifier "$2"
     error=$(AWS_MAX_ATTEMPTS=1 aws lambda invoke --cli-read-timeout 330 --function-name "$1" --qualifier "$2" \
         --payload "fileb://$3" --query FunctionError --output text "$response")
-    [ "$error" = None ] || { echo "$1 version $2 fails: $(head -c 1000 "$response")" >&2; return 1; }
+    [ "$error" = None ] || { echo "$1 version $2 failed: $(head -c 1000 "$response")" >&2; return 1; }
     rm "$response"
 }
 
-# Prints the watched alarms that are on.
+# Prints which of these alarms are on.
 alarms_on() { # ALARM...
     local states
     states=$(aws cloudwatch describe-alarms --alarm-names "$@" --output text \
@@ -109,7 +113,7 @@ alarms_on() { # ALARM...
     awk '$2 == "ALARM" { print $1 }' <<<"$states"
 }
 
-# Prints those that were on at any time since.
+# Prints which of these alarms have gone off since TIME.
 alarms_since() { # TIME ALARM...
     local alarm
     for alarm in "${@:2}"; do
@@ -118,12 +122,12 @@ alarms_since() { # TIME ALARM...
     done
 }
 
-# By function, of the endpoints that are about to change: the version in service, the one to promote, the alias's
-# revision, and the record of what was promoted.
+# By function, for the endpoints that are about to change: the version in service, the version to promote, the
+# alias's revision, and the list of promoted versions.
 declare -A old=() new=() revision=() promoted=()
 
-# Gives the versions in service all the traffic back, all at once: GitHub kills a cancelled job within ten seconds. An
-# alias that somebody else has changed meanwhile has another revision, and is left alone.
+# Gives all traffic back to the versions in service. In parallel, because GitHub kills a canceled job within
+# ten seconds. Passes the revision, so that an alias that somebody else has changed is left alone.
 take_back() {
     local function
     for function in "${!new[@]}"; do
@@ -142,21 +146,21 @@ canary() { # STACK
     [ -z "$on" ] || { echo "no canary while an alarm is on: ${on//$'\n'/ }" >&2; return 1; }
     for function in "${!new[@]}"; do
         expected=${revision[$function]}
-        # Unknown until the response is here, whatever interrupts the wait for it.
+        # Unknown until the response arrives, in case a signal interrupts the wait.
         revision[$function]=
         revision[$function]=$(route "$function" "${old[$function]}" "{\"${new[$function]}\": 0.1}" \
             --revision-id "$expected")
     done
     local end=$((SECONDS + CANARY_SECONDS))
     while [ -z "$on" ] && [ "$SECONDS" -lt "$end" ]; do
-        # In the background, so that a signal is not kept waiting.
+        # In the background, so that a signal is handled at once.
         sleep "${POLL_SECONDS:-10}" >/dev/null 2>&1 &
         wait $!
         on=$(alarms_on "${alarms[@]}")
     done
-    # One that went off and recovered between two looks counts as well.
+    # Also counts an alarm that went off and recovered between two polls.
     [ -n "$on" ] || on=$(alarms_since "$start" "${alarms[@]}")
-    [ -z "$on" ] || { echo "went off: ${on//$'\n'/ }" >&2; return 1; }
+    [ -z "$on" ] || { echo "alarm went off: ${on//$'\n'/ }" >&2; return 1; }
 }
 
 deploy() { # STACK PACKAGE...
@@ -164,7 +168,7 @@ deploy() { # STACK PACKAGE...
     shift
     for package in "$@"; do require "$package"; done
     zip=$(mktemp -d)/function.zip
-    # The schema before the code that needs it.
+    # migrate first, because the other functions may need the new schema.
     for package in $(printf '%s\n' "$@" | grep -x migrate) $(printf '%s\n' "$@" | grep -vx migrate); do
         hash=$(pack "$package" "$zip")
         for function in $(functions_of "$stack" "$package"); do
@@ -176,7 +180,8 @@ deploy() { # STACK PACKAGE...
             read -r now at weights description <<<"$alias"
             if [ "$live" = "$hash ${latest#* }" ]; then
                 echo "$function is in service already"
-                # What an interrupted canary left behind, or a version that CloudFormation has put into service.
+                # Removes the weights of an interrupted canary, and records a version that CloudFormation
+                # promoted.
                 [ "$weights $description" = "{} $(record "$description" "$now")" ] ||
                     route "$function" "$now" "{}" --description "$(record "$description" "$now")" >/dev/null
                 continue
@@ -184,7 +189,8 @@ deploy() { # STACK PACKAGE...
             upload "$function" "$zip" "$hash" "${latest%% *}"
             version=$(aws lambda publish-version --function-name "$function" --code-sha256 "$hash" --query Version \
                 --output text)
-            # For an endpoint a request without a valid token: enough to show that it starts and answers.
+            # For an endpoint, the event is a request without a valid token: enough to check that it starts
+            # and responds.
             invoke "$function" "$version" "events/$package.json"
             if [ "$package" = migrate ]; then
                 route "$function" "$version" "{}" --description "$(record "$description" "$version")" >/dev/null
@@ -211,7 +217,8 @@ deploy() { # STACK PACKAGE...
     done
 }
 
-# Makes $LATEST what was built, and ends what an interrupted canary has left: CodeDeploy accepts no alias with weights.
+# Uploads the built code as $LATEST. Also removes the weights of an interrupted canary, with which CodeDeploy
+# rejects an alias.
 stage() { # STACK PACKAGE...
     local stack=$1 package function zip hash latest alias now at weights description
     shift
@@ -237,7 +244,7 @@ roll_back() { # STACK PACKAGE [VERSION]
         alias=$(alias_of "$function")
         read -r now at weights description <<<"$alias"
         to=${3-}
-        # A canary under way is ended: the version that it was to replace is the last one promoted.
+        # During a canary, goes back to the last promoted version, which ends the canary.
         [ -n "$to" ] || [ "$weights" = "{}" ] || to=$now
         if [ -z "$to" ]; then
             for version in ${description#promoted}; do

@@ -9,9 +9,9 @@ compile() { # OPTION
 }
 
 {
-    echo "# Made from requirements.in by deploy/lock.sh."
+    echo "# Generated from requirements.in by deploy/lock.sh."
     compile --strip-extras
-    # pip also wants a pin of its own for a package with extras.
+    # pip also requires a separate pin for a package with extras.
     compile --no-strip-extras | awk '/^[^ ]/ { extras = /\[/ } extras'
 } >requirements.new
 mv requirements.new requirements.txt

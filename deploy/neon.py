@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Creates and deletes a branch of a Neon project's database.
 
-    neon.py create NAME    prints a JSON object with DATABASE_URL and DATABASE_URL_UNPOOLED; an existing branch is kept
-    neon.py delete NAME    does nothing if there is no such branch
+    neon.py create NAME    creates the branch unless it exists, and prints a JSON object with its
+                           DATABASE_URL and DATABASE_URL_UNPOOLED
+    neon.py delete NAME    deletes the branch if it exists
 
-NEON_API_KEY and NEON_PROJECT_ID are required, and for `create` NEON_PARENT_ID: the new branch has all data of its
-parent. NEON_DATABASE is neondb and NEON_ROLE neondb_owner unless set.
+Requires NEON_API_KEY and NEON_PROJECT_ID. `create` also requires NEON_PARENT_ID, the branch to copy with all
+its data. NEON_DATABASE defaults to neondb, and NEON_ROLE to neondb_owner.
 """
 
 import json
@@ -18,13 +19,14 @@ import urllib.request
 from datetime import datetime, timedelta, timezone
 
 API = os.environ.get("NEON_API_URL", "https://console.neon.tech/api/v2")
-# If nobody deletes it.
+# After this time, Neon deletes a branch that nobody has deleted.
 LIFETIME = timedelta(days=14)
+# The status with which Neon rejects a request while another operation runs.
 LOCKED = 423
 
 
 def call(method, path, body=None, **query):
-    """A request to the project; waits while another operation has locked it."""
+    """Sends a request to the project. Retries while another operation locks it."""
     url = f"{API}/projects/{os.environ['NEON_PROJECT_ID']}{path}"
     if query:
         url += "?" + urllib.parse.urlencode(query)
@@ -37,12 +39,12 @@ def call(method, path, body=None, **query):
                 return json.loads(response.read() or "{}")
         except urllib.error.HTTPError as error:
             if error.code != LOCKED or attempt == 9:
-                sys.exit(f"Neon answers {error.code} to {method} {path}: {error.read().decode(errors='replace')[:500]}")
+                sys.exit(f"Neon answered {error.code} to {method} {path}: {error.read().decode(errors='replace')[:500]}")
             time.sleep(float(os.environ.get("NEON_POLL_SECONDS", "3")))
 
 
 def find(name):
-    """The id of a branch, or None. The search also finds names that contain this one."""
+    """Returns the id of a branch, or None. Neon's search also finds names that contain this one."""
     found = call("GET", "/branches", search=name)["branches"]
     return next((branch["id"] for branch in found if branch["name"] == name), None)
 
@@ -51,7 +53,7 @@ def wait(operations):
     for operation in operations:
         while operation["status"] not in ("finished", "skipped"):
             if operation["status"] in ("failed", "error", "cancelled"):
-                sys.exit(f"Neon's operation {operation['action']} has {operation['status']}")
+                sys.exit(f"Neon's operation {operation['action']} ended with status {operation['status']}")
             time.sleep(float(os.environ.get("NEON_POLL_SECONDS", "3")))
             operation = call("GET", f"/operations/{operation['id']}")["operation"]
 

@@ -1,8 +1,12 @@
 #!/usr/bin/env bash
-# A stack of its own for a pull request, with a branch of the database: preview.sh up|down NAME [PARAMETER=VALUE...]
+# Deploys or deletes a separate stack for a pull request, with its own branch of the Neon database:
 #
-# NAME is that of the stack, of the database's branch and of the secret. `up` deploys what deploy/build.sh has built,
-# and prints the base URL on its last line. deploy/neon.py says which variables it needs.
+#   preview.sh up NAME [PARAMETER=VALUE...]
+#   preview.sh down NAME
+#
+# NAME is the name of the stack, of the Neon branch and of the secret. `up` deploys what deploy/build.sh has
+# built, and prints the base URL on its last line. Needs the variables of deploy/neon.py and, for `down`,
+# AWS_REGION.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,7 +17,7 @@ up)
 import json, secrets, sys
 print(json.dumps(json.load(sys.stdin) | {"JWT_SECRET": secrets.token_hex(32)}))')
     if ! arn=$(aws secretsmanager describe-secret --secret-id "$name" --query ARN --output text 2>/dev/null); then
-        # From the standard input, so that no list of processes shows it.
+        # Passed through stdin, so that the process list doesn't show it.
         arn=$(aws secretsmanager create-secret --name "$name" --secret-string file:///dev/stdin --query ARN \
             --output text <<<"$secret")
     fi

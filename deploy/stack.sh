@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Deploys a whole stack from what deploy/build.sh has built: stack.sh STACK CONFIG-ENV [PARAMETER=VALUE...]
+# Deploys a whole stack with the functions that deploy/build.sh has built: stack.sh STACK CONFIG-ENV
+# [PARAMETER=VALUE...]
 #
-# CONFIG-ENV is a section of samconfig.toml. A parameter that is not named keeps its value. ROLE_ARN is the role that
-# CloudFormation assumes, if any. Needs SAM's CLI and what deploy/functions.sh needs.
+# CONFIG-ENV is a section of samconfig.toml. The given parameters replace the section's `parameter_overrides`.
+# A parameter that is not given keeps its value, or gets its default if the stack is new. ROLE_ARN is the role
+# that CloudFormation assumes, if set. Needs SAM's CLI and what deploy/functions.sh needs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,12 +19,13 @@ for package in "${packages[@]}"; do
 done
 sed -E 's|CodeUri: functions/([a-z-]+)$|CodeUri: \1.zip|' template.yaml >"$packed/template.yaml"
 
-# CloudFormation compares with what it last deployed, not with what is there. So the code is put in place for it, and a
-# new release makes Lambda publish even if code and configuration are those of the latest version.
+# CloudFormation compares the template with what it last deployed, not with what is in service now. So the
+# code is uploaded first, and the new Release makes Lambda publish a version even if CloudFormation sees no
+# change.
 deploy/functions.sh stage "$stack" "${packages[@]}"
-# SAM looks for the configuration beside the template, unless it is told.
+# SAM would look for samconfig.toml next to the packed template.
 sam deploy --template-file "$packed/template.yaml" --config-file "$PWD/samconfig.toml" --config-env "$config_env" \
     --stack-name "$stack" ${ROLE_ARN:+--role-arn "$ROLE_ARN"} \
     --parameter-overrides "${@:3}" Release="$(git rev-parse --short=7 HEAD)-$(date -u +%H%M%S)"
-# Whatever CloudFormation took for unchanged and is not. In place of this shell, so that a signal reaches the script.
+# Deploys the functions that CloudFormation left at other code. `exec`, so that signals reach the script.
 exec deploy/functions.sh deploy "$stack" "${packages[@]}"

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Packs a function's program for Lambda: zip.py BOOTSTRAP ZIP
 
-The archive has no time and no owner in it, so the same program always makes the same file, and Lambda's CodeSha256
-tells whether a function already runs it.
+The archive contains no time and no owner, so the same program always gives the same file. Lambda's CodeSha256
+then shows whether a function already runs it.
 """
 
 import sys

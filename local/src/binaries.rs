@@ -1,4 +1,4 @@
-//! The functions' executables, as cargo builds them.
+//! Builds the functions with cargo and finds their executables.
 
 use std::{
     collections::BTreeMap,
@@ -13,23 +13,24 @@ use serde::Deserialize;
 /// How the functions are compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {
-    /// Quick to build, with checks and debug information.
+    /// Fast to build, with debug assertions and line numbers in backtraces.
     Dev,
     /// As deployed.
     Release,
 }
 
-/// The folder of the workspace that this crate was built from.
+/// Returns the folder of the workspace that this crate was built from.
 pub fn workspace_root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package lies inside the workspace").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package is inside the workspace").to_owned()
 }
 
-/// Builds `packages` and gives the executable of each, by the package's name. Cargo's progress goes to stderr.
+/// Builds `packages` and returns the executable of each, by package name. Cargo's progress goes to stderr.
 ///
-/// The environment reaches cargo as it is, so `CARGO_TARGET_DIR`, `RUSTFLAGS` and what a coverage run sets apply.
+/// Cargo inherits the environment, so `CARGO_TARGET_DIR`, `RUSTFLAGS` and the variables of a coverage run
+/// apply.
 ///
 /// # Errors
-/// When cargo can't be run, the build fails, or a package has no executable of its own name.
+/// If cargo can't be run, the build fails, or a package has no executable of the same name.
 pub fn build(workspace: &Path, packages: &[String], profile: Profile) -> Result<BTreeMap<String, PathBuf>> {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command
@@ -39,29 +40,29 @@ pub fn build(workspace: &Path, packages: &[String], profile: Profile) -> Result<
         .args((profile == Profile::Release).then_some("--release"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
-    let mut cargo = command.spawn().context("cargo can't be run")?;
+    let mut cargo = command.spawn().context("can't run cargo")?;
     let stdout = cargo.stdout.take().expect("stdout is piped");
 
     let mut executables = BTreeMap::new();
     for line in BufReader::new(stdout).lines() {
-        if let Some((name, executable)) = executable(&line.context("cargo's output broke off")?) {
+        if let Some((name, executable)) = executable(&line.context("can't read cargo's output")?) {
             executables.insert(name, executable);
         }
     }
-    ensure!(cargo.wait()?.success(), "the functions don't build");
+    ensure!(cargo.wait()?.success(), "the functions don't compile; cargo's messages above say why");
 
     packages
         .iter()
         .map(|package| {
             let executable = executables
                 .get(package)
-                .with_context(|| format!("package {package} has no binary of that name"))?;
+                .with_context(|| format!("package {package} has no binary of the same name"))?;
             Ok((package.clone(), executable.clone()))
         })
         .collect()
 }
 
-/// The name and path of the executable that a line of cargo's output reports, if it reports one.
+/// Returns the name and path of the executable that a line of cargo's output reports, if any.
 fn executable(line: &str) -> Option<(String, PathBuf)> {
     #[derive(Deserialize)]
     struct Message {
@@ -83,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn executables_are_told_from_other_messages() {
+    fn only_executables_are_read_from_cargos_output() {
         let binary =
             r#"{"reason":"compiler-artifact","target":{"name":"health"},"executable":"/t/debug/health"}"#;
         assert_eq!(executable(binary), Some(("health".into(), "/t/debug/health".into())));

@@ -1,4 +1,5 @@
-//! Configuration of `cargo dev`: the environment, then `.env`, then defaults that make a fresh clone work.
+//! Configuration of `cargo dev`: environment variables, then `.env`, then defaults that work in a fresh
+//! clone.
 
 use std::{
     collections::BTreeMap,
@@ -14,7 +15,7 @@ use uuid::Uuid;
 
 use crate::token::{self, Claims, TokenRequest};
 
-/// Variables that reach the functions, besides AWS's own.
+/// Variables that are passed to the functions, besides those that start with `AWS_`.
 const FUNCTION_VARIABLES: [&str; 19] = [
     "BETTER_AUTH_SECRET",
     "BETTER_AUTH_URL",
@@ -40,7 +41,7 @@ const FUNCTION_VARIABLES: [&str; 19] = [
 const DEFAULT_ORIGIN: &str = "http://localhost:3000";
 const DEFAULT_TOKEN_HOURS: u32 = 168;
 
-/// The variables in force. An empty one counts as not set.
+/// The variables that are set. An empty variable counts as not set.
 #[derive(Clone, Debug)]
 pub struct Configuration {
     variables: BTreeMap<String, String>,
@@ -48,17 +49,17 @@ pub struct Configuration {
 }
 
 impl Configuration {
-    /// Reads the configuration for a workspace: this process's environment, and for what that doesn't set, the
-    /// workspace's `.env` if there is one.
+    /// Reads this process's environment and the workspace's `.env`, if it exists. The environment takes
+    /// precedence.
     ///
     /// # Errors
-    /// When `.env` can't be read or has an entry that is not `NAME=value`.
+    /// If `.env` can't be read or has an entry that is not `NAME=value`.
     pub fn load(workspace: &Path) -> Result<Self> {
         let file = match fs::read(workspace.join(".env")) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            read => read.context(".env can't be read")?,
+            read => read.context("can't read .env")?,
         };
-        // A variable that is not UTF-8 is none of ours.
+        // Skips variables that are not UTF-8: this project uses none.
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         Self::new(environment, &file, state_directory(workspace))
@@ -72,10 +73,10 @@ impl Configuration {
         let mut variables = BTreeMap::new();
         let mut last = None;
         for entry in dotenvy::from_read_iter(file) {
-            // dotenvy's own message shows the entry, which may well be a secret.
+            // dotenvy's own message shows the entry, which may be a secret.
             let Ok((name, value)) = entry else {
                 let place = last.map_or("the first entry".into(), |name| format!("the entry after {name}"));
-                bail!(".env: {place} is not NAME=value (a value with spaces or # needs quotes)");
+                bail!(".env: {place} is not NAME=value (quote a value that contains spaces or #)");
             };
             last = Some(name.clone());
             variables.insert(name, value);
@@ -85,18 +86,18 @@ impl Configuration {
         Ok(Self { variables, state })
     }
 
-    /// The value of a variable.
+    /// Returns the value of a variable, if it is set.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str)
     }
 
-    /// The database to use; `None` where one has to be started.
+    /// Returns the URL of the configured database, or `None` if `cargo dev` must start one.
     pub fn database_url(&self) -> Option<&str> {
         self.get("DATABASE_URL").or_else(|| self.get("NEON_DATABASE_URL"))
     }
 
-    /// Origins that browsers may call from, separated by commas: `CORS_ALLOWED_ORIGINS`, else the origin of
-    /// `BETTER_AUTH_URL`, else the usual address of a front end under development.
+    /// Returns the origins that browsers may call from, separated by commas: `CORS_ALLOWED_ORIGINS`, else the
+    /// origin of `BETTER_AUTH_URL`, else the usual address of a front end in development.
     pub fn cors_allowed_origins(&self) -> String {
         let origins = self.get("CORS_ALLOWED_ORIGINS").map(str::to_owned);
         let origins = origins.or_else(|| self.get("BETTER_AUTH_URL").map(origin));
@@ -104,33 +105,34 @@ impl Configuration {
         origins.split(',').map(str::trim).collect::<Vec<_>>().join(",")
     }
 
-    /// The secret that signs tokens, the first of a list. Where none is set, one is made up and kept.
+    /// Returns the secret that signs tokens: the first one in the configured list, else a random one that is
+    /// stored in the state directory.
     ///
     /// # Errors
-    /// When the secret can't be kept.
+    /// If the list has no secret, or the stored secret can't be read or created.
     pub fn secret(&self) -> Result<String> {
         let list = match self.get("JWT_SECRET").or_else(|| self.get("BETTER_AUTH_SECRET")) {
             Some(list) => list.to_owned(),
-            None => kept_secret(&self.state)?,
+            None => stored_secret(&self.state)?,
         };
         let first = list.split(',').map(str::trim).find(|secret| !secret.is_empty());
-        Ok(first.context("JWT_SECRET holds no secret")?.to_owned())
+        Ok(first.context("the list in JWT_SECRET (or BETTER_AUTH_SECRET) has no secret")?.to_owned())
     }
 
-    /// The algorithm that signs tokens, HS256 unless `JWT_ALGORITHM` says otherwise.
+    /// Returns the algorithm that signs tokens: `JWT_ALGORITHM`, else HS256.
     ///
     /// # Errors
-    /// When it is no algorithm's name.
+    /// If `JWT_ALGORITHM` is not the name of an algorithm.
     pub fn algorithm(&self) -> Result<Algorithm> {
         let name = self.get("JWT_ALGORITHM").unwrap_or("HS256").trim();
-        name.parse().ok().with_context(|| format!("JWT_ALGORITHM is not HS256, HS384 or HS512, but {name}"))
+        name.parse().ok().with_context(|| format!("JWT_ALGORITHM must be HS256, HS384 or HS512, not {name}"))
     }
 
-    /// Signs a token that the functions accept under this configuration, unless the request says otherwise. Returns its
-    /// claims as well.
+    /// Signs a token and returns it with its claims. An issuer or audience that the request doesn't set comes
+    /// from this configuration.
     ///
     /// # Errors
-    /// The secret or the algorithm is unusable.
+    /// If the secret or the algorithm is unusable.
     pub fn mint(&self, request: TokenRequest) -> Result<(String, Claims)> {
         let claims = Claims::from(&TokenRequest {
             issuer: request.issuer.or_else(|| self.get("JWT_ISSUER").map(str::to_owned)),
@@ -140,19 +142,22 @@ impl Configuration {
         Ok((token::sign(&self.secret()?, self.algorithm()?, &claims)?, claims))
     }
 
-    /// How many hours a token is valid: `JWT_EXPIRATION_HOURS`, else a week.
+    /// Returns the lifetime of a token in hours: `JWT_EXPIRATION_HOURS`, else a week.
     ///
     /// # Errors
-    /// When it is no whole number.
+    /// If `JWT_EXPIRATION_HOURS` is not a whole number.
     pub fn token_hours(&self) -> Result<u32> {
         let hours = self.get("JWT_EXPIRATION_HOURS").map(|hours| hours.trim().parse());
-        hours.unwrap_or(Ok(DEFAULT_TOKEN_HOURS)).ok().context("JWT_EXPIRATION_HOURS is not a number of hours")
+        hours
+            .unwrap_or(Ok(DEFAULT_TOKEN_HOURS))
+            .ok()
+            .context("JWT_EXPIRATION_HOURS must be a whole number of hours")
     }
 
-    /// What the functions get as environment variables, with `database_url` as their database.
+    /// Returns the functions' environment variables, with `database_url` as `DATABASE_URL`.
     ///
     /// # Errors
-    /// When a made-up secret can't be kept.
+    /// As [`Configuration::secret`].
     pub fn function_environment(&self, database_url: &str) -> Result<BTreeMap<String, String>> {
         let mut environment = self.variables.clone();
         environment.retain(|name, _| {
@@ -162,7 +167,7 @@ impl Configuration {
         environment.insert("DATABASE_URL".into(), database_url.into());
         environment.insert("CORS_ALLOWED_ORIGINS".into(), self.cors_allowed_origins());
         environment.entry("ENVIRONMENT".into()).or_insert_with(|| "local".into());
-        // Scripts and benchmarks write faster than people do.
+        // No write limit by default, because scripts and benchmarks write faster than people do.
         environment.entry("WRITES_PER_MINUTE".into()).or_insert_with(|| "0".into());
         if !["JWT_SECRET", "BETTER_AUTH_SECRET"].iter().any(|&name| environment.contains_key(name)) {
             environment.insert("JWT_SECRET".into(), self.secret()?);
@@ -171,22 +176,22 @@ impl Configuration {
     }
 }
 
-/// Where `cargo dev` keeps what it needs again next time.
+/// Returns the directory for the state that `cargo dev` keeps between runs: its database and its secret.
 pub fn state_directory(workspace: &Path) -> PathBuf {
     workspace.join("target/dev")
 }
 
-/// Scheme, host and port of a URL.
+/// Returns the scheme, host and port of a URL.
 fn origin(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
     let host = rest.split(['/', '?', '#']).next().unwrap_or(rest);
     format!("{scheme}://{host}")
 }
 
-/// The secret in `state`, made up the first time.
-fn kept_secret(state: &Path) -> Result<String> {
+/// Returns the secret stored in `state`, and creates it the first time.
+fn stored_secret(state: &Path) -> Result<String> {
     let path = state.join("jwt-secret");
-    let keep = || {
+    let read_or_create = || {
         fs::create_dir_all(state)?;
         match File::options().write(true).create_new(true).mode(0o600).open(&path) {
             Ok(mut file) => {
@@ -198,7 +203,7 @@ fn kept_secret(state: &Path) -> Result<String> {
             Err(error) => Err(error),
         }
     };
-    keep().with_context(|| format!("the secret in {} can't be kept", path.display()))
+    read_or_create().with_context(|| format!("can't read or create the secret {}", path.display()))
 }
 
 #[cfg(test)]
@@ -211,44 +216,45 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_wins_over_the_file() {
+    fn the_environment_takes_precedence_over_the_file() {
         let configuration = configuration(
             &[("LOG_LEVEL", "debug")],
             "LOG_LEVEL=warn\n# a comment\nexport JWT_ISSUER=\"https://a.example\"\n",
         );
-        let configuration = configuration.expect("the file is sound");
+        let configuration = configuration.expect("the file is valid");
         assert_eq!(configuration.get("LOG_LEVEL"), Some("debug"));
         assert_eq!(configuration.get("JWT_ISSUER"), Some("https://a.example"));
     }
 
     #[test]
-    fn empty_counts_as_not_set() {
+    fn empty_variables_count_as_not_set() {
         let file = "DATABASE_URL=\nNEON_DATABASE_URL=postgres://neon\nJWT_ALGORITHM=\nBETTER_AUTH_SECRET=x\nJWT_SECRET=";
-        let configuration = configuration(&[], file).expect("the file is sound");
+        let configuration = configuration(&[], file).expect("the file is valid");
         assert_eq!(configuration.database_url(), Some("postgres://neon"));
         assert_eq!(configuration.algorithm().expect("there is a default"), Algorithm::HS256);
-        assert_eq!(configuration.secret().expect("one is set"), "x");
+        assert_eq!(configuration.secret().expect("a secret is set"), "x");
         assert_eq!(configuration.token_hours().expect("there is a default"), 168);
     }
 
     #[test]
-    fn an_entry_that_cannot_be_read_is_named_but_not_shown() {
-        let error =
-            configuration(&[], "LOG_LEVEL=info\nJWT_SECRET=top secret\n").expect_err("it needs quotes");
+    fn errors_in_the_file_name_the_place_but_not_the_value() {
+        let error = configuration(&[], "LOG_LEVEL=info\nJWT_SECRET=top secret\n")
+            .expect_err("a value with a space needs quotes");
         let message = format!("{error:#}");
         assert!(message.contains("after LOG_LEVEL") && !message.contains("top"), "{message}");
     }
 
     #[test]
-    fn the_first_secret_signs() {
-        let configuration = configuration(&[("JWT_SECRET", " new , old")], "").expect("it is sound");
-        assert_eq!(configuration.secret().expect("one is set"), "new");
+    fn the_first_secret_of_a_list_signs() {
+        let configuration =
+            configuration(&[("JWT_SECRET", " new , old")], "").expect("the configuration is valid");
+        assert_eq!(configuration.secret().expect("a secret is set"), "new");
     }
 
     #[test]
-    fn origins_have_a_fallback() {
+    fn origins_fall_back_to_better_auth_url_then_to_localhost() {
         let origins = |environment: &[(&str, &str)]| {
-            configuration(environment, "").expect("it is sound").cors_allowed_origins()
+            configuration(environment, "").expect("the configuration is valid").cors_allowed_origins()
         };
         assert_eq!(origins(&[]), "http://localhost:3000");
         assert_eq!(
@@ -260,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn functions_get_their_variables_and_no_others() {
+    fn functions_get_only_their_own_variables() {
         let configuration = configuration(
             &[
                 ("HOME", "/root"),
@@ -282,6 +288,6 @@ mod tests {
             ("WRITES_PER_MINUTE", "0"),
         ];
         let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        assert_eq!(environment.expect("it is sound"), expected.into());
+        assert_eq!(environment.expect("the configuration is valid"), expected.into());
     }
 }

@@ -1,10 +1,11 @@
-//! The whole API on one machine: a PostgreSQL server, API Gateway and Lambda, each only as far as this project needs it.
+//! The whole API on one machine: a PostgreSQL server, and stand-ins for API Gateway and Lambda that implement
+//! what this project uses of them.
 //!
-//! What runs here is what runs on AWS: the functions' own binaries, driven through the Lambda Runtime API with events
-//! of payload format 2.0, for the routes that `template.yaml` names. `cargo dev` puts the parts together for a person,
-//! the test suites do for a test run.
+//! The functions are the binaries that run on AWS. They get events of payload format 2.0 through the Lambda
+//! Runtime API, for the routes in `template.yaml`. `cargo dev` and the test suites are built from these
+//! parts.
 //!
-//! It runs on Linux and macOS.
+//! Runs on Linux and macOS.
 
 #![warn(missing_docs)]
 

@@ -1,11 +1,11 @@
-//! The functions' log lines, for people.
+//! Formats the functions' log lines for a terminal.
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Local};
 use serde_json::{Map, Value};
 
-/// Takes a line that a function wrote: the function's name, and the line.
+/// Receives each line that a function writes, with the function's name first.
 pub type LogSink = Arc<dyn Fn(&str, &str) + Send + Sync>;
 
 const RED: &str = "\x1b[31m";
@@ -16,12 +16,12 @@ const RESET: &str = "\x1b[0m";
 /// Width of the longest function name.
 const NAME_WIDTH: usize = 13;
 
-/// A line that `function` wrote, as it reads best in a terminal.
+/// Formats a line that `function` wrote.
 ///
-/// Of a JSON object it shows time, status, duration and user, or level and message, and behind them the other fields;
-/// any other line as it is, behind the function's name. Control characters are escaped: the result is one line, and
-/// can't steer a terminal.
-pub fn render(function: &str, line: &str, colour: bool) -> String {
+/// A JSON object is shown as time, status, duration and user, or as level and message, followed by its other
+/// fields. Any other line is shown unchanged after the function's name. Control characters are escaped, so
+/// the result is a single line and can't control the terminal.
+pub fn render(function: &str, line: &str, color: bool) -> String {
     let Ok(Value::Object(mut fields)) = serde_json::from_str(line) else {
         return escape(&format!("{:8}  {function:NAME_WIDTH$}  {line}", ""));
     };
@@ -33,7 +33,7 @@ pub fn render(function: &str, line: &str, colour: bool) -> String {
         "DEBUG" | "TRACE" => DIM,
         _ => "",
     };
-    if colour && !paint.is_empty() { format!("{paint}{line}{RESET}") } else { line }
+    if color && !paint.is_empty() { format!("{paint}{line}{RESET}") } else { line }
 }
 
 fn summary(function: &str, level: &str, mut fields: Map<String, Value>) -> String {
@@ -43,7 +43,7 @@ fn summary(function: &str, level: &str, mut fields: Map<String, Value>) -> Strin
         Err(_) => timestamp,
     };
     let message = text(&mut fields, "message");
-    // The same in every line.
+    // `function` is shown as the name, and `environment` is the same in every line.
     fields.remove("function");
     fields.remove("environment");
 
@@ -54,7 +54,7 @@ fn summary(function: &str, level: &str, mut fields: Map<String, Value>) -> Strin
         let precision = usize::from(ms < 10.0);
         line += &format!("{}  {ms:>6.precision$} ms", text(&mut fields, "status"));
         let cold_start = fields.remove("cold_start") == Some(Value::Bool(true));
-        // Of use when something went wrong, and then another line has it.
+        // Needed only after a failure, and then another line has them.
         fields.remove("request_id");
         fields.remove("route");
         fields.remove("method");
@@ -74,7 +74,8 @@ fn summary(function: &str, level: &str, mut fields: Map<String, Value>) -> Strin
     line.trim_end().to_owned()
 }
 
-/// Takes a field out: text without quotation marks, anything else as JSON, nothing where there is none.
+/// Removes a field and returns its value: text without quotation marks, anything else as JSON. Empty if it is
+/// absent.
 fn text(fields: &mut Map<String, Value>, name: &str) -> String {
     match fields.remove(name) {
         None | Some(Value::Null) => String::new(),
@@ -99,13 +100,13 @@ fn escape(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Without the time, which depends on where the test runs.
+    /// A line without its time, which depends on the machine's time zone.
     fn rendered(line: &str) -> String {
         render("create-task", line, false).split_off(10)
     }
 
     #[test]
-    fn the_line_that_ends_a_request_is_short() {
+    fn request_lines_are_short() {
         let line = r#"{"timestamp":"2026-01-06T15:30:00.123Z","level":"INFO","function":"create-task","environment":"local",
             "request_id":"r-1","user_id":"alice","route":"POST /api/{user_id}/tasks","status":201,"ms":3.14159,"cold_start":false,"message":"done"}"#;
         assert_eq!(rendered(line), "create-task    201     3.1 ms  alice");
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn other_lines_say_all_they_know() {
+    fn other_lines_show_every_field() {
         let line = r#"{"timestamp":"2026-01-06T15:30:00Z","level":"WARN","message":"refused","reason":"no token","status":401}"#;
         assert_eq!(rendered(line), "create-task    WARN  refused  reason=no token  status=401");
         assert_eq!(rendered("Segmentation fault"), "create-task    Segmentation fault");
@@ -123,14 +124,14 @@ mod tests {
     }
 
     #[test]
-    fn the_time_is_local() {
+    fn times_are_local() {
         let line = render("f", r#"{"timestamp":"2026-01-06T15:30:07Z"}"#, false);
         let time = line.split(' ').next().expect("split gives at least one part");
         assert!(time.len() == 8 && time.ends_with(":07"), "{line}");
     }
 
     #[test]
-    fn warnings_and_errors_are_coloured_where_colour_is_wanted() {
+    fn errors_are_colored_only_if_color_is_on() {
         let line = r#"{"level":"error","message":"x"}"#;
         assert!(render("f", line, true).starts_with(RED));
         assert!(render("f", line, true).ends_with(RESET));
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_steers_the_terminal() {
+    fn control_characters_are_escaped() {
         for line in [
             r#"{"message":"a\u001b[2Jb\nc"}"#,
             r#"{"level":"\u001b[2J\n","timestamp":"\u001b[2J\n","user_id":"\r","x\n":"\u009b"}"#,

@@ -1,4 +1,4 @@
-//! `cargo dev`: the whole API on this machine.
+//! `cargo dev`: runs the whole API on this machine, and prints tokens for it.
 
 mod serve;
 
@@ -22,29 +22,30 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Prints a token that the API on this machine accepts, with the claims of Better Auth's tokens. An empty value, as
-    /// in `--email ''`, leaves a claim out.
+    /// Prints a token that the local API accepts, with the same claims as Better Auth's tokens. An empty
+    /// value, as in `--email ''`, omits a claim.
     Token(TokenArguments),
 }
 
 #[derive(Args)]
 struct TokenArguments {
-    /// Id of the user that the token is for: the claim `sub`.
+    /// The user's id: the claim `sub`.
     #[arg(long, default_value = serve::DEMO_USER)]
     user: String,
-    /// The claim `user_id`, which must equal `sub` [default: the user's id].
+    /// The claim `user_id`. The API rejects a token in which it differs from `sub` [default: the user's id].
     #[arg(long, value_name = "ID")]
     user_id: Option<String>,
-    /// The user's e-mail address: the claim `email` [default: the user's id, followed by @example.com].
+    /// The user's email address: the claim `email` [default: the user's id followed by @example.com].
     #[arg(long)]
     email: Option<String>,
     /// The user's name: the claim `name` [default: the user's id].
     #[arg(long)]
     name: Option<String>,
-    /// When the token was issued, as RFC 3339 or in seconds since 1970: the claim `iat` [default: now].
+    /// When the token was issued: the claim `iat`, in RFC 3339 or seconds since 1970 [default: now].
     #[arg(long, value_name = "TIME", value_parser = time)]
     issued_at: Option<DateTime<Utc>>,
-    /// When the token expires: the claim `exp`. A time that has passed makes an expired token.
+    /// When the token expires: the claim `exp`, in the same formats. A time in the past gives an expired
+    /// token.
     #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "hours")]
     expires_at: Option<DateTime<Utc>>,
     /// Hours until the token expires [default: JWT_EXPIRATION_HOURS, or 168].
@@ -56,10 +57,11 @@ struct TokenArguments {
     /// The audience: the claim `aud` [default: JWT_AUDIENCE].
     #[arg(long)]
     audience: Option<String>,
-    /// Print a JSON object for scripts: `token`, `user_id`, `expires_at`, `claims`, and `base_urls` of both contracts.
+    /// Print a JSON object with `token`, `user_id`, `expires_at`, `claims`, and the `base_urls` of both
+    /// contracts.
     #[arg(long)]
     json: bool,
-    /// Where the API is, for `--json`.
+    /// URL of the API, for the `base_urls` of `--json`.
     #[arg(long, default_value_t = format!("http://127.0.0.1:{}", serve::DEFAULT_PORT))]
     url: String,
 }
@@ -98,7 +100,7 @@ fn print_token(arguments: TokenArguments) -> Result<()> {
         println!("{token}");
         return Ok(());
     }
-    let expires_at = DateTime::from_timestamp_secs(claims.exp).context("no time that can be shown")?;
+    let expires_at = DateTime::from_timestamp_secs(claims.exp).context("the expiry time is out of range")?;
     let url = arguments.url.trim_end_matches('/');
     let json = json!({
         "token": token,
@@ -111,7 +113,7 @@ fn print_token(arguments: TokenArguments) -> Result<()> {
     Ok(())
 }
 
-/// Reads a time in one of the two forms that people and scripts have it in.
+/// Parses seconds since 1970 or an RFC 3339 time.
 fn time(text: &str) -> Result<DateTime<Utc>> {
     let seconds = text.parse().ok().and_then(DateTime::from_timestamp_secs);
     let time = seconds.or_else(|| Some(DateTime::parse_from_rfc3339(text).ok()?.to_utc()));

@@ -1,24 +1,25 @@
-//! Tokens with the claims that Better Auth's have, signed with the shared secret, for trying the API out and for tests.
+//! Tokens with the claims of Better Auth's tokens, signed with the shared secret, for trying out the API and
+//! for tests.
 
 use anyhow::{Context, Result, ensure};
 use chrono::{DateTime, Utc};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Serialize;
 
-/// Whom a token is for, and for how long. A claim whose text is not set or empty is left out.
+/// The contents of a token to sign. A text claim that is empty or not set is omitted.
 #[derive(Clone, Debug, Default)]
 pub struct TokenRequest {
     /// The user's id, the claim `sub`.
     pub user: String,
     /// The claim `user_id`. The API rejects tokens in which it differs from `sub`.
     pub user_id: Option<String>,
-    /// The user's e-mail address.
+    /// The user's email address.
     pub email: Option<String>,
     /// The user's name.
     pub name: Option<String>,
-    /// The claim `iat`; now if not set.
+    /// The claim `iat`. The default is now.
     pub issued_at: Option<DateTime<Utc>>,
-    /// The claim `exp`; `hours` after `iat` if not set.
+    /// The claim `exp`. The default is `hours` after `iat`.
     pub expires_at: Option<DateTime<Utc>>,
     /// Hours from `iat` until the token expires.
     pub hours: u32,
@@ -29,7 +30,7 @@ pub struct TokenRequest {
 }
 
 impl TokenRequest {
-    /// A request for a token with every claim that front ends read.
+    /// Returns a request for a token with every claim that front ends read.
     pub fn for_user(user: &str) -> Self {
         Self {
             user: user.into(),
@@ -46,18 +47,18 @@ impl TokenRequest {
 pub struct Claims {
     /// The user's id.
     pub sub: String,
-    /// The user's id again, for front ends that read it from here.
+    /// The user's id again, for front ends that read this claim.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,
-    /// The user's e-mail address.
+    /// The user's email address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
     /// The user's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// When the token was issued, in seconds since the epoch.
+    /// When the token was issued, in seconds since 1970.
     pub iat: i64,
-    /// When the token expires, in seconds since the epoch.
+    /// When the token expires, in seconds since 1970.
     pub exp: i64,
     /// The issuer.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,25 +86,25 @@ impl From<&TokenRequest> for Claims {
     }
 }
 
-/// Signs a token with `secret`.
+/// Signs the token that `request` describes.
 ///
 /// # Errors
-/// If `algorithm` is not one of a shared secret.
+/// If `algorithm` is not HS256, HS384 or HS512.
 pub fn mint(secret: &str, algorithm: Algorithm, request: &TokenRequest) -> Result<String> {
     sign(secret, algorithm, &request.into())
 }
 
-/// Signs these claims with `secret`.
+/// Signs a token with these claims.
 ///
 /// # Errors
-/// If `algorithm` is not one of a shared secret.
+/// If `algorithm` is not HS256, HS384 or HS512.
 pub fn sign(secret: &str, algorithm: Algorithm, claims: &Claims) -> Result<String> {
     ensure!(
         matches!(algorithm, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512),
-        "a secret signs HS256, HS384 or HS512, not {algorithm:?}"
+        "a shared secret can sign with HS256, HS384 or HS512, not {algorithm:?}; check JWT_ALGORITHM"
     );
     let key = EncodingKey::from_secret(secret.as_bytes());
-    jsonwebtoken::encode(&Header::new(algorithm), claims, &key).context("the token can't be signed")
+    jsonwebtoken::encode(&Header::new(algorithm), claims, &key).context("can't sign the token")
 }
 
 #[cfg(test)]
@@ -111,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_algorithm_of_public_keys_is_rejected() {
+    fn public_key_algorithms_are_rejected() {
         assert!(mint(&"s".repeat(32), Algorithm::EdDSA, &TokenRequest::default()).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! CORS as API Gateway does it for a whole API, so that functions need not know of it.
+//! CORS as API Gateway implements it for a whole API, so that functions don't have to.
 
 use anyhow::{Context, Result};
 use axum::{
@@ -18,9 +18,9 @@ use crate::template::CorsConfiguration;
 
 pub(super) struct Cors {
     origins: Vec<String>,
-    /// On answers to preflights.
+    /// Headers of responses to preflight requests.
     preflight: HeaderMap,
-    /// On all other answers.
+    /// Headers of all other responses.
     actual: HeaderMap,
 }
 
@@ -30,7 +30,12 @@ impl Cors {
             let lists = lists.iter().filter(|(_, values)| !values.is_empty());
             let headers = lists.map(|(name, values)| {
                 let value = HeaderValue::try_from(values.join(","));
-                Ok((name.clone(), value.with_context(|| format!("{name} can't be sent"))?))
+                Ok((
+                    name.clone(),
+                    value.with_context(|| {
+                        format!("the template's values for {name} are not valid in a header")
+                    })?,
+                ))
             });
             headers.collect()
         };
@@ -49,7 +54,8 @@ impl Cors {
         Ok(Self { origins: configuration.allow_origins.clone(), preflight, actual })
     }
 
-    /// The answer to `request` if it is a preflight. It doesn't depend on the path.
+    /// Returns the response to `request` if it is a preflight request. The response doesn't depend on the
+    /// path.
     pub(super) fn preflight(&self, request: &Request) -> Option<Response> {
         let headers = request.headers();
         let origin = headers.get(ORIGIN)?;
@@ -61,7 +67,7 @@ impl Cors {
         Some(response)
     }
 
-    /// Puts the API's CORS headers on an answer, in place of those that the function may have set.
+    /// Sets the API's CORS headers on a response and removes those that the function set.
     pub(super) fn apply(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
         let own: Vec<HeaderName> =
             headers.keys().filter(|name| name.as_str().starts_with("access-control-")).cloned().collect();
@@ -78,7 +84,7 @@ impl Cors {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
         } else if self.origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes()) {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-            // The answer to another origin differs: caches have to know.
+            // A cache must not reuse the response for another origin.
             headers.append(VARY, HeaderValue::from_static("origin"));
         } else {
             return;
@@ -102,28 +108,28 @@ mod tests {
             max_age: Some(600),
             allow_credentials,
         };
-        Cors::new(&configuration).expect("the values are headers")
+        Cors::new(&configuration).expect("the values are valid headers")
     }
 
     fn options(headers: &[(&str, &str)]) -> Request {
         let request = Request::builder().method("OPTIONS").uri("/anything");
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-        request.body(Body::empty()).expect("the request is sound")
+        request.body(Body::empty()).expect("the request is valid")
     }
 
     fn sorted(headers: &HeaderMap) -> Vec<String> {
         let mut lines: Vec<_> = headers
             .iter()
-            .map(|(name, value)| format!("{name}: {}", value.to_str().expect("it is ASCII")))
+            .map(|(name, value)| format!("{name}: {}", value.to_str().expect("the value is ASCII")))
             .collect();
         lines.sort();
         lines
     }
 
     #[test]
-    fn a_preflight_from_an_allowed_origin_gets_everything() {
+    fn preflight_from_an_allowed_origin_gets_every_header() {
         let request = options(&[("origin", "https://a.example"), ("access-control-request-method", "PATCH")]);
-        let response = cors(&["https://a.example"], true).preflight(&request).expect("it is a preflight");
+        let response = cors(&["https://a.example"], true).preflight(&request).expect("a preflight request");
         assert_eq!(response.status(), StatusCode::NO_CONTENT);
         assert_eq!(
             sorted(response.headers()),
@@ -139,22 +145,22 @@ mod tests {
     }
 
     #[test]
-    fn a_preflight_from_elsewhere_gets_nothing() {
+    fn preflight_from_another_origin_gets_no_header() {
         let request = options(&[("origin", "https://b.example"), ("access-control-request-method", "GET")]);
-        let response = cors(&["https://a.example"], true).preflight(&request).expect("it is a preflight");
+        let response = cors(&["https://a.example"], true).preflight(&request).expect("a preflight request");
         assert_eq!(response.status(), StatusCode::NO_CONTENT);
         assert!(response.headers().is_empty());
     }
 
     #[test]
-    fn other_requests_are_no_preflights() {
+    fn options_without_origin_or_requested_method_is_no_preflight() {
         let cors = cors(&["*"], false);
         assert!(cors.preflight(&options(&[("origin", "https://a.example")])).is_none());
         assert!(cors.preflight(&options(&[("access-control-request-method", "GET")])).is_none());
     }
 
     #[test]
-    fn the_functions_own_cors_headers_are_replaced() {
+    fn cors_headers_of_functions_are_replaced() {
         let answer = || {
             let mut headers = HeaderMap::new();
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("https://evil.example"));

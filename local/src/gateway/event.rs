@@ -16,16 +16,16 @@ use serde_json::{Map, Value, json};
 
 use crate::template::RouteMatch;
 
-/// What is known of a request besides what it says itself.
+/// The facts about a request that come from the connection and the gateway.
 #[derive(Clone, Copy)]
 pub(super) struct RequestContext<'a> {
     pub(super) peer: SocketAddr,
-    /// The gateway's own port.
+    /// The port that the gateway listens on.
     pub(super) port: u16,
     pub(super) request_id: &'a str,
 }
 
-/// The event for a request. What a request doesn't have is left out, as API Gateway leaves it out.
+/// Builds the event for a request. Like API Gateway, omits the fields of whatever the request doesn't have.
 pub(super) fn event(
     parts: &Parts,
     path: &str,
@@ -90,7 +90,7 @@ pub(super) fn event(
     event
 }
 
-/// Headers with repeats joined, without the cookies, and with those that API Gateway adds.
+/// Returns the event's headers: repeated ones joined, without cookies, and with those that API Gateway adds.
 fn headers(
     sent: &HeaderMap,
     body_length: usize,
@@ -98,7 +98,7 @@ fn headers(
     context: RequestContext<'_>,
 ) -> BTreeMap<String, String> {
     let mut headers: BTreeMap<String, String> = BTreeMap::new();
-    // How the message was framed is between the gateway and its client.
+    // Message framing concerns only the gateway and its client.
     let left_out = [COOKIE, CONNECTION, TRANSFER_ENCODING];
     for name in sent.keys().filter(|name| !left_out.contains(name)) {
         headers.insert(name.to_string(), joined(sent, name.as_str(), ","));
@@ -120,7 +120,8 @@ fn headers(
     headers
 }
 
-/// The values of a header in one string. Bytes that are not UTF-8 become U+FFFD: an event is JSON and can't hold them.
+/// Joins the values of a header. Bytes that are not UTF-8 become U+FFFD, because an event is JSON and can't
+/// contain them.
 fn joined(headers: &HeaderMap, name: &str, separator: &str) -> String {
     let values = headers.get_all(name).iter();
     let values: Vec<Cow<'_, str>> = values.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
@@ -133,7 +134,7 @@ fn cookies(headers: &HeaderMap) -> Vec<String> {
     cookies.filter(|cookie| !cookie.is_empty()).map(str::to_owned).collect()
 }
 
-/// Decoded, the values of a repeated name joined by commas.
+/// Decodes a query string. The values of a repeated name are joined by commas.
 fn query_parameters(query: &str) -> Map<String, Value> {
     let decode = |text: &str| {
         let text = text.replace('+', " ");
@@ -154,7 +155,7 @@ fn query_parameters(query: &str) -> Map<String, Value> {
     parameters
 }
 
-/// Whether API Gateway passes such a body on as it is. All others go out in base64.
+/// Returns whether API Gateway passes on the body as text. It encodes other bodies in base64.
 fn is_text(headers: &HeaderMap) -> bool {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let media_type = content_type.and_then(|value| value.split(';').next()).unwrap_or_default();
@@ -174,9 +175,9 @@ mod tests {
 
     fn event_for(request: Builder, body: &[u8]) -> Value {
         let template = Template::read(&workspace_root().join("template.yaml"), &BTreeMap::new())
-            .expect("the template is sound");
-        let (parts, ()) = request.body(()).expect("the request is sound").into_parts();
-        let path = crate::template::decode(parts.uri.path()).expect("the path is sound");
+            .expect("the template is valid");
+        let (parts, ()) = request.body(()).expect("the request is valid").into_parts();
+        let path = crate::template::decode(parts.uri.path()).expect("the path is valid");
         let found = template.route(parts.method.as_str(), parts.uri.path());
         let found = found.expect("the path decodes").expect("a route matches");
         let context = RequestContext {
@@ -253,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_absent_is_left_out() {
+    fn absent_parts_are_omitted() {
         let event = event_for(Request::get("/health"), b"");
         for name in ["body", "cookies", "queryStringParameters", "pathParameters"] {
             assert_eq!(event.get(name), None, "{name}");
@@ -264,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_that_are_not_text_go_in_base64() {
+    fn bodies_that_are_not_text_are_base64() {
         let cases: [(Option<&str>, &[u8], bool); 7] = [
             (Some("application/json"), b"{}", false),
             (Some("TEXT/plain; charset=utf-8"), b"{}", false),
@@ -287,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn any_header_value_fits() {
+    fn header_values_that_are_not_utf_8_are_replaced() {
         let value = HeaderValue::from_bytes(b"caf\xe9").expect("obs-text is allowed");
         let event = event_for(Request::get("/health").header("x-name", value), b"");
         assert_eq!(event["headers"]["x-name"], "caf\u{fffd}");

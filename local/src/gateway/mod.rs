@@ -1,5 +1,5 @@
-//! API Gateway on one machine: an HTTP API that turns requests into events for the functions of a template, and their
-//! responses into HTTP.
+//! A local stand-in for API Gateway: an HTTP server that turns requests into events for the template's
+//! functions, and the functions' payloads into HTTP responses.
 
 mod cors;
 mod event;
@@ -33,32 +33,32 @@ use crate::{
 use cors::Cors;
 use event::RequestContext;
 
-/// API Gateway's limit for a request's body, in bytes.
+/// API Gateway's limit for a request body, in bytes.
 pub const BODY_LIMIT: usize = 10 * 1024 * 1024;
 
-/// API Gateway's limit for a request's line and the values of its header fields together, in bytes.
+/// API Gateway's limit for the request line and all header values together, in bytes.
 pub const HEAD_LIMIT: usize = 10_240;
 
-/// How long [`Gateway::shutdown`] waits for the requests in progress.
+/// How long [`Gateway::shutdown`] waits for requests in progress.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What a gateway serves, and where.
+/// Settings of a [`Gateway`].
 pub struct GatewayOptions {
     /// The functions and their routes.
     pub template: Template,
     /// The executable of each function that has routes, by the name of its binary.
     pub binaries: BTreeMap<String, PathBuf>,
-    /// Environment variables of every function.
+    /// Environment variables for every function.
     pub environment: BTreeMap<String, String>,
-    /// The socket to serve on.
+    /// The socket to accept connections on.
     pub listener: TcpListener,
-    /// Gets what the functions write, and a line for each invocation that failed.
+    /// Receives the functions' output, and a line for each failed invocation.
     pub logs: LogSink,
-    /// The most processes of each function that run at once.
+    /// Maximum number of concurrent processes of each function.
     pub max_instances: usize,
 }
 
-/// A gateway that serves until it is shut down.
+/// A running gateway. Serves until [`Gateway::shutdown`].
 pub struct Gateway {
     address: SocketAddr,
     api: Arc<Api>,
@@ -67,10 +67,10 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Starts to serve. To be called within a tokio runtime.
+    /// Starts serving. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// When a function with routes has no executable, or the template's CORS settings are no headers.
+    /// If a function with routes has no executable, or the template's CORS settings are not valid in headers.
     pub fn start(options: GatewayOptions) -> Result<Self> {
         let mut functions = BTreeMap::new();
         for resource in options.template.functions.iter().filter(|function| !function.routes.is_empty()) {
@@ -112,22 +112,23 @@ impl Gateway {
             api,
             stop,
             server: tokio::spawn(async {
-                server.await.expect("axum::serve handles a listener's errors itself");
+                server.await.expect("axum::serve handles the listener's errors");
             }),
         })
     }
 
-    /// The API's base URL, without a slash at its end.
+    /// Returns the API's base URL, without a trailing slash.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The function with this binary, if a route leads to one.
+    /// Returns the function with this binary, if it has a route.
     pub fn function(&self, binary: &str) -> Option<&Function> {
         self.api.functions.get(binary)
     }
 
-    /// Takes no further requests, gives those in progress [`SHUTDOWN_TIMEOUT`], and ends the functions' processes.
+    /// Stops accepting requests, waits up to [`SHUTDOWN_TIMEOUT`] for those in progress, and stops the
+    /// functions.
     pub async fn shutdown(self) {
         self.stop.send(()).ok();
         let abort = self.server.abort_handle();
@@ -149,7 +150,7 @@ struct Api {
     port: u16,
 }
 
-/// An answer that the gateway gives itself.
+/// An error response from the gateway itself.
 #[derive(Debug)]
 struct GatewayError(StatusCode);
 
@@ -215,15 +216,15 @@ async fn answer(api: &Api, context: RequestContext<'_>, request: Request) -> Res
     }
 }
 
-/// The bytes of the request's line and of the values of its header fields.
+/// Returns the size of the request line and all header values, in bytes.
 fn head_size(parts: &Parts) -> usize {
     let target = parts.uri.path_and_query().map_or(1, |target| target.as_str().len());
     let line = parts.method.as_str().len() + target + " HTTP/1.1 ".len();
     line + parts.headers.values().map(HeaderValue::len).sum::<usize>()
 }
 
-/// The whole body. One that is too long is read to its end all the same, without keeping it: a client that is still
-/// sending would otherwise see its connection break instead of the answer.
+/// Reads the whole body. A body over the limit is read to its end too, but discarded: otherwise a client that
+/// is still sending would see its connection close instead of the response.
 async fn read(mut body: Body) -> Result<Vec<u8>, GatewayError> {
     let mut read = Vec::new();
     let mut too_large = false;

@@ -1,4 +1,4 @@
-//! HTTP responses from what functions return, by the rules of payload format 2.0.
+//! Builds HTTP responses from the functions' payloads, following payload format 2.0.
 
 use anyhow::{Context, Result, bail};
 use axum::{
@@ -13,7 +13,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// A response in which the function states its parts.
+/// A payload with a status code, headers and a body.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Stated {
@@ -30,25 +30,26 @@ struct Stated {
     is_base64_encoded: Option<bool>,
 }
 
-/// The response for a function's payload. One that names no status code is the body of a 200 itself.
+/// Builds the response for a function's payload. A payload without `statusCode` becomes the body of a 200.
 pub(super) fn response(payload: &[u8]) -> Result<Response> {
-    let value: Value = serde_json::from_slice(payload).context("the response is not JSON")?;
+    let value: Value = serde_json::from_slice(payload).context("the function's response is not JSON")?;
     if value.get("statusCode").is_none() {
         let headers = [(CONTENT_TYPE, "application/json")];
         return Ok((headers, payload.to_vec()).into_response());
     }
-    let stated = Stated::deserialize(value).context("the response is malformed")?;
+    let stated = Stated::deserialize(value).context("the function's response is malformed")?;
     let status = StatusCode::from_u16(stated.status_code)
         .ok()
         .filter(|status| (200..600).contains(&status.as_u16()))
-        .with_context(|| format!("{} is no status of a response", stated.status_code))?;
+        .with_context(|| format!("statusCode {} is not a response status", stated.status_code))?;
 
     let mut headers = HeaderMap::new();
     for (name, value) in stated.headers.unwrap_or_default() {
         headers.insert(header_name(&name)?, header_value(&name, &value)?);
     }
     for (name, values) in stated.multi_value_headers.unwrap_or_default() {
-        let values = values.as_array().with_context(|| format!("the values of header {name} are no list"))?;
+        let values =
+            values.as_array().with_context(|| format!("the values of header {name} are not a list"))?;
         let header = header_name(&name)?;
         headers.remove(&header);
         for value in values {
@@ -56,9 +57,12 @@ pub(super) fn response(payload: &[u8]) -> Result<Response> {
         }
     }
     for cookie in stated.cookies.unwrap_or_default() {
-        headers.append(SET_COOKIE, HeaderValue::try_from(cookie).context("a cookie is no header value")?);
+        headers.append(
+            SET_COOKIE,
+            HeaderValue::try_from(cookie).context("a cookie is not a valid header value")?,
+        );
     }
-    // How the message is framed is between the gateway and its client.
+    // Message framing concerns only the gateway and its client.
     for framing in [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING] {
         headers.remove(framing);
     }
@@ -77,16 +81,16 @@ pub(super) fn response(payload: &[u8]) -> Result<Response> {
 }
 
 fn header_name(name: &str) -> Result<HeaderName> {
-    HeaderName::try_from(name).with_context(|| format!("{name:?} is no header name"))
+    HeaderName::try_from(name).with_context(|| format!("{name:?} is not a valid header name"))
 }
 
 fn header_value(name: &str, value: &Value) -> Result<HeaderValue> {
     let text = match value {
         Value::String(text) => text.clone(),
         Value::Number(_) | Value::Bool(_) => value.to_string(),
-        _ => bail!("header {name} is no string, number or boolean"),
+        _ => bail!("header {name} is not a string, number or boolean"),
     };
-    HeaderValue::try_from(text).with_context(|| format!("header {name} has a value that can't be sent"))
+    HeaderValue::try_from(text).with_context(|| format!("header {name} has an invalid value"))
 }
 
 #[cfg(test)]
@@ -97,11 +101,11 @@ mod tests {
     use super::*;
 
     async fn given(payload: Value) -> (u16, Vec<String>, String) {
-        let response = response(payload.to_string().as_bytes()).expect("the payload is sound");
+        let response = response(payload.to_string().as_bytes()).expect("the payload is valid");
         let status = response.status().as_u16();
         let headers = response.headers().iter();
         let mut headers: Vec<_> = headers
-            .map(|(name, value)| format!("{name}: {}", value.to_str().expect("it is ASCII")))
+            .map(|(name, value)| format!("{name}: {}", value.to_str().expect("the value is ASCII")))
             .collect();
         headers.sort();
         let body = response.into_body().collect().await.expect("the body is in memory").to_bytes();
@@ -109,7 +113,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn stated_parts_are_taken_over() {
+    async fn payload_parts_become_the_response() {
         let payload = json!({
             "statusCode": 201,
             "headers": {"Location": "/x", "X-Total-Count": 7, "Content-Length": "999", "X-Many": "no"},
@@ -130,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nulls_count_as_absent_and_204_has_no_body() {
+    async fn null_counts_as_absent_and_204_has_no_body() {
         let payload = json!({"statusCode": 200, "headers": null, "multiValueHeaders": null, "cookies": null, "body": null});
         assert_eq!(given(payload).await, (200, vec![], String::new()));
         let payload = json!({"statusCode": 204, "body": "text"});
@@ -138,14 +142,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_status_the_payload_is_the_body() {
+    async fn payload_without_a_status_is_the_body() {
         let json = vec!["content-type: application/json".to_owned()];
         assert_eq!(given(json!({"a": 1})).await, (200, json.clone(), r#"{"a":1}"#.into()));
         assert_eq!(given(json!("text")).await, (200, json, r#""text""#.into()));
     }
 
     #[test]
-    fn malformed_responses_are_errors() {
+    fn malformed_payloads_are_errors() {
         for payload in [
             "not JSON",
             r#"{"statusCode": "two hundred"}"#,

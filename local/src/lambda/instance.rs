@@ -28,14 +28,14 @@ use crate::logs::LogSink;
 
 const REGION: &str = "us-east-1";
 
-/// Taken over from our own environment: to find programs, and for whoever looks into the function from outside.
+/// Variables that a function inherits: to find programs, and for coverage and backtraces.
 const INHERITED: [&str; 3] = ["PATH", "LLVM_PROFILE_FILE", "RUST_BACKTRACE"];
 
-/// Why an invocation brought no response.
+/// Why an invocation returned no response.
 pub(super) enum InvocationFailure {
-    /// The process is dead or deaf, and has not had the event.
+    /// The process is dead or doesn't ask for events. It didn't get the event.
     NotTaken,
-    /// The process has answered with an error, and can go on.
+    /// The function returned an error. The process can take the next event.
     Function(Bytes),
     Timeout,
     Crashed(String),
@@ -47,7 +47,7 @@ pub(super) struct Instance {
     pid: u32,
     pids: Pids,
     messages: mpsc::Receiver<Message>,
-    /// Where the process waits for its next event, once it has said so.
+    /// Delivers the next event, if the process has already asked for it.
     next: Option<oneshot::Sender<Invocation>>,
     runtime_api: RuntimeApi,
     function_arn: String,
@@ -56,13 +56,12 @@ pub(super) struct Instance {
 }
 
 impl Instance {
-    /// Starts a process and waits until it asks for an event. An error is the reason that it didn't, in one line.
+    /// Starts a process and waits until it asks for an event. The error is the reason it failed, in one line.
     pub(super) async fn start(spec: &FunctionSpec, logs: &LogSink, pids: &Pids) -> Result<Self, String> {
         let api = RuntimeApi::start().await;
-        let (runtime_api, messages) = api.map_err(|error| format!("no Runtime API: {error}"))?;
+        let (runtime_api, messages) = api.map_err(|error| format!("can't serve the Runtime API: {error}"))?;
         let started = command(spec, &runtime_api).spawn();
-        let mut process =
-            started.map_err(|error| format!("{} can't be run: {error}", spec.binary.display()))?;
+        let mut process = started.map_err(|error| format!("can't run {}: {error}", spec.binary.display()))?;
         let pid = process.id().expect("the process has not been waited for");
         lock(pids).insert(pid);
 
@@ -95,7 +94,7 @@ impl Instance {
                 Ok(instance)
             }
             Ok(Err(reason)) => Err(reason),
-            Err(_) => Err(format!("it asked for no event within {} s", INIT_TIMEOUT.as_secs())),
+            Err(_) => Err(format!("the process didn't ask for an event within {} s", INIT_TIMEOUT.as_secs())),
         }
     }
 
@@ -105,17 +104,17 @@ impl Instance {
             message = self.messages.recv() => match message {
                 Some(Message::Next(next)) => Ok(next),
                 Some(Message::InitError(payload)) => Err(error_message(&payload)),
-                _ => Err("it answered before it asked for an event".into()),
+                _ => Err("the process sent a response before it asked for an event".into()),
             },
-            _ = self.process.wait() => Err(self.last_words().await),
+            _ = self.process.wait() => Err(self.exit_reason().await),
         }
     }
 
-    /// Hands the event over and waits for what the process makes of it.
+    /// Passes the event to the process and waits for its response.
     pub(super) async fn invoke(&mut self, event: Bytes, limit: Duration) -> Result<Bytes, InvocationFailure> {
         let next = match self.next.take() {
             Some(next) => next,
-            // It has answered its last event, but perhaps not asked for another as yet.
+            // The process has responded to its last event but may not have asked for another yet.
             None => time::timeout(limit, self.init())
                 .await
                 .map_err(|_| InvocationFailure::NotTaken)?
@@ -138,12 +137,12 @@ impl Instance {
 
     async fn outcome(&mut self, request_id: &str) -> Result<Bytes, InvocationFailure> {
         tokio::select! {
-            // A process that exits right after its answer has answered.
+            // Biased, because the response counts even if the process exits right after it.
             biased;
             message = self.messages.recv() => match message {
                 Some(Message::Response(id, body)) if id == request_id => Ok(body),
                 Some(Message::Error(id, payload)) if id == request_id => Err(InvocationFailure::Function(payload)),
-                _ => Err(InvocationFailure::Crashed("it broke the Runtime API's protocol".into())),
+                _ => Err(InvocationFailure::Crashed("the process violated the Runtime API's protocol".into())),
             },
             status = self.process.wait() => Err(InvocationFailure::Crashed(match status {
                 Ok(status) => status.to_string(),
@@ -156,28 +155,29 @@ impl Instance {
         matches!(self.process.try_wait(), Ok(None))
     }
 
-    /// The last line that a process which has ended wrote: most often, why.
-    pub(super) async fn last_words(&mut self) -> String {
-        // The pipes can outlive the process where it has left children behind.
+    /// Returns the last line that an exited process wrote, which usually says why it exited.
+    pub(super) async fn exit_reason(&mut self) -> String {
+        // Limited, because the pipes stay open if the process has left children behind.
         let read_all = async { while self.readers.join_next().await.is_some() {} };
         time::timeout(Duration::from_millis(200), read_all).await.ok();
         match lock(&self.output.last_line).take() {
             Some(line) => message(&line).unwrap_or(line),
             None => match self.process.try_wait() {
-                Ok(Some(status)) => format!("{status}, without a word"),
-                _ => "without a word".into(),
+                Ok(Some(status)) => format!("{status}, without any output"),
+                _ => "no reason given".into(),
             },
         }
     }
 
-    /// Ends the process at once, and waits until it has.
+    /// Kills the process and waits until it has exited.
     pub(super) async fn kill(mut self) {
         self.process.kill().await.ok();
     }
 
-    /// Lets the process exit by itself, as it does when its Runtime API is gone. Kills it after [`SHUTDOWN_TIMEOUT`].
+    /// Closes the Runtime API, which makes the process exit, and kills the process after
+    /// [`SHUTDOWN_TIMEOUT`].
     pub(super) async fn stop(mut self) {
-        // What it says about that is no news.
+        // The process complains about the closed connection, which is no problem here.
         self.output.closed.store(true, Ordering::Relaxed);
         self.next = None;
         self.runtime_api.close();
@@ -212,13 +212,14 @@ fn command(spec: &FunctionSpec, runtime_api: &RuntimeApi) -> Command {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        // Out of reach of a terminal's Ctrl-C, which is for whoever runs the gateway to act upon.
+        // In its own process group, so that a terminal's Ctrl-C reaches only the gateway, which then stops
+        // the functions.
         .process_group(0)
         .kill_on_drop(true);
     command
 }
 
-/// Where a process's lines go.
+/// Passes a process's output on to the log sink, line by line.
 struct Output {
     function: String,
     logs: LogSink,
@@ -242,19 +243,21 @@ impl Output {
     }
 }
 
-/// The message of a log line that is a JSON object.
+/// Returns the `message` of a log line, if the line is a JSON object.
 fn message(line: &str) -> Option<String> {
     let line: Value = serde_json::from_str(line).ok()?;
     Some(line.get("message")?.as_str()?.to_owned())
 }
 
-/// The `errorMessage` of a runtime's error payload.
+/// Returns the `errorMessage` of an error payload.
 fn error_message(payload: &[u8]) -> String {
     let payload: Value = serde_json::from_slice(payload).unwrap_or_default();
-    payload["errorMessage"].as_str().unwrap_or("without a word").to_owned()
+    payload["errorMessage"].as_str().unwrap_or("no reason given").to_owned()
 }
 
-/// An X-Ray trace header: <https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader>
+/// Returns a new X-Ray trace header.
+///
+/// <https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader>
 fn trace_id() -> String {
     let id = Uuid::new_v4().simple().to_string();
     let now = chrono::Utc::now().timestamp();

@@ -1,9 +1,9 @@
-//! AWS Lambda on one machine: processes of a function's binary, started as concurrent invocations need them and driven
-//! through the Lambda Runtime API.
+//! A local stand-in for AWS Lambda: runs a function's binary in as many processes as concurrent invocations
+//! need, and drives them through the Lambda Runtime API.
 //!
-//! As on AWS, an instance handles one event at a time and stays for the next one; an instance that died, ran out of
-//! time or broke the protocol is replaced by the next invocation. Unlike there, an idle instance is never frozen or
-//! retired.
+//! As on AWS, an instance handles one event at a time and is reused for the next. After a crash, a timeout or
+//! a protocol error, the next invocation starts a new instance. Unlike on AWS, idle instances are never
+//! frozen or removed.
 
 mod instance;
 mod runtime_api;
@@ -25,39 +25,39 @@ use tokio::{sync::Semaphore, task::JoinSet, time};
 use crate::logs::LogSink;
 use instance::{Instance, InvocationFailure};
 
-/// How long a process may take to ask for its first event.
+/// How long a process may take until it asks for its first event.
 pub const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long [`Function::shutdown`] waits for events in progress, and after that for the processes to exit.
+/// How long [`Function::shutdown`] waits for events in progress, and then again for the processes to exit.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A function's configuration.
 #[derive(Clone, Debug)]
 pub struct FunctionSpec {
-    /// Its name.
+    /// The function's name.
     pub name: String,
-    /// Its executable.
+    /// The function's executable.
     pub binary: PathBuf,
-    /// How long one invocation may take.
+    /// Time limit of one invocation.
     pub timeout: Duration,
-    /// Memory in MB. Told to the function, not enforced.
+    /// Memory in MB, which the function can read but which is not enforced.
     pub memory: u32,
-    /// Environment variables, besides those that Lambda itself sets.
+    /// Environment variables in addition to those that Lambda sets.
     pub environment: BTreeMap<String, String>,
-    /// The most processes that run at once, at least 1; further invocations wait their turn.
+    /// Maximum number of concurrent processes, at least 1. Further invocations wait.
     pub max_instances: usize,
 }
 
-/// Why an invocation has no response.
+/// Why an invocation returned no response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InvokeError {
-    /// The function did not answer within its timeout. Its process was killed.
+    /// The function did not respond within its timeout, and its process was killed.
     Timeout(Duration),
-    /// The process ended, or broke the protocol, before it answered.
+    /// The process exited or violated the protocol before it responded.
     Crashed(String),
-    /// The function answered with an error: a JSON object with `errorType` and `errorMessage`.
+    /// The function returned an error: a JSON object with `errorType` and `errorMessage`.
     Function(Bytes),
-    /// The process did not get as far as to ask for an event. Holds the reason it gave.
+    /// The process failed before it asked for an event. Contains the reason.
     InitFailed(String),
 }
 
@@ -67,7 +67,7 @@ impl fmt::Display for InvokeError {
             Self::Timeout(limit) => write!(f, "timed out after {} s", limit.as_secs_f64()),
             Self::Crashed(detail) => write!(f, "crashed: {detail}"),
             Self::Function(payload) => {
-                write!(f, "answered with an error: {}", String::from_utf8_lossy(payload))
+                write!(f, "returned an error: {}", String::from_utf8_lossy(payload))
             }
             Self::InitFailed(reason) => write!(f, "failed to start: {reason}"),
         }
@@ -76,7 +76,7 @@ impl fmt::Display for InvokeError {
 
 impl std::error::Error for InvokeError {}
 
-/// A function and the processes that run it.
+/// A function and its processes.
 #[derive(Clone)]
 pub struct Function {
     pool: Arc<Pool>,
@@ -85,7 +85,7 @@ pub struct Function {
 struct Pool {
     spec: FunctionSpec,
     logs: LogSink,
-    /// One for each instance that may be busy. Waiting callers get theirs in order.
+    /// One permit per instance that may be busy. Waiting callers get permits in order.
     permits: Arc<Semaphore>,
     /// Most recently used last.
     idle: Mutex<Vec<Instance>>,
@@ -93,11 +93,11 @@ struct Pool {
     starts: AtomicUsize,
 }
 
-/// Ids of the processes that an [`Instance`] stands for.
+/// Ids of the processes that have an [`Instance`].
 type Pids = Arc<Mutex<BTreeSet<u32>>>;
 
 impl Function {
-    /// A function without a process as yet. What its processes write goes to `logs`, line by line.
+    /// Creates a function that has no process yet. `logs` receives each line that its processes write.
     pub fn new(spec: FunctionSpec, logs: LogSink) -> Self {
         Self {
             pool: Arc::new(Pool {
@@ -111,22 +111,23 @@ impl Function {
         }
     }
 
-    /// Its configuration.
+    /// Returns the function's configuration.
     pub fn spec(&self) -> &FunctionSpec {
         &self.pool.spec
     }
 
-    /// Has `event` handled by an idle process, else by a new one, and gives the function's response.
+    /// Passes `event` to an idle process, or to a new one if none is idle, and returns the function's
+    /// response.
     ///
-    /// An event that a process has taken is handled to its end, also when the future returned here is dropped.
+    /// Once a process has the event, the invocation completes even if the returned future is dropped.
     ///
     /// # Errors
-    /// See [`InvokeError`]. A process that died before it was given the event is no error.
+    /// See [`InvokeError`]. If an idle process has died before it got the event, another process gets it.
     pub async fn invoke(&self, event: Bytes) -> Result<Bytes, InvokeError> {
         let gone = |_| InvokeError::Crashed("the function has been shut down".into());
         let permit = Arc::clone(&self.pool.permits).acquire_owned().await.map_err(gone)?;
         let pool = Arc::clone(&self.pool);
-        // A task of its own, so that a caller who goes away doesn't take a busy instance along.
+        // In a separate task, so that a caller who disconnects doesn't cancel a busy instance.
         let invocation = tokio::spawn(async move {
             let result = pool.invoke(event).await;
             drop(permit);
@@ -135,19 +136,19 @@ impl Function {
         invocation.await.unwrap_or_else(|error| Err(InvokeError::Crashed(error.to_string())))
     }
 
-    /// Ids of the live processes, busy and idle.
+    /// Returns the ids of the running processes, busy and idle.
     pub fn pids(&self) -> Vec<u32> {
         self.pool.idle().retain_mut(|instance| instance.is_alive());
         lock(&self.pool.pids).iter().copied().collect()
     }
 
-    /// How many processes have been started so far.
+    /// Returns how many processes have been started.
     pub fn starts(&self) -> usize {
         self.pool.starts.load(Ordering::Relaxed)
     }
 
-    /// Lets the events in progress end and the processes exit by themselves, and kills what is left after
-    /// [`SHUTDOWN_TIMEOUT`] each. Further invocations fail.
+    /// Waits for events in progress and then for the processes to exit, each up to [`SHUTDOWN_TIMEOUT`], and
+    /// kills the remaining processes. Further invocations fail.
     pub async fn shutdown(&self) {
         let everyone = u32::try_from(self.pool.spec.max_instances).unwrap_or(u32::MAX);
         let idle = time::timeout(SHUTDOWN_TIMEOUT, self.pool.permits.acquire_many(everyone)).await;
@@ -172,16 +173,17 @@ impl Pool {
             let (result, reusable) = match instance.invoke(event.clone(), self.spec.timeout).await {
                 Ok(response) => (Ok(response), true),
                 Err(InvocationFailure::Function(payload)) => (Err(InvokeError::Function(payload)), true),
-                // It died unseen while idle and has not had the event: the next one gets it.
+                // The process died while idle and didn't get the event, so another process can have it.
                 Err(InvocationFailure::NotTaken) if was_idle => continue,
                 Err(InvocationFailure::NotTaken) => {
-                    (Err(InvokeError::InitFailed(instance.last_words().await)), false)
+                    (Err(InvokeError::InitFailed(instance.exit_reason().await)), false)
                 }
                 Err(InvocationFailure::Timeout) => (Err(InvokeError::Timeout(self.spec.timeout)), false),
                 Err(InvocationFailure::Crashed(detail)) => (Err(InvokeError::Crashed(detail)), false),
             };
             if reusable {
-                // Before the caller hears of it, so that whoever asks one thing after the other finds it idle.
+                // Before the response is returned, so that a caller's next invocation finds the instance
+                // idle.
                 self.idle().push(instance);
             } else {
                 instance.kill().await;
@@ -200,7 +202,7 @@ impl Pool {
     }
 }
 
-/// Locks data that a panic elsewhere can't leave half changed.
+/// Locks a mutex even if it is poisoned: no panic can leave the data here half changed.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

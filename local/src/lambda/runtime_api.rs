@@ -1,4 +1,4 @@
-//! The Lambda Runtime API, served to one process.
+//! A server of the Lambda Runtime API for one process.
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
 
@@ -21,10 +21,10 @@ use tokio::{
     task::{AbortHandle, JoinSet},
 };
 
-/// Lambda's limit for a response, in bytes.
+/// Lambda's limit for a response payload, in bytes.
 const RESPONSE_LIMIT: usize = 6 * 1024 * 1024;
 
-/// An event on its way to a process.
+/// An event for a process, with its metadata.
 pub(super) struct Invocation {
     pub(super) request_id: String,
     pub(super) function_arn: String,
@@ -33,26 +33,26 @@ pub(super) struct Invocation {
     pub(super) event: Bytes,
 }
 
-/// What a process tells Lambda.
+/// A call that a process makes to the Runtime API.
 pub(super) enum Message {
-    /// It waits for an event. The sender fails when the process no longer waits.
+    /// The process waits for an event. Sending fails if the process has stopped waiting.
     Next(oneshot::Sender<Invocation>),
     /// The response to the invocation with this id.
     Response(String, Bytes),
     /// The invocation with this id failed.
     Error(String, Bytes),
-    /// It can't start.
+    /// The process can't start.
     InitError(Bytes),
 }
 
-/// A Runtime API that is served for as long as the value lives.
+/// A running Runtime API server. Dropping it stops the server.
 pub(super) struct RuntimeApi {
     pub(super) address: SocketAddr,
     server: AbortHandle,
 }
 
 impl RuntimeApi {
-    /// Serves the API on a port of its own. Gives what the process says, in order.
+    /// Starts a server on a free port. The receiver gets the process's calls in order.
     pub(super) async fn start() -> io::Result<(Self, mpsc::Receiver<Message>)> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
@@ -69,7 +69,7 @@ impl RuntimeApi {
         Ok((Self { address, server }, received))
     }
 
-    /// Closes the listener and every connection, which makes a runtime exit by itself.
+    /// Closes the listener and every connection, which makes a runtime exit.
     pub(super) fn close(&self) {
         self.server.abort();
     }
@@ -81,11 +81,11 @@ impl Drop for RuntimeApi {
     }
 }
 
-/// As `axum::serve`, but the connections end with the future.
+/// Like `axum::serve`, but dropping the future closes the connections.
 async fn serve(listener: TcpListener, router: Router) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        // Without it, a large event waits for a delayed acknowledgement. Failing costs only time.
+        // Avoids waiting for a delayed acknowledgement of a large event. A failure costs only time.
         stream.set_nodelay(true).ok();
         let service = TowerToHyperService::new(router.clone());
         connections.spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
@@ -95,8 +95,8 @@ async fn serve(listener: TcpListener, router: Router) {
 
 type Messages = State<mpsc::Sender<Message>>;
 
-/// Answers when there is an event. If the process dies meanwhile its connection closes, hyper drops this future, and
-/// the receiver with it: whoever holds the sender notices before an event is lost.
+/// Responds when there is an event. If the process dies first, its connection closes and hyper drops this
+/// future with the receiver, so sending the event fails and the event is not lost.
 async fn next(State(messages): Messages) -> Response {
     let (sender, event) = oneshot::channel();
     if messages.send(Message::Next(sender)).await.is_err() {
@@ -106,7 +106,7 @@ async fn next(State(messages): Messages) -> Response {
         return StatusCode::GONE.into_response();
     };
     let deadline = invocation.deadline.duration_since(SystemTime::UNIX_EPOCH);
-    let deadline = deadline.expect("the deadline lies in the future").as_millis();
+    let deadline = deadline.expect("the deadline is after 1970").as_millis();
     let header = HeaderName::from_static;
     let headers = [
         (CONTENT_TYPE, "application/json".to_owned()),

@@ -1,4 +1,4 @@
-//! The account that the server runs under. PostgreSQL refuses to run as root.
+//! The operating system user that the server runs as. PostgreSQL refuses to run as root.
 
 use std::{
     ffi::OsStr,
@@ -14,10 +14,10 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-/// Accounts that root can run a server under, best first.
+/// Users that root can run a server as, in order of preference.
 const UNPRIVILEGED: [&str; 2] = ["postgres", "nobody"];
 
-/// Who runs the server: this process's own user, or for root an unprivileged one.
+/// The user that runs the server: this process's user, or an unprivileged one if that is root.
 pub(super) struct Account {
     other: Option<Ids>,
 }
@@ -35,16 +35,17 @@ impl Account {
         }
         let ids = |&name: &&str| Some(Ids { user: id(&["-u", name]).ok()?, group: id(&["-g", name]).ok()? });
         let other = UNPRIVILEGED.iter().find_map(ids);
-        let other =
-            other.context("PostgreSQL doesn't run as root, and there is no user postgres or nobody")?;
+        let other = other
+            .context("PostgreSQL can't run as root, and there is no user postgres or nobody to run it as")?;
         Ok(Self { other: Some(other) })
     }
 
-    /// A command run by this account, in an environment that holds nothing to mislead PostgreSQL's programs.
+    /// Returns a command that runs as this user, without the variables that change how PostgreSQL's programs
+    /// work.
     pub(super) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         let path = std::env::var_os("PATH").unwrap_or_default();
-        // English messages; and on macOS the server doesn't start without a locale.
+        // Keeps messages in English. On macOS the server also needs a locale to start.
         command.env_clear().env("PATH", path).env("LC_ALL", "C").current_dir("/").stdin(Stdio::null());
         if let Some(Ids { user, group }) = self.other {
             command.uid(user).gid(group);
@@ -52,44 +53,45 @@ impl Account {
         command
     }
 
-    /// Makes the account the owner of a file or folder.
+    /// Makes this user the owner of a file or folder.
     pub(super) fn own(&self, path: &Path) -> Result<()> {
         if let Some(Ids { user, group }) = self.other {
             chown(path, Some(user), Some(group))
-                .with_context(|| format!("{} can't be given away", path.display()))?;
+                .with_context(|| format!("can't change the owner of {}", path.display()))?;
         }
         Ok(())
     }
 
-    /// Makes a folder that is this account's alone, unless there is one already.
+    /// Creates a folder that only this user can access, unless it exists.
     pub(super) fn create_directory(&self, path: &Path) -> Result<()> {
         let name = path.display();
         if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).with_context(|| format!("{} can't be made", parent.display()))?;
+            fs::create_dir_all(parent).with_context(|| format!("can't create {}", parent.display()))?;
         }
         match DirBuilder::new().mode(0o700).create(path) {
             Ok(()) => self.own(path),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 let owner = fs::symlink_metadata(path)?;
                 let expected = self.other.map_or_else(|| id(&["-u"]), |ids| Ok(ids.user))?;
-                // In a directory open to all, somebody else may have been there first.
+                // In a directory that everyone can write to, another user may have created it.
                 ensure!(
                     owner.is_dir() && owner.uid() == expected,
-                    "{name} is not a folder of the user that PostgreSQL runs under (id {expected}): remove it"
+                    "{name} is not a folder that belongs to the user PostgreSQL runs as (id {expected}); remove it and retry"
                 );
                 Ok(())
             }
-            Err(error) => Err(error).with_context(|| format!("{name} can't be made")),
+            Err(error) => Err(error).with_context(|| format!("can't create {name}")),
         }
     }
 
-    /// `path` where the account can get there, else a path in the system's temporary directory that stands for it.
+    /// Returns `path` if this user can access its parent, else a path in the system's temporary directory
+    /// that is named after it.
     pub(super) fn reachable(&self, path: &Path) -> Result<PathBuf> {
         let Some(parent) = path.parent().filter(|_| self.other.is_some()) else {
             return Ok(path.to_owned());
         };
-        fs::create_dir_all(parent).with_context(|| format!("{} can't be made", parent.display()))?;
-        let reached = self.command("test").arg("-x").arg(parent).status().context("test can't be run")?;
+        fs::create_dir_all(parent).with_context(|| format!("can't create {}", parent.display()))?;
+        let reached = self.command("test").arg("-x").arg(parent).status().context("can't run test")?;
         if reached.success() {
             return Ok(path.to_owned());
         }
@@ -98,10 +100,9 @@ impl Account {
     }
 }
 
-/// What the program `id` says.
+/// Returns the number that the program `id` prints.
 fn id(arguments: &[&str]) -> Result<u32> {
-    let output =
-        Command::new("id").args(arguments).stderr(Stdio::null()).output().context("id can't be run")?;
+    let output = Command::new("id").args(arguments).stderr(Stdio::null()).output().context("can't run id")?;
     let text = String::from_utf8_lossy(&output.stdout);
-    text.trim().parse().with_context(|| format!("there is no user {}", arguments.join(" ")))
+    text.trim().parse().with_context(|| format!("id {} printed no number", arguments.join(" ")))
 }

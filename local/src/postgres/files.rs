@@ -14,17 +14,17 @@ use uuid::Uuid;
 
 use super::{account::Account, programs::Programs};
 
-/// How long to wait for an earlier run's server to be gone, as it is soon after that run was killed.
+/// How long to wait for the server of an earlier run to stop. It stops soon after that run is killed.
 const PREDECESSOR_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Whether a server's data outlives it.
+/// Whether a server's data is kept after the server stops.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lifetime {
     Persistent,
     Temporary,
 }
 
-/// Makes the data directory if it is not there as yet. Gives the superuser's password.
+/// Creates the data directory if it doesn't exist. Returns the superuser's password.
 pub(super) fn initialize(
     account: &Account,
     programs: &Programs,
@@ -37,11 +37,12 @@ pub(super) fn initialize(
         let (theirs, ours) = (version.trim(), programs.major.to_string());
         ensure!(
             theirs == ours,
-            "{} was made by PostgreSQL {theirs}, and this is PostgreSQL {ours}: remove the folder to start afresh",
+            "the database in {} was created by PostgreSQL {theirs}, but PostgreSQL {ours} is installed; \
+             remove the folder to start with an empty database",
             directory.display()
         );
         return fs::read_to_string(&password_file)
-            .with_context(|| format!("{} can't be read", password_file.display()));
+            .with_context(|| format!("can't read {}", password_file.display()));
     }
 
     let password = Uuid::new_v4().simple().to_string();
@@ -50,7 +51,7 @@ pub(super) fn initialize(
     file.write_all(password.as_bytes())?;
     account.own(&password_file)?;
 
-    // Under another name until it is complete, so that an interrupted run leaves nothing that looks like data.
+    // Renamed when complete, so that an interrupted run doesn't leave an incomplete data directory.
     let unfinished = directory.join("data.unfinished");
     let initdb = |locale: &str| {
         fs::remove_dir_all(&unfinished).or_else(absent_is_fine)?;
@@ -63,11 +64,11 @@ pub(super) fn initialize(
         if lifetime == Lifetime::Temporary {
             command.arg("--no-sync");
         }
-        command.output().context("initdb can't be run")
+        command.output().context("can't run initdb")
     };
     let mut output = initdb("C.UTF-8")?;
     if !output.status.success() {
-        // Not every system has C.UTF-8; macOS hasn't.
+        // Not every system has the locale C.UTF-8; macOS doesn't.
         output = initdb("C")?;
     }
     ensure!(
@@ -79,7 +80,8 @@ pub(super) fn initialize(
     Ok(password)
 }
 
-/// The server's log. Locked for as long as this process or the server's supervisor lives.
+/// The server's log, locked while this process or the server's supervisor runs. The lock keeps other
+/// processes from using the same data.
 pub(super) struct Log {
     pub(super) path: PathBuf,
     pub(super) file: File,
@@ -93,7 +95,7 @@ impl Log {
         while file.try_lock().is_err() {
             ensure!(
                 started.elapsed() < PREDECESSOR_TIMEOUT,
-                "another `cargo dev` uses the database in {}",
+                "another `cargo dev` is using the database in {}",
                 path.parent().unwrap_or(&path).display()
             );
             thread::sleep(Duration::from_millis(50));
@@ -102,10 +104,10 @@ impl Log {
         Ok(Self { path, file })
     }
 
-    /// The last lines.
+    /// Returns the last lines.
     pub(super) fn tail(&self) -> String {
         let mut text = String::new();
-        // By the handle: the file itself may have been removed.
+        // Through the open handle, because the file may have been removed.
         let read = (&self.file).rewind().and_then(|()| (&self.file).read_to_string(&mut text));
         read.map_or_else(|error| error.to_string(), |_| last_lines(&text))
     }

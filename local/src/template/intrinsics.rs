@@ -1,4 +1,4 @@
-//! CloudFormation's intrinsic functions, as far as the template uses them where this crate reads.
+//! CloudFormation's intrinsic functions, limited to those in the parts of the template that this crate reads.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ impl<'a> Intrinsics<'a> {
         Self { declarations: &template["Parameters"], conditions: &template["Conditions"], overrides }
     }
 
-    /// The value that CloudFormation would put at `place`.
+    /// Returns the value that CloudFormation would use at `place`.
     pub(super) fn resolve(&self, value: &Value, place: &str) -> Result<Value> {
         let Value::Tagged(tagged) = value else {
             return Ok(value.clone());
@@ -32,7 +32,7 @@ impl<'a> Intrinsics<'a> {
                 match condition.as_bool() {
                     Some(true) => self.resolve(yes, place),
                     Some(false) => self.resolve(no, place),
-                    None => bail!("{place}: {name} is not a condition of the template"),
+                    None => bail!("{place}: {name} is not a condition in the template"),
                 }
             }
             ("!Equals", _, Some([left, right])) => {
@@ -42,14 +42,19 @@ impl<'a> Intrinsics<'a> {
                 let list = self.resolve(list, place)?;
                 let index = index.as_u64().and_then(|index| usize::try_from(index).ok());
                 let item = index.and_then(|index| list.get(index));
-                self.resolve(item.with_context(|| format!("{place}: {tag} finds no such item"))?, place)
+                self.resolve(
+                    item.with_context(|| format!("{place}: {tag} has an index out of range"))?,
+                    place,
+                )
             }
             ("!Split", _, Some([Value::String(delimiter), text])) => {
                 let text = self.resolve(text, place)?;
-                let text = text.as_str().with_context(|| format!("{place}: {tag} is not given a string"))?;
+                let text = text
+                    .as_str()
+                    .with_context(|| format!("{place}: the argument of {tag} is not a string"))?;
                 Ok(text.split(delimiter.as_str()).map(Value::from).collect())
             }
-            _ => bail!("{place}: {tag} is not understood here"),
+            _ => bail!("{place}: {tag} is not supported by the local gateway"),
         }
     }
 
@@ -60,7 +65,7 @@ impl<'a> Intrinsics<'a> {
             None => declaration["Default"].clone(),
         };
         match (declaration["Type"].as_str(), &value) {
-            (None, _) => bail!("{place}: {name} is not a parameter of the template"),
+            (None, _) => bail!("{place}: {name} is not a parameter in the template"),
             (_, Value::Null) => bail!("{place}: parameter {name} has no default"),
             (Some("CommaDelimitedList"), Value::String(list)) => {
                 Ok(list.split(',').map(|item| Value::from(item.trim())).collect())
@@ -89,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn known_functions_are_evaluated() {
+    fn supported_functions_are_evaluated() {
         for (given, expected) in [
             ("plain", "plain"),
             ("!Ref Stage", "dev"),
@@ -100,13 +105,13 @@ mod tests {
             ("!Split [',', 'a,b']", "[a, b]"),
             ("!Split [e, !Ref Stage]", "[d, v]"),
         ] {
-            let expected: Value = serde_yaml_ng::from_str(expected).expect("it is YAML");
+            let expected: Value = serde_yaml_ng::from_str(expected).expect("the value is YAML");
             assert_eq!(resolve(given).expect(given), expected, "{given}");
         }
     }
 
     #[test]
-    fn anything_else_is_an_error_that_names_the_place() {
+    fn errors_name_the_place() {
         for given in [
             "!Ref Nothing",
             "!Ref Secret",

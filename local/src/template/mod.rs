@@ -1,4 +1,4 @@
-//! What the local gateway needs of `template.yaml`: the functions, their routes, and CORS.
+//! Reads the parts of `template.yaml` that the local gateway needs: the functions, their routes, and CORS.
 
 mod intrinsics;
 mod routes;
@@ -11,34 +11,34 @@ use serde_yaml_ng::Value;
 use intrinsics::Intrinsics;
 pub use routes::{MalformedPath, Route, RouteMatch, decode};
 
-/// The part of a SAM template that the local gateway serves.
+/// The parts of a SAM template that the local gateway needs.
 #[derive(Clone, Debug)]
 pub struct Template {
-    /// Every function, in the template's order.
+    /// All functions, in the template's order.
     pub functions: Vec<FunctionResource>,
-    /// The HTTP API's CORS configuration; `None` where the template has none.
+    /// The HTTP API's CORS configuration, if it has one.
     pub cors: Option<CorsConfiguration>,
 }
 
 /// A resource of type `AWS::Serverless::Function`.
 #[derive(Clone, Debug)]
 pub struct FunctionResource {
-    /// Its name in the template.
+    /// The function's name in the template.
     pub logical_id: String,
-    /// Name of its binary, and of the package that holds it.
+    /// Name of the function's binary and of its package.
     pub binary: String,
-    /// How long one invocation may take.
+    /// Time limit of one invocation.
     pub timeout: Duration,
-    /// Memory in MB. Told to the function, not enforced.
+    /// Memory in MB, which the function can read but which is not enforced.
     pub memory: u32,
-    /// Its events of type `HttpApi`; none for a function that is only invoked directly.
+    /// The function's events of type `HttpApi`. Empty for a function that is only invoked directly.
     pub routes: Vec<Route>,
 }
 
 /// `CorsConfiguration` of the HTTP API.
 #[derive(Clone, Debug, Default)]
 pub struct CorsConfiguration {
-    /// Origins that browsers may call from; `*` is any.
+    /// Origins that browsers may call from. `*` allows any.
     pub allow_origins: Vec<String>,
     /// Methods that a preflight permits.
     pub allow_methods: Vec<String>,
@@ -46,35 +46,36 @@ pub struct CorsConfiguration {
     pub allow_headers: Vec<String>,
     /// Response headers that scripts may read.
     pub expose_headers: Vec<String>,
-    /// How long a browser may keep the answer to a preflight, in seconds.
+    /// How long a browser may cache the response to a preflight, in seconds.
     pub max_age: Option<u64>,
     /// Whether requests may carry credentials.
     pub allow_credentials: bool,
 }
 
-/// What Lambda applies where a template says nothing.
+/// Lambda's default for functions without a timeout, in seconds.
 const DEFAULT_TIMEOUT_SECONDS: u64 = 3;
+/// Lambda's default for functions without a memory size, in MB.
 const DEFAULT_MEMORY: u64 = 128;
 
 impl Template {
-    /// Reads a template. `parameters` take the place of its parameters' defaults.
+    /// Reads a template. `parameters` override the defaults of the template's parameters.
     ///
     /// # Errors
-    /// When the file can't be read, isn't YAML, or says something needed here in a way this reader doesn't know;
-    /// the message names the place.
+    /// If the file can't be read, is not YAML, or uses a feature that this reader doesn't support. The
+    /// message names the place.
     pub fn read(path: &Path, parameters: &BTreeMap<String, String>) -> Result<Self> {
         let name = path.display();
-        let text = fs::read_to_string(path).with_context(|| format!("{name} can't be read"))?;
-        Self::parse(&text, parameters).with_context(|| format!("{name} can't be used"))
+        let text = fs::read_to_string(path).with_context(|| format!("can't read {name}"))?;
+        Self::parse(&text, parameters).with_context(|| format!("can't use {name}"))
     }
 
     fn parse(text: &str, parameters: &BTreeMap<String, String>) -> Result<Self> {
-        let document: Value = serde_yaml_ng::from_str(text).context("it is not YAML")?;
+        let document: Value = serde_yaml_ng::from_str(text).context("the file is not YAML")?;
         let reader = Reader {
             intrinsics: Intrinsics::new(&document, parameters),
             function_defaults: &document["Globals"]["Function"],
         };
-        let resources = document["Resources"].as_mapping().context("it has no Resources")?;
+        let resources = document["Resources"].as_mapping().context("the file has no Resources")?;
 
         let mut functions = Vec::new();
         let mut api = None;
@@ -83,7 +84,7 @@ impl Template {
             match resource["Type"].as_str() {
                 Some("AWS::Serverless::Function") => functions.push(reader.function(id, resource)?),
                 Some("AWS::Serverless::HttpApi") => {
-                    ensure!(api.is_none(), "{id} is a second HttpApi; one is served");
+                    ensure!(api.is_none(), "{id} is a second HttpApi, but the local gateway serves only one");
                     api = Some((id, &resource["Properties"]["CorsConfiguration"]));
                 }
                 _ => {}
@@ -113,7 +114,7 @@ impl Reader<'_> {
 
         let mut routes = Vec::new();
         for (name, event) in properties["Events"].as_mapping().into_iter().flatten() {
-            // Events of other kinds (schedules, queues) don't come through the gateway.
+            // Other events, such as schedules and queues, don't come from the gateway.
             if event["Type"].as_str() == Some("HttpApi") {
                 let place = format!("{id}.Events.{}", name.as_str().unwrap_or_default());
                 let property = |name: &str| self.text(&event["Properties"][name], &format!("{place}.{name}"));
@@ -168,7 +169,7 @@ impl Reader<'_> {
         value.as_u64().with_context(|| format!("{place} is not a number"))
     }
 
-    /// A list of strings; one that is not there is empty.
+    /// Resolves a list of strings. An absent list is empty.
     fn list(&self, value: &Value, place: &str) -> Result<Vec<String>> {
         let value = self.intrinsics.resolve(value, place)?;
         if value.is_null() {
@@ -186,21 +187,21 @@ mod tests {
     fn workspace_template(origins: Option<&str>) -> Template {
         let path = crate::binaries::workspace_root().join("template.yaml");
         let parameters = origins.map(|origins| ("CorsAllowedOrigins".into(), origins.into()));
-        Template::read(&path, &parameters.into_iter().collect()).expect("the template is sound")
+        Template::read(&path, &parameters.into_iter().collect()).expect("the template is valid")
     }
 
     #[test]
-    fn the_projects_own_template_is_understood() {
+    fn the_projects_own_template_can_be_read() {
         let template = workspace_template(None);
         let create = &template.functions[0];
         assert_eq!(create.binary, "create-task");
         assert_eq!(create.routes[0].route_key(), "POST /api/{user_id}/tasks");
         assert!(template.functions.iter().any(|function| function.routes.is_empty()));
-        assert!(template.cors.is_none(), "nobody's browser is let in by default");
+        assert!(template.cors.is_none(), "no origin is allowed by default");
     }
 
     #[test]
-    fn parameters_reach_conditions() {
+    fn parameters_are_used_in_conditions() {
         let named = workspace_template(Some("https://a.example,https://b.example"));
         let cors = named.cors.expect("the API has a CORS configuration");
         assert_eq!(cors.allow_origins, ["https://a.example", "https://b.example"]);
@@ -213,13 +214,13 @@ mod tests {
     }
 
     #[test]
-    fn settings_come_from_the_function_then_the_globals_then_lambda() {
+    fn settings_fall_back_to_the_globals_then_to_lambdas_defaults() {
         let text = "
             Globals: { Function: { Timeout: 10 } }
             Resources:
               A: { Type: 'AWS::Serverless::Function', Metadata: { BuildProperties: { Binary: a } }, Properties: { Timeout: 300 } }
               B: { Type: 'AWS::Serverless::Function', Metadata: { BuildProperties: { Binary: b } } }";
-        let template = Template::parse(text, &BTreeMap::new()).expect("the template is sound");
+        let template = Template::parse(text, &BTreeMap::new()).expect("the template is valid");
         assert_eq!(template.functions[0].timeout, Duration::from_secs(300));
         assert_eq!(template.functions[1].timeout, Duration::from_secs(10));
         assert_eq!(template.functions[1].memory, 128);
@@ -227,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_cannot_use_it_names() {
+    fn unsupported_values_are_named() {
         let text = "
             Resources:
               A: { Type: 'AWS::Serverless::Function', Metadata: { BuildProperties: { Binary: !ImportValue x } } }";

@@ -1,4 +1,4 @@
-//! Finding the function for a request.
+//! Finds the function for a request.
 
 use std::{borrow::Cow, collections::BTreeMap, fmt};
 
@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 
 use super::{FunctionResource, Template};
 
-/// A method and path that lead to a function.
+/// A method and a path pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
     method: String,
@@ -16,32 +16,32 @@ pub struct Route {
 
 impl Route {
     pub(super) fn new(method: &str, path: &str) -> Result<Self> {
-        ensure!(path.starts_with('/'), "a path begins with /, not {path}");
+        ensure!(path.starts_with('/'), "the path {path} doesn't start with /");
         for segment in path.split('/') {
             let braces = segment.contains(['{', '}']);
             if braces && (parameter(segment).is_none() || segment.ends_with("+}")) {
-                bail!("the segment {segment} is not understood here");
+                bail!("the path segment {segment} is not supported by the local gateway");
             }
         }
         Ok(Self { method: method.to_uppercase(), path: path.to_owned() })
     }
 
-    /// The HTTP method, in capitals.
+    /// Returns the HTTP method, in upper case.
     pub fn method(&self) -> &str {
         &self.method
     }
 
-    /// The path with its parameters in braces, such as `/api/{user_id}/tasks`.
+    /// Returns the path with its parameters in braces, such as `/api/{user_id}/tasks`.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// Method and path as events carry them: `POST /api/{user_id}/tasks`.
+    /// Returns the method and path in the form used in events: `POST /api/{user_id}/tasks`.
     pub fn route_key(&self) -> String {
         format!("{} {}", self.method, self.path)
     }
 
-    /// The values of the path's parameters, still encoded, and where they stand.
+    /// Returns the names and percent-encoded values of the path parameters, if the request matches.
     fn matches<'a>(&'a self, method: &str, raw_path: &'a str) -> Option<Vec<(&'a str, &'a str)>> {
         let (pattern, actual) = (self.path.split('/'), raw_path.split('/'));
         if self.method != method || pattern.clone().count() != actual.clone().count() {
@@ -59,19 +59,19 @@ impl Route {
     }
 }
 
-/// The name in `{name}`.
+/// Returns `name` if the segment is `{name}`.
 fn parameter(segment: &str) -> Option<&str> {
     segment.strip_prefix('{')?.strip_suffix('}')
 }
 
-/// The function that serves a request, and what the path says.
+/// The function for a request, and the path parameters.
 #[derive(Clone, Debug)]
 pub struct RouteMatch<'a> {
     /// The function to invoke.
     pub function: &'a FunctionResource,
     /// The route that matched.
     pub route: &'a Route,
-    /// The path's parameters, decoded.
+    /// The decoded path parameters.
     pub path_parameters: BTreeMap<String, String>,
 }
 
@@ -88,13 +88,13 @@ impl fmt::Display for MalformedPath {
 impl std::error::Error for MalformedPath {}
 
 impl Template {
-    /// The route for a request, `raw_path` being still encoded. Where several match, a literal segment beats a
-    /// parameter, the leftmost first.
+    /// Finds the route for a request. `raw_path` is percent-encoded. If several routes match, the leftmost
+    /// segment in which they differ decides: a literal segment is preferred to a parameter.
     ///
-    /// Segments are told apart before they are decoded, so an encoded slash stays within its parameter.
+    /// The path is split before it is decoded, so an encoded slash stays within its parameter.
     ///
     /// # Errors
-    /// When a parameter of the route doesn't decode.
+    /// If a path parameter can't be decoded.
     pub fn route(&self, method: &str, raw_path: &str) -> Result<Option<RouteMatch<'_>>, MalformedPath> {
         let routes = self
             .functions
@@ -116,10 +116,10 @@ impl Template {
     }
 }
 
-/// Undoes percent-encoding.
+/// Decodes percent-encoded text.
 ///
 /// # Errors
-/// On a `%` without two hexadecimal digits, and on bytes that are not UTF-8.
+/// If a `%` is not followed by two hexadecimal digits, or the bytes are not UTF-8.
 pub fn decode(text: &str) -> Result<Cow<'_, str>, MalformedPath> {
     let well_formed = text
         .split('%')
@@ -143,18 +143,18 @@ mod tests {
             binary: format!("{method} {path}"),
             timeout: Duration::from_secs(3),
             memory: 128,
-            routes: vec![Route::new(method, path).expect("the route is sound")],
+            routes: vec![Route::new(method, path).expect("the route is valid")],
         };
         Template { functions: routes.iter().map(function).collect(), cors: None }
     }
 
     fn found(template: &Template, method: &str, path: &str) -> Option<String> {
-        let found = template.route(method, path).expect("the path is well-formed");
+        let found = template.route(method, path).expect("the path decodes");
         found.map(|found| found.function.binary.clone())
     }
 
     #[test]
-    fn method_and_every_segment_have_to_match() {
+    fn method_and_every_segment_must_match() {
         let template = template(&[("GET", "/api/{user_id}/tasks"), ("POST", "/api/{user_id}/tasks")]);
         let get = Some("GET /api/{user_id}/tasks".to_owned());
         assert_eq!(found(&template, "GET", "/api/alice/tasks"), get);
@@ -173,24 +173,24 @@ mod tests {
     }
 
     #[test]
-    fn a_literal_segment_beats_a_parameter() {
+    fn literal_segments_are_preferred_to_parameters() {
         let template = template(&[("GET", "/tasks/{id}"), ("GET", "/tasks/mine")]);
         assert_eq!(found(&template, "GET", "/tasks/mine").as_deref(), Some("GET /tasks/mine"));
         assert_eq!(found(&template, "GET", "/tasks/7").as_deref(), Some("GET /tasks/{id}"));
     }
 
     #[test]
-    fn parameters_are_decoded_once_and_after_splitting() {
+    fn parameters_are_decoded_once_after_splitting() {
         let template = template(&[("GET", "/api/{user_id}/tasks/{task_id}")]);
         let path = "/api/auth0%7Calice%2Fb%C3%B6b/tasks/100%2525+1";
-        let found = template.route("GET", path).expect("it decodes").expect("it matches");
+        let found = template.route("GET", path).expect("the path decodes").expect("a route matches");
         assert_eq!(found.path_parameters["user_id"], "auth0|alice/böb");
         assert_eq!(found.path_parameters["task_id"], "100%25+1");
         assert_eq!(found.route.route_key(), "GET /api/{user_id}/tasks/{task_id}");
     }
 
     #[test]
-    fn a_parameter_that_does_not_decode_is_an_error() {
+    fn malformed_percent_encoding_is_an_error() {
         let template = template(&[("GET", "/api/{user_id}")]);
         for path in ["/api/%", "/api/%4", "/api/%zz", "/api/%ff", "/api/a%C3"] {
             assert_eq!(template.route("GET", path).err(), Some(MalformedPath), "{path}");
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn routes_that_would_be_served_differently_are_refused() {
+    fn unsupported_paths_are_rejected() {
         for path in ["tasks", "/{proxy+}", "/a{b}c"] {
             assert!(Route::new("GET", path).is_err(), "{path}");
         }

@@ -121,12 +121,12 @@ class Branches(unittest.TestCase):
     def test_a_failure_is_reported_without_the_key(self):
         told = self.run_script("create", "task-api-pr-4", key="another-key")
         self.assertEqual((told.returncode, told.stdout), (1, ""))
-        self.assertIn("Neon answers 401 to GET /branches", told.stderr)
+        self.assertIn("Neon answered 401 to GET /branches", told.stderr)
         self.assertNotIn("another-key", told.stderr)
         self.neon.outcome = "failed"
         told = self.run_script("create", "task-api-pr-4")
         self.assertEqual((told.returncode, told.stdout), (1, ""))
-        self.assertIn("Neon's operation create_branch has failed", told.stderr)
+        self.assertIn("Neon's operation create_branch ended with status failed", told.stderr)
 
 
 if __name__ == "__main__":

@@ -367,7 +367,7 @@ class WalkThrough(Repository):
         """A canary fails"""
         before, programs = self.versions(), self.programs()
         self.change("functions/get-task/src/main.rs", "// ALARMING\n")
-        self.assertIn(f"went off: {STACK}-errors", self.fails("Functions"))
+        self.assertIn(f"alarm went off: {STACK}-errors", self.fails("Functions"))
         self.assertEqual((self.versions(), self.programs()), (before, programs))
         with self.cloud.state() as cloud:
             cloud.set_alarm(f"{STACK}-errors", "OK")
@@ -410,7 +410,7 @@ class WalkThrough(Repository):
         self.assertEqual(recent, [])
 
     def settings_that_no_version_has(self):
-        """A setting changes that versions don't have"""
+        """A setting that is not part of a version changes"""
         template = self.repository / "target/deploy/template.yaml"
         code = "      CodeUri: get-task.zip\n"
         for line in ("      Tags: { team: tasks }\n", "      Tags: { team: others }\n"):
@@ -424,7 +424,7 @@ class WalkThrough(Repository):
             self.assert_serves_what_was_requested()
 
     def roll_back(self):
-        """A roll-back"""
+        """A function is rolled back"""
         self.push()
         before = self.programs()[f"{STACK}-get-task"]
         self.change("functions/get-task/src/main.rs", "// regretted\n")
@@ -442,10 +442,49 @@ class WalkThrough(Repository):
         self.assert_serves_main()
 
     def deletion(self):
-        """The deletion"""
+        """The stack is deleted"""
         self.run_script("sam", "delete", "--stack-name", STACK, "--no-prompts")
         with self.cloud.state() as cloud:
             self.assertEqual((cloud.stacks, cloud.functions, cloud.alarms), ({}, {}, {}))
+
+
+class AnotherEnvironment(Repository):
+    """The guide "Run another environment" of docs/deployment.md."""
+
+    trusted = "staging"
+
+    def versions(self, stack):
+        with self.cloud.state() as cloud:
+            return {name: cloud.functions[name]["alias"]["FunctionVersion"] for name in cloud.functions
+                    if name.startswith(f"{stack}-")}
+
+    def test_staging_is_deployed_by_its_own_workflow_and_removed_without_touching_production(self):
+        self.run_script("deploy/build.sh")
+        for stack, name in ((STACK, "prod"), ("task-api-staging", "staging")):
+            self.run_script("deploy/stack.sh", stack, "prod", f"EnvironmentName={name}",
+                            f"SecretArn={ARN.format(name)}", f"MigrationSecretArn={ARN.format(name + '-migrate')}")
+        with self.cloud.state() as cloud:
+            variables = cloud.serving("task-api-staging-get-task")["Environment"]["Variables"]
+        self.assertEqual((variables["ENVIRONMENT"], variables["SECRET_ID"]), ("staging", ARN.format("staging")))
+
+        guide = (ROOT / "docs/deployment.md").read_text().partition("## Run another environment")[2]
+        (copy,) = re.findall(r"^   ```sh\n(   sed .*?)^   ```$", guide.partition("\n## ")[0], re.DOTALL | re.MULTILINE)
+        self.run_script("bash", "-ec", copy)
+        self.change("functions/get-task/src/main.rs")
+        self.commit()
+        self.runs.write_text(json.dumps([{"headSha": self.git("rev-parse", "HEAD^"), "conclusion": "success"}]))
+        production, staging = self.versions(STACK), self.versions("task-api-staging")
+        workflow = self.workflow("deploy-staging", "push")
+        for job in ("build", "deploy"):
+            workflow.run(job, Path(tempfile.mkdtemp(dir=self.folder)))
+        self.assertEqual(self.versions(STACK), production)
+        # The commit also adds the workflow, which affects no function.
+        moved = {name for name, version in self.versions("task-api-staging").items() if version != staging[name]}
+        self.assertEqual(moved, {"task-api-staging-get-task"})
+
+        self.run_script("sam", "delete", "--stack-name", "task-api-staging", "--no-prompts")
+        self.assertEqual(self.versions("task-api-staging"), {})
+        self.assertEqual(self.versions(STACK), production)
 
 
 class Preview(Repository):
@@ -489,7 +528,7 @@ class Preview(Repository):
 
 if __name__ == "__main__":
     runner = unittest.TextTestRunner(stream=sys.stdout, verbosity=2)
-    names = sys.argv[1:] or ["Trust", "Workflows", "WalkThrough", "Preview"]
+    names = sys.argv[1:] or ["Trust", "Workflows", "WalkThrough", "AnotherEnvironment", "Preview"]
     result = runner.run(unittest.defaultTestLoader.loadTestsFromNames(names, sys.modules["__main__"]))
     failed = len({str(test).partition(" [")[0].partition(" (step")[0] for test, _ in result.failures + result.errors})
     print(f"{result.testsRun - failed} passed, {failed} failed, {len(result.skipped)} skipped")

@@ -265,7 +265,7 @@ class Publish(unittest.TestCase):
         self.alarm("errors", "ALARM")
         told, _ = process.communicate(timeout=30)
         self.assertEqual(process.returncode, 1, told)
-        self.assertIn(f"went off: {self.stack}-errors\n", told)
+        self.assertIn(f"alarm went off: {self.stack}-errors\n", told)
         self.assertEqual(self.live("get-task"), "1")
 
     def test_an_alarm_that_recovers_within_the_canary_counts(self):
@@ -277,7 +277,7 @@ class Publish(unittest.TestCase):
         self.alarm("latency", "OK")
         told, _ = process.communicate(timeout=60)
         self.assertEqual((process.returncode, self.live("get-task")), (1, "1"), told)
-        self.assertIn(f"went off: {self.stack}-latency\n", told)
+        self.assertIn(f"alarm went off: {self.stack}-latency\n", told)
 
     def test_an_alarm_that_does_not_exist_starts_no_canary(self):
         self.client("cloudwatch").delete_alarms(AlarmNames=[f"{self.stack}-errors"])
