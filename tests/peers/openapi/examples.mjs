@@ -1,6 +1,6 @@
-// Tries every example of the documents against the running API: those of docs/examples.md as curl, as TypeScript and
-// from docs/examples.http, which all must give the one answer that the page shows, and the curl lines of README.md.
-// Ids and times are compared by their kind, all else to the letter.
+// Runs every example of the documents against the API: those of docs/examples.md as curl, as TypeScript and from
+// docs/examples.http, which must all give the answer that the page shows, and the shell blocks of docs/endpoints.md
+// and of README.md's first request. Ids and times are compared by their kind, everything else literally.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -180,21 +180,25 @@ for (const { operationId, tags } of Object.values(paths).flatMap((methods) => Ob
 }
 console.log(`docs/examples.md: ${all.length} examples of ${covered.size} operations, each in three forms`);
 
-// The examples of README.md run one after another in one shell; a block that shows an answer follows its command.
-await clear();
-const [, section] = read("README.md").split(/^(?=## Endpoints$)/m);
-const steps = blocks(section.split(/^(?=## (?!Endpoints))/m)[0]);
-const commands = steps.filter(({ language }) => language === "sh");
-const own = (text) => text.replace(/^API=.*$/m, "").replace(/^TOKEN=.*$/m, "");
-const printed = bash(commands.map(({ text }) => `${own(text)}\necho; echo @@@`).join("\n"), {}).split("@@@\n");
-let answers = 0;
-for (const [index, step] of steps.entries()) {
-  if (step.language === "sh") continue;
-  const output = printed[commands.indexOf(steps[index - 1])].replaceAll("\r", "").trim();
-  const [expected, actual] = [normalised(step.text), normalised(output)];
-  if (step.language === "json") assert.equal(actual, expected, steps[index - 1].text);
-  else assert.equal(actual.split("\n")[0], expected, steps[index - 1].text);
-  answers += 1;
+/** Runs the shell blocks of a document in order, in one shell, and compares what they print with the blocks after them. */
+async function follow(name, markdown) {
+  await clear();
+  const steps = blocks(markdown);
+  const commands = steps.filter(({ language }) => language === "sh");
+  // The API and the token of this run take the place of the document's.
+  const own = (text) => text.replace(/^(API|TOKEN)=.*$/gm, "");
+  const printed = bash(commands.map(({ text }) => `${own(text)}\necho; echo @@@`).join("\n"), {}).split("@@@\n");
+  const answers = steps.flatMap((step, index) => (step.language === "sh" ? [] : [index]));
+  for (const index of answers) {
+    const [shown, command] = [steps[index], steps[index - 1]];
+    const output = normalised(printed[commands.indexOf(command)].replaceAll("\r", "").trim());
+    const actual = shown.language === "json" ? output : output.split("\n")[0];
+    assert.equal(actual, normalised(shown.text), command.text);
+  }
+  console.log(`${name}: ${commands.length} commands, ${answers.length} answers`);
+  return answers.length;
 }
-assert(answers >= 14, "the answers of README.md are read");
-console.log(`README.md: ${commands.length} commands, ${answers} answers`);
+
+assert((await follow("docs/endpoints.md", read("docs/endpoints.md"))) >= 14, "the answers of docs/endpoints.md are read");
+const [, firstRequest] = read("README.md").split(/^## A first request$/m);
+assert.equal(await follow("README.md", firstRequest.split(/^## /m)[0]), 2, "the answers of README.md are read");
