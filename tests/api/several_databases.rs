@@ -1,4 +1,5 @@
-//! Users spread over several databases, as docs/scale.md describes: routing a request takes nothing but the user's id.
+//! Users spread over several databases, as docs/performance.md describes: routing a request takes nothing but the
+//! user's id.
 
 use std::{collections::BTreeSet, iter};
 
