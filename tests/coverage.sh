@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Prints the lines of shared/ and functions/ that the tests run through, the functions' own processes included.
-# Needs cargo-llvm-cov, and LLVM's tools of rustc's version: rustup's component llvm-tools, or Debian's llvm package.
+# Prints the test coverage of shared/ and functions/, including what runs in the functions' own processes.
+# Installs what is missing: cargo-llvm-cov, and LLVM's tools in the version of rustc (rustup's component
+# llvm-tools, or Debian's package llvm). Arguments are passed to `cargo llvm-cov report`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,7 +18,8 @@ if ! find "$(rustc --print sysroot)" -name 'llvm-cov' -path '*/bin/*' | grep -q 
     fi
 fi
 
-# The functions are processes of their own: with this environment they are built and write what they ran, too.
+# With this environment, the functions that the tests build and start as processes write their coverage as
+# well.
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target/coverage}
 # shellcheck disable=SC1090
 source <(cargo llvm-cov show-env --sh)

@@ -1,4 +1,4 @@
-//! Users distributed over several databases, as docs/scale.md describes: the user's id alone determines the
+//! Users distributed over several databases, as docs/performance.md describes: the user's id alone determines the
 //! database.
 
 use std::{collections::BTreeSet, iter};

@@ -1,4 +1,4 @@
-//! What a million requests cost at the measured figures.
+//! The cost of a million requests, computed from the measured figures.
 
 use crate::{
     endpoints::Figures,
@@ -10,21 +10,21 @@ pub const GATEWAY_PER_MILLION: f64 = 1.00;
 pub const REQUESTS_PER_MILLION: f64 = 0.20;
 const GIGABYTE_SECOND: f64 = 0.000_013_333_4;
 
-/// The least memory that there is, in GB. Every subject fits in.
+/// Lambda's smallest memory size, in GB. It is enough for every subject.
 const MEMORY: f64 = 0.125;
 
-/// The share of a processor that comes with it: a whole one comes with 1,769 MB.
+/// The share of a processor that Lambda gives with this memory: a whole one comes with 1,769 MB.
 const PROCESSORS: f64 = 128.0 / 1769.0;
 
-/// What a database in the same region is away, in milliseconds.
+/// Assumed round-trip time to a database in the same region, in milliseconds.
 const ROUND_TRIP_MS: f64 = 2.0;
 
-/// Milliseconds that are billed for a request: its processor time at that share, and its waiting for the database.
+/// Billed milliseconds of a request: its processor time at that share, and its round trips to the database.
 pub fn billed_ms(figures: &Figures) -> f64 {
     (figures.processor_us / 1000.0 / PROCESSORS + figures.round_trips * ROUND_TRIP_MS).ceil().max(1.0)
 }
 
-/// The dollars of a million requests that are each billed for that long.
+/// Dollars for the duration of a million requests with this many billed milliseconds each.
 pub fn duration_per_million(billed_ms: f64) -> f64 {
     1e6 * billed_ms / 1000.0 * MEMORY * GIGABYTE_SECOND
 }
@@ -42,10 +42,10 @@ pub fn print(figures: &[Figures]) {
         })
         .collect();
     let title = format!(
-        "Dollars for a million requests (arm64, 128 MB; logs, cold starts and the database apart):\n\
-         billed ms = ⌈CPU / {PROCESSORS:.4} + round trips × {ROUND_TRIP_MS} ms⌉, \
-         duration = 10⁶ × ms / 1000 × {MEMORY} GB × {GIGABYTE_SECOND}, \
-         and {GATEWAY_PER_MILLION:.2} for the gateway, {REQUESTS_PER_MILLION:.2} for the invocations"
+        "Dollars for a million requests (arm64, 128 MB), without logs, cold starts and the database.\n\
+         billed ms: ⌈CPU ms / {PROCESSORS:.4} + round trips × {ROUND_TRIP_MS} ms⌉\n\
+         duration $: 10⁶ × billed ms / 1000 × {MEMORY} GB × {GIGABYTE_SECOND}\n\
+         total $: duration + {GATEWAY_PER_MILLION:.2} (gateway) + {REQUESTS_PER_MILLION:.2} (invocations)"
     );
-    print_table(&title, &["", "billed ms", "duration $", "in all $"], &rows);
+    print_table(&title, &["", "billed ms", "duration $", "total $"], &rows);
 }

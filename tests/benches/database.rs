@@ -1,4 +1,4 @@
-//! The database server that is measured with.
+//! The database server for the measurements.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -38,12 +38,12 @@ impl Database {
         Ok(Self { cluster, authority, name: MIGRATED.into(), login: Login::Endpoints })
     }
 
-    /// This database, for subjects that need its tables.
+    /// This database, with the login of the tables' owner, for subjects that access the tables directly.
     pub fn as_owner(&self) -> Self {
         Self { login: Login::Owner, ..self.clone() }
     }
 
-    /// A database of the same server with another build's schema, for that build's functions.
+    /// Creates a database on the same server with the schema of another build, for that build's functions.
     pub async fn migrated_by(&self, baseline: &Baseline) -> Result<Self> {
         self.cluster.create_database(&baseline.name).await?;
         let url = format!("{}?sslmode=disable", self.cluster.url(&baseline.name));
@@ -51,7 +51,7 @@ impl Database {
         Ok(Self { name: baseline.name.clone(), ..self.as_owner() })
     }
 
-    /// Another database of that server, as empty as this one. Nobody may be connected to this one.
+    /// Creates a copy of this database on the same server. No client must be connected to this one.
     pub async fn copy(&self, name: &str) -> Result<Self> {
         self.cluster.create_database_from(name, &self.name).await?;
         Ok(Self { name: name.into(), ..self.clone() })
@@ -61,7 +61,7 @@ impl Database {
         self.cluster.port()
     }
 
-    /// A connection as superuser.
+    /// Connects as superuser.
     pub async fn connect(&self) -> Client {
         connect(&self.cluster.url(&self.name)).await
     }
@@ -71,17 +71,17 @@ impl Database {
         Ok(client.query_one("show server_version", &[]).await?.get(0))
     }
 
-    /// The configuration of subjects, without TLS.
+    /// The environment variables of subjects, without TLS.
     pub fn environment(&self) -> BTreeMap<String, String> {
         self.environment_through(self.port())
     }
 
-    /// The same, but the database is reached by another port.
+    /// The same, with another port for the database.
     pub fn environment_through(&self, port: u16) -> BTreeMap<String, String> {
         self.environment_with(port, "sslmode=disable")
     }
 
-    /// The same, with these parameters of the URL, which may ask for TLS.
+    /// The same, with these parameters of the database URL.
     pub fn environment_with(&self, port: u16, parameters: &str) -> BTreeMap<String, String> {
         let url = match self.login {
             Login::Endpoints => self.cluster.endpoints_url_through(port, &self.name),
@@ -91,32 +91,32 @@ impl Database {
             ("DATABASE_URL".into(), format!("{url}?{parameters}")),
             ("DATABASE_CA_CERT".into(), self.authority.certificate()),
             ("JWT_SECRET".into(), SECRET.into()),
-            // More than is measured, but limits that are kept.
+            // Never reached, but not disabled, so that the work of checking the limits is measured.
             ("TASKS_PER_USER".into(), "1000000".into()),
             ("WRITES_PER_MINUTE".into(), "100000".into()),
         ])
     }
 }
 
-/// The server's processes for the sessions of one subject.
+/// Processes of the database server, one per session.
 pub struct Sessions(Vec<u32>);
 
 impl Sessions {
-    /// Those that are there now.
+    /// The processes of all sessions.
     pub async fn all(client: &Client) -> Result<Self> {
         let select = "select pid from pg_stat_activity where backend_type = 'client backend'";
         let rows = client.query(select, &[]).await?;
         Ok(Self(rows.iter().map(|row| Ok(row.get::<_, i32>(0).try_into()?)).collect::<Result<_>>()?))
     }
 
-    /// Those that are there now and were not there before.
+    /// The processes of sessions that have begun since `before`.
     pub async fn since(before: &Self, client: &Client) -> Result<Self> {
         let mut now = Self::all(client).await?;
         now.0.retain(|session| !before.0.contains(session));
         Ok(now)
     }
 
-    /// The processor time that they have used so far. `None` if there are none.
+    /// The processor time that they have used so far, or `None` if there are none.
     pub fn processor_time(&self) -> Result<Option<Duration>> {
         let times = self.0.iter().map(|&session| processor_time(session).context("a session has ended"));
         let times = times.collect::<Result<Vec<_>>>()?;

@@ -1,4 +1,4 @@
-//! With a database that is far away: what counts is how often it is waited for.
+//! Measures with a database that is far away. The number of round trips decides.
 
 use std::time::Duration;
 
@@ -15,17 +15,17 @@ use crate::{
     subject::{HERE, PEERS, Subjects},
 };
 
-/// The time that a message to the database and its answer take on the way.
+/// Round-trip time to the database.
 const ROUND_TRIP: Duration = Duration::from_millis(10);
 
-/// Parameters of the URL. Bound to the channel, a login would not get past a front with a certificate of its own.
+/// Parameters of the database URL. Channel binding is off because the TLS front has a certificate of its own.
 const NEGOTIATED: &str = "sslmode=require&channel_binding=disable";
 const DIRECT: &str = "sslmode=require&channel_binding=disable&sslnegotiation=direct";
 
 const STARTS: usize = 5;
 const INVOCATIONS: usize = 20;
 
-/// What was measured of a subject with a request, over TLS. Times are medians.
+/// The figures of a subject with a request, over TLS. Times are medians.
 #[derive(Debug, Serialize)]
 pub struct Figures {
     pub subject: &'static str,
@@ -45,8 +45,9 @@ pub async fn measure(subjects: &Subjects, database: &Database, with_peers: bool)
         let requests = requests.iter().filter(|request| request.has_peers());
         lines.extend(requests.map(|&request| (peer, peer, request, NEGOTIATED)));
     }
-    // As at Neon: what ends TLS knows direct negotiation, which servers do from PostgreSQL 17 on, and the curve that
-    // clients propose, which older servers don't, and then a handshake takes another round trip.
+    // Like Neon's proxy, the front supports direct negotiation (PostgreSQL does from 17 on) and the curve
+    // that clients propose first. Older servers don't support the curve; their handshake takes another round
+    // trip.
     let front = TlsFront::start(&database.authority, database.port()).await;
     let of_peers = database.as_owner();
     let mut figures = Vec::new();
@@ -112,6 +113,10 @@ pub fn print(figures: &[Figures]) {
                 .collect()
         })
         .collect();
-    let head = ["", "warm ms", "round trips", "cold ms", "round trips"];
-    print_table(&format!("With a database that is {ROUND_TRIP:?} away, over TLS:"), &head, &rows);
+    let head = ["", "warm ms", "warm round trips", "cold ms", "cold round trips"];
+    let title = format!(
+        "Over TLS to a database with a round-trip time of {ROUND_TRIP:?}; medians.\n\
+         warm: a request to a running process; cold: from the start of the process to its first response"
+    );
+    print_table(&title, &head, &rows);
 }

@@ -1,4 +1,5 @@
-//! Every endpoint beside the floor, other builds and the peers: cold and warm, processor, memory, size, round trips.
+//! Measures every endpoint, the floor, other builds and the peers: cold and warm times, processor time,
+//! memory, size and round trips.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -20,47 +21,49 @@ use crate::{
     subject::{FLOOR, HERE, PEERS, Subjects, size},
 };
 
-/// Rounds, in each of which every subject has its turn, and the floor right before it. Figures are medians of them, ratios
-/// are taken within each turn, or within each round.
+/// Number of rounds. In each, every subject has a turn, and the floor has one right before it. Figures are
+/// medians over the rounds. Ratios to the floor are taken within each turn, ratios to other builds within
+/// each round.
 const ROUNDS: usize = 25;
 
-/// Invocations of a subject in a round.
+/// Number of invocations of a subject per round.
 const BATCH: usize = 100;
 
-/// Invocations before the first round: what a just-in-time compiler needs to show what it can do.
+/// Number of invocations before the first round, so that just-in-time compilers are warm.
 const WARM_UP: usize = 500;
 
-/// Starts of each subject. Peers, which take up to a second for one, have a third of them.
+/// Number of starts of each subject. Peers have a third of them, because each takes up to a second.
 const STARTS: usize = 45;
 
-/// What an ended process leaves to be done, its session in the database above all, must not fall into the next start.
+/// Pause after a process has ended, so that the end of its database session does not slow down the next
+/// start.
 const CLEARANCE: Duration = Duration::from_millis(20);
 
-/// Tasks of each user, and so the length of the list.
+/// Number of tasks of each user, and so the length of the list.
 const TASKS: usize = 10;
 
-/// What was measured of a subject with a request. Times are medians but for `warm_p99`.
+/// The figures of a subject with a request. Times are medians, except for `warm_p99_us`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Figures {
     pub subject: String,
     pub request: &'static str,
-    /// From the start of the process until it asks for an event.
+    /// From the start of the process until it requests an event.
     pub cold_init_ms: f64,
-    /// From the start of the process until its first answer is there.
+    /// From the start of the process until its first response has arrived.
     pub cold_ms: f64,
     pub cold_to_floor: f64,
     pub warm_p50_us: f64,
     pub warm_p99_us: f64,
     pub warm_to_floor: f64,
-    /// Processor time of the process for one request.
+    /// Processor time of the process per request.
     pub processor_us: f64,
-    /// Processor time of the database's process for one request.
+    /// Processor time of the database session's process per request.
     pub database_us: f64,
     pub memory_mb: f64,
     pub binary_mb: f64,
     pub zip_mb: f64,
     pub round_trips: f64,
-    /// What the first baseline takes for the same request is 1.
+    /// Ratios to the first baseline with the same request.
     pub to_baseline: Option<Ratios>,
 }
 
@@ -71,7 +74,7 @@ pub struct Ratios {
     pub database: f64,
 }
 
-/// A database, and the benchmark's own connection to it.
+/// A database and the benchmark's own connection to it.
 struct Place {
     database: Database,
     client: Client,
@@ -86,7 +89,7 @@ struct Line<'a> {
     user: String,
     starts: Vec<(Duration, Duration)>,
     batches: Vec<Vec<Duration>>,
-    /// What the floor took right before each start, and each batch: machines have slow moments.
+    /// The times of the floor right before each start and each batch, because machines have slow moments.
     floor_starts: Vec<Duration>,
     floor_batches: Vec<Vec<Duration>>,
     processor: Vec<Duration>,
@@ -95,7 +98,7 @@ struct Line<'a> {
     round_trips: f64,
 }
 
-/// Measures all of it.
+/// Measures all subjects.
 pub async fn measure(subjects: &Subjects, database: &Database, with_peers: bool) -> Result<Vec<Figures>> {
     let here = Place::of(database.clone()).await;
     let owner = Place::of(database.as_owner()).await;
@@ -106,7 +109,7 @@ pub async fn measure(subjects: &Subjects, database: &Database, with_peers: bool)
 
     let floor = subjects.program(FLOOR)?;
     let mut lines = vec![Line::new(FLOOR, floor.to_owned(), &here, Request::Get)];
-    // The builds take turns with the same request, so that a slow moment strikes all of them.
+    // The builds take turns with the same request, so that a slow moment affects all of them.
     for request in Request::ALL {
         let function = request.function();
         lines.push(Line::new(HERE, subjects.program(function)?.to_owned(), &here, request));
@@ -130,7 +133,7 @@ pub async fn measure(subjects: &Subjects, database: &Database, with_peers: bool)
     lines.iter().map(|line| line.figures(baseline.and_then(|name| line.counterpart(&lines, name)))).collect()
 }
 
-/// Starts every subject anew, again and again.
+/// Starts every subject many times.
 async fn start(lines: &mut [Line<'_>]) -> Result<()> {
     for round in 0..STARTS {
         eprintln!("starts: {} of {STARTS}", round + 1);
@@ -146,7 +149,8 @@ async fn start(lines: &mut [Line<'_>]) -> Result<()> {
     Ok(())
 }
 
-/// Has every subject answer in turn, in processes that stay. A peer is one process for all of its endpoints.
+/// Invokes every subject in turn, in processes that keep running. A peer has one process for all of its
+/// endpoints.
 async fn run(lines: &mut [Line<'_>]) -> Result<()> {
     let mut floor = lines[0].function().await?;
     let mut functions = BTreeMap::new();
@@ -233,7 +237,8 @@ impl<'a> Line<'a> {
         Function::start(&self.program, &self.place.database.environment()).await
     }
 
-    /// How long a new process takes until it asks for an event, and until its first answer is there.
+    /// Starts a process. Returns the times until it requests an event, and until its first response has
+    /// arrived.
     async fn start_once(&self) -> Result<(Duration, Duration)> {
         let event = self.events(1).await?.remove(0);
         let mut function = self.function().await?;
@@ -254,7 +259,7 @@ impl<'a> Line<'a> {
         outcome.expect(expected).with_context(|| format!("{} {:?}", self.subject, self.request))
     }
 
-    /// The line of another build with the same request, for a line of a build.
+    /// If this is a line of a build, returns the line of the build `subject` with the same request.
     fn counterpart<'b>(&self, lines: &'b [Self], subject: &str) -> Option<&'b Self> {
         let is_build = self.subject != FLOOR && !self.is_peer() && self.subject != subject;
         lines.iter().find(|line| is_build && line.subject == subject && line.request == self.request)
@@ -295,17 +300,17 @@ impl<'a> Line<'a> {
     }
 }
 
-/// The median of the ratios of what was measured in the same turn, or in the same round.
+/// The median of the ratios of values that were measured in the same turn or round.
 fn ratio(own: impl Iterator<Item = f64>, other: impl Iterator<Item = f64>) -> f64 {
     median(own.zip(other).map(|(own, other)| own / other))
 }
 
-/// The median of each round.
+/// The median of each round, in microseconds.
 fn medians(batches: &[Vec<Duration>]) -> impl Iterator<Item = f64> {
     batches.iter().map(|batch| median(batch.iter().copied().map(microseconds)))
 }
 
-/// Prints the table, the ratios to another build, and how much more the peers take.
+/// Prints the table, the ratios to another build, and the ratios of the peers.
 pub fn print(figures: &[Figures]) {
     let rows: Vec<Vec<String>> = figures
         .iter()
@@ -347,7 +352,11 @@ pub fn print(figures: &[Figures]) {
         "round trips",
     ];
     print_table(
-        "Each request, driven through the Runtime API; the database on the same machine, without TLS:",
+        "Each request, through the Runtime API; the database is on the same machine, without TLS. Medians.\n\
+         INIT: from the start of the process until it requests an event; cold: until its first response\n\
+         × floor: ratio to the handler that only responds; CPU: processor time of the function per request\n\
+         database CPU: processor time of its database session per request; VmHWM: peak memory\n\
+         round trips: to the database, per warm request",
         &head,
         &rows,
     );
@@ -367,7 +376,7 @@ fn print_baseline(figures: &[Figures]) {
         .collect();
     if !rows.is_empty() {
         print_table(
-            "Beside the first baseline, which is 1:",
+            "Ratios to the first baseline (below 1 is faster):",
             &["", "warm p50", "cold", "database CPU"],
             &rows,
         );
@@ -391,6 +400,10 @@ fn print_peers(figures: &[Figures]) {
         })
         .collect();
     if !rows.is_empty() {
-        print_table("How many times more the peers take:", &["", "warm", "cold", "database CPU"], &rows);
+        print_table(
+            "How many times as long as the function the peers take:",
+            &["", "warm", "cold", "database CPU"],
+            &rows,
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! A process that is driven through the Lambda Runtime API, with as little as can be between it and the clock.
+//! Drives a function through the Lambda Runtime API over a bare socket, so that little but the function is
+//! measured.
 
 use std::{
     collections::BTreeMap,
@@ -20,10 +21,10 @@ use tokio::{
 
 use crate::machine::processor_time;
 
-/// How long a process may take to start, or to answer.
+/// Time limit for a process to start, or to respond.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The longest head of a request that is understood.
+/// Maximum length of a request's head, in bytes.
 const HEAD_LIMIT: usize = 16 * 1024;
 
 /// A running function that waits for its next event.
@@ -33,23 +34,23 @@ pub struct Function {
     next: oneshot::Sender<String>,
     /// When the process was started.
     pub started: Instant,
-    /// From then until it asked for an event.
+    /// Time from the start until it requested an event.
     pub init: Duration,
 }
 
-/// What one invocation came to.
+/// The outcome of an invocation.
 pub struct Outcome {
-    /// From the first byte of the event to the last of the answer.
+    /// Time from the first byte of the event to the last byte of the response.
     pub elapsed: Duration,
-    /// When the last byte of the answer was there.
+    /// When the last byte of the response arrived.
     pub arrived: Instant,
     answer: Vec<u8>,
 }
 
 enum Message {
-    /// It waits for an event.
+    /// The function waits for an event.
     Next(oneshot::Sender<String>),
-    /// Its answer, when the event was sent, and when the answer was there.
+    /// The function's response, when the event was sent, and when the response arrived.
     Answer {
         sent: Instant,
         arrived: Instant,
@@ -59,14 +60,14 @@ enum Message {
 }
 
 impl Function {
-    /// Starts a process, and waits until it asks for an event. What it writes is thrown away.
+    /// Starts a process and waits until it requests an event. Its output is discarded.
     pub async fn start(program: &Path, environment: &BTreeMap<String, String>) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let (sender, mut messages) = mpsc::unbounded_channel();
         let sent = Arc::new(Mutex::new(Instant::now()));
         tokio::spawn(async move {
-            // It ends with the function that holds the other end.
+            // Ends when the `Function` is dropped.
             while let Ok((stream, _)) = listener.accept().await
                 && !sender.is_closed()
             {
@@ -94,23 +95,23 @@ impl Function {
         Ok(Self { process, messages, next, started, init: started.elapsed() })
     }
 
-    /// Hands it an event.
+    /// Sends an event and waits for the response.
     pub async fn invoke(&mut self, event: &str) -> Result<Outcome> {
         let (unused, _) = oneshot::channel();
         let sent = std::mem::replace(&mut self.next, unused).send(event.to_owned());
-        ensure!(sent.is_ok(), "it no longer waits for an event");
+        ensure!(sent.is_ok(), "the function no longer waits for an event");
         let outcome = match timeout(PATIENCE, self.messages.recv()).await? {
             Some(Message::Answer { sent, arrived, body }) => {
                 Outcome { elapsed: arrived - sent, arrived, answer: body }
             }
             Some(Message::Failed(body)) => bail!("{}", String::from_utf8_lossy(&body)),
-            _ => bail!("it asked for another event without an answer"),
+            _ => bail!("the function requested another event without a response to the last one"),
         };
         self.next = next(&mut self.messages).await?;
         Ok(outcome)
     }
 
-    /// Hands it one event after the other.
+    /// Sends one event after the other.
     pub async fn invoke_all(&mut self, events: &[String]) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::with_capacity(events.len());
         for event in events {
@@ -124,7 +125,7 @@ impl Function {
         processor_time(self.process.id())
     }
 
-    /// The most memory that it has held, in bytes.
+    /// The peak memory (VmHWM), in bytes.
     pub fn peak_memory(&self) -> Option<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -140,24 +141,24 @@ impl Drop for Function {
 }
 
 impl Outcome {
-    /// Holds the answer against the status that is due.
+    /// Checks that the response has this status.
     pub fn expect(&self, status: u16) -> Result<()> {
         let answer: Value = serde_json::from_slice(&self.answer)?;
-        ensure!(answer["statusCode"] == status, "{answer} is not {status}");
+        ensure!(answer["statusCode"] == status, "expected status {status}: {answer}");
         Ok(())
     }
 }
 
 async fn next(messages: &mut mpsc::UnboundedReceiver<Message>) -> Result<oneshot::Sender<String>> {
-    match timeout(PATIENCE, messages.recv()).await.context("it asks for no event")? {
+    match timeout(PATIENCE, messages.recv()).await.context("the function requested no event")? {
         Some(Message::Next(next)) => Ok(next),
         Some(Message::Failed(body)) => bail!("{}", String::from_utf8_lossy(&body)),
-        _ => bail!("it answered without an event"),
+        _ => bail!("the function responded without an event"),
     }
 }
 
-/// Serves one connection of a function, which may take events by one and answer by another. `sent` is when the last event
-/// was sent by any of them.
+/// Serves one connection of a function. The function can receive an event on one connection and respond on
+/// another, so `sent`, the time of the last event, is shared by all of them.
 async fn serve(
     mut stream: TcpStream,
     messages: mpsc::UnboundedSender<Message>,
@@ -194,7 +195,7 @@ async fn serve(
     }
 }
 
-/// The path and the body of the next request.
+/// Reads the next request and returns its path and body.
 async fn read_request(stream: &mut TcpStream) -> Result<(String, Vec<u8>)> {
     let mut buffer = Vec::with_capacity(HEAD_LIMIT);
     loop {
@@ -202,7 +203,7 @@ async fn read_request(stream: &mut TcpStream) -> Result<(String, Vec<u8>)> {
         let mut headers = [httparse::EMPTY_HEADER; 32];
         let mut request = httparse::Request::new(&mut headers);
         let httparse::Status::Complete(head) = request.parse(&buffer)? else {
-            ensure!(buffer.len() < HEAD_LIMIT, "a long head");
+            ensure!(buffer.len() < HEAD_LIMIT, "the head of the request is longer than {HEAD_LIMIT} bytes");
             continue;
         };
         let path = request.path.unwrap_or_default().to_owned();

@@ -1,4 +1,4 @@
-//! Many users at once, through the local gateway.
+//! Measures many concurrent users, through the local gateway.
 
 use std::{
     sync::{Arc, Mutex},
@@ -28,7 +28,7 @@ use crate::{
 const INSTANCES: [usize; 3] = [1, 4, 16];
 const USERS: [usize; 4] = [1, 8, 64, 256];
 
-/// How long each combination is measured, after half of that to warm up.
+/// How long each combination is measured, after a warm-up of half that time.
 const DURATION: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Serialize)]
@@ -38,11 +38,11 @@ pub struct Figures {
     pub requests_per_second: f64,
     pub p50_ms: f64,
     pub p99_ms: f64,
-    /// Answers that were no success.
+    /// Responses that were not a success.
     pub errors: usize,
 }
 
-/// What the clients have seen so far.
+/// What the clients have measured so far.
 #[derive(Default)]
 struct Seen {
     latencies: Vec<Duration>,
@@ -65,7 +65,7 @@ pub async fn measure(subjects: &Subjects, database: &Database) -> Result<Vec<Fig
             max_instances: instances,
         })?;
         for users in USERS {
-            eprintln!("load: {users} users, {instances} instances");
+            eprintln!("load: {users} users, {instances} instances of each function");
             let url = gateway.url();
             work(&url, users, DURATION / 2, &Mutex::default()).await?;
             let seen = Mutex::default();
@@ -81,7 +81,7 @@ pub async fn measure(subjects: &Subjects, database: &Database) -> Result<Vec<Fig
     Ok(figures)
 }
 
-/// Has users make, list, read, complete and delete tasks until the time is over.
+/// Lets users create, list, read, complete and delete tasks for `duration`.
 async fn work(url: &str, users: usize, duration: Duration, seen: &Mutex<Seen>) -> Result<()> {
     let http = Client::new();
     let end = Instant::now() + duration;
@@ -132,5 +132,7 @@ pub fn print(figures: &[Figures]) {
         })
         .collect();
     let head = ["instances of each function × users", "requests/s", "p50 ms", "p99 ms", "errors"];
-    print_table("Through the local gateway, clients and all on the same cores:", &head, &rows);
+    let title =
+        "Concurrent users through the local gateway. Clients, gateway, functions, database share the cores:";
+    print_table(title, &head, &rows);
 }

@@ -1,4 +1,4 @@
-//! The machine that is measured on.
+//! The machine: processor cores, processor time, and a description.
 
 use std::{
     env, fs,
@@ -9,14 +9,15 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-/// Has this program, and what it starts from now on, run on one core alone. Driver, function and database wait for each
-/// other in turn, so that there is always just one with work to do: the core never sleeps, and nothing is measured of how
-/// long another one takes to wake, which on a virtual machine is longer than the work.
+/// Runs this program, and what it starts from now on, on one core only. Driver, function and database wait
+/// for each other, so exactly one of them has work at any time and the core never sleeps. With several cores,
+/// the time until another core wakes would be measured as well, which on a virtual machine is longer than the
+/// work itself.
 pub fn use_one_core() -> Result<()> {
     set_cores(&(cores() - 1).to_string())
 }
 
-/// Has this program, and what it starts from now on, run on all cores again.
+/// Runs this program, and what it starts from now on, on all cores again.
 pub fn use_all_cores() -> Result<()> {
     set_cores(&format!("0-{}", cores() - 1))
 }
@@ -29,7 +30,7 @@ fn set_cores(list: &str) -> Result<()> {
     Ok(())
 }
 
-/// The processor time that a process has used so far, of all its threads.
+/// The processor time that all threads of a process have used so far.
 pub fn processor_time(process: u32) -> Option<Duration> {
     let tasks = fs::read_dir(format!("/proc/{process}/task")).ok()?;
     let nanoseconds = tasks.flatten().filter_map(|task| {
@@ -39,7 +40,7 @@ pub fn processor_time(process: u32) -> Option<Duration> {
     Some(Duration::from_nanos(nanoseconds.sum()))
 }
 
-/// In one line.
+/// Describes the machine in one line.
 pub fn describe(database_version: &str) -> String {
     let processor = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let processor = processor.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
@@ -54,7 +55,7 @@ pub fn describe(database_version: &str) -> String {
     )
 }
 
-/// As many as there are, whichever this program may use now.
+/// The number of cores of the machine, whether or not this program may use all of them.
 fn cores() -> usize {
     let online = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     match online.lines().filter(|line| line.starts_with("processor")).count() {

@@ -1,5 +1,5 @@
-//! `cargo bench -p tests -- COMMAND`: how fast and how small the functions are, beside a handler that does nothing and
-//! beside what people use instead.
+//! `cargo bench -p tests -- SUITE` measures speed and size of the functions, next to a handler that does
+//! nothing (the floor) and to the same API made with FastAPI and Node (the peers).
 
 mod cost;
 mod database;
@@ -25,41 +25,42 @@ use crate::{database::Database, report::Report, request::Request, subject::Subje
 
 #[derive(Parser)]
 #[command(
-    about = "Measures the functions. What is printed are medians, and ratios of what was measured side by side."
+    about = "Measures the functions. Prints medians, and ratios of what was measured in the same round. \
+             docs/performance.md explains the columns."
 )]
 struct Arguments {
     /// What to measure.
     #[arg(value_enum, default_value_t = Suite::All)]
     suite: Suite,
-    /// Print JSON instead of tables.
+    /// Print JSON instead of tables
     #[arg(long)]
     json: bool,
-    /// Leave out FastAPI and Node.
+    /// Leave out FastAPI and Node.js
     #[arg(long)]
     without_peers: bool,
-    /// A checkout of this workspace with release binaries, to compare endpoints with. May be repeated: ratios are to the
-    /// first.
+    /// Another checkout of this workspace with release binaries, to compare the endpoints with. Can be
+    /// repeated; ratios are to the first one
     #[arg(long, value_name = "FOLDER")]
     baseline: Vec<PathBuf>,
-    /// Tasks in the large table.
+    /// Number of tasks in the large table of the suite `scale`
     #[arg(long, default_value_t = 1_000_000)]
     tasks: i64,
-    /// What cargo says to every benchmark.
+    /// Passed by cargo to every benchmark
     #[arg(long, hide = true)]
     bench: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum Suite {
-    /// Every endpoint, beside the floor and the peers.
+    /// Every endpoint, the floor and the peers
     Endpoints,
-    /// With a database that is far away.
+    /// A database that is far away
     Distance,
-    /// Many users at once.
+    /// Many concurrent users
     Load,
-    /// All of these.
+    /// The three above
     All,
-    /// With a large table, beside a small one.
+    /// A large table, compared with a small one
     Scale,
 }
 
@@ -71,7 +72,7 @@ fn main() -> Result<()> {
     let subjects = Subjects::prepare(&Request::ALL.map(Request::function), with_peers, &arguments.baseline)?;
     let mut report = Report::new(arguments.json);
 
-    // One thread drives one function: whatever hands over between threads would be measured, too.
+    // A single thread, because handing over between threads would be measured as well.
     let single = runtime::Builder::new_current_thread().enable_all().build()?;
     machine::use_one_core()?;
     single.block_on(async {

@@ -1,4 +1,4 @@
-//! A network between functions and database that takes its time, and counts.
+//! A network between functions and database with a chosen round-trip time, which counts round trips.
 
 use std::{
     sync::{
@@ -20,23 +20,23 @@ use tokio::{
     time::sleep,
 };
 
-/// Below this, timers are too coarse, and the clock is watched instead.
+/// Below this, timers are too coarse, so the clock is polled instead.
 const TIMER_PRECISION: Duration = Duration::from_millis(2);
 
-/// A proxy on a port of its own. It ends with the tokio runtime.
+/// A proxy on a port of its own, which runs until the tokio runtime ends.
 pub struct Network {
     pub port: u16,
     round_trips: Arc<AtomicUsize>,
 }
 
-/// Whose turn it is on a connection, and how often it was the client's.
+/// Which side of a connection has sent last, and the number of round trips.
 struct Turns {
     server_spoke_last: AtomicBool,
     round_trips: Arc<AtomicUsize>,
 }
 
 impl Network {
-    /// One in front of a port on 127.0.0.1, with this round-trip time.
+    /// Starts a proxy in front of a port on 127.0.0.1, with this round-trip time.
     pub async fn start(server_port: u16, round_trip: Duration) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();
@@ -50,8 +50,8 @@ impl Network {
         Ok(Self { port, round_trips })
     }
 
-    /// How often the client has waited for the server so far: for each connection once, and each time that it spoke
-    /// after the server had spoken.
+    /// The number of round trips so far: one for each connection, and one each time that a client has sent
+    /// something after the server has.
     pub fn round_trips(&self) -> usize {
         self.round_trips.load(Ordering::Relaxed)
     }
@@ -63,7 +63,8 @@ async fn connection(
     round_trip: Duration,
     counter: Arc<AtomicUsize>,
 ) -> Result<()> {
-    // The client's kernel has connected to this one at once; over a real distance it would have waited.
+    // The client has connected to this proxy at once. Over a real distance it would have waited for a round
+    // trip.
     counter.fetch_add(1, Ordering::Relaxed);
     let connected = Instant::now() + round_trip;
     let server = TcpStream::connect(("127.0.0.1", server_port)).await?;
@@ -80,7 +81,7 @@ async fn connection(
     Ok(())
 }
 
-/// Carries what comes to where it goes, each piece after its time on the way.
+/// Passes on what arrives, each piece after the time of one way.
 async fn carry(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,

@@ -1,4 +1,5 @@
-//! What a rate of requests needs: the measured figures beside the quotas and prices of the services (docs/scale.md).
+//! What a rate of requests needs, computed from the measured figures and the services' quotas and prices (the
+//! section "Scale" of docs/performance.md).
 
 use crate::{
     cost::{GATEWAY_PER_MILLION, REQUESTS_PER_MILLION, billed_ms, duration_per_million},
@@ -8,7 +9,7 @@ use crate::{
     subject::HERE,
 };
 
-/// Of ten requests.
+/// The assumed mix of ten requests.
 const MIX: [(Request, f64); 6] = [
     (Request::List, 4.0),
     (Request::Get, 2.0),
@@ -18,39 +19,39 @@ const MIX: [(Request, f64); 6] = [
     (Request::Delete, 1.0),
 ];
 
-/// Requests per second.
+/// The rates to compute, in requests per second.
 const RATES: [f64; 3] = [1e2, 1e4, 1e6];
 
 const SECONDS_PER_MONTH: f64 = 730.0 * 3600.0;
 
-/// Requests per second, and concurrent ones, that template.yaml lets through by default.
+/// Requests per second that template.yaml allows by default (`ThrottlingRate`).
 const TEMPLATE_RATE: f64 = 100.0;
 
-/// Requests per second of all APIs of an account in a region, by default: Amazon API Gateway quotas.
+/// Default limit for all APIs of an account in a region, in requests per second (Amazon API Gateway quotas).
 const GATEWAY_RATE: f64 = 10_000.0;
 
-/// Millions of requests in a month that cost the first price, and the factor for those beyond them.
+/// Requests per month at the first price, in millions, and the price factor for those beyond.
 const GATEWAY_TIER: (f64, f64) = (300.0, 0.9);
 
-/// Concurrent executions of an account in a region, by default: Lambda quotas.
+/// Default limit of concurrent executions of an account in a region (Lambda quotas).
 const CONCURRENCY: f64 = 1000.0;
 
-/// Synchronous requests per second that an execution environment takes: Lambda quotas.
+/// Synchronous requests per second that an execution environment accepts (Lambda quotas).
 const ENVIRONMENT_RATE: f64 = 10.0;
 
-/// Client connections of a compute's pooler: Neon, Connection pooling.
+/// Client connections that the pooler of a compute accepts (Neon, Connection pooling).
 const POOLER_CONNECTIONS: f64 = 10_000.0;
 
-/// Cores of the largest compute that scales by itself: Neon plans.
+/// Cores of the largest compute that scales automatically (Neon plans).
 const LARGEST_COMPUTE: f64 = 16.0;
 
-/// The share of a core that requests may use: the rest is for peaks, for writing the log and for vacuum.
+/// The share of a core that requests should use. The rest is for peaks, for writing the WAL and for vacuum.
 const UTILISATION: f64 = 0.5;
 
-/// Dollars for a core with 4 GB, on the Scale plan: Neon plans.
+/// Dollars per hour for a core with 4 GB on the Scale plan (Neon plans).
 const CORE_HOUR: f64 = 0.222;
 
-/// The mean of the mix, if the subject was measured with all of it.
+/// The mean of a figure over the mix, or `None` if the subject was not measured with all of its requests.
 fn mean(figures: &[Figures], subject: &str, value: impl Fn(&Figures) -> f64) -> Option<f64> {
     let weighted = MIX.map(|(request, weight)| {
         let of = |figures: &&Figures| figures.subject == subject && figures.request == request.function();
@@ -65,7 +66,8 @@ pub fn print(figures: &[Figures]) {
     subjects.sort_unstable();
     subjects.dedup();
     println!(
-        "\nOf ten requests 4 are lists, 2 gets, and one each creates, updates, completes and deletes a task."
+        "\nAssumed mix: of ten requests, 4 list tasks, 2 get one, and one each creates, updates, completes \
+         and deletes one."
     );
     let rows: Vec<_> = subjects
         .into_iter()
@@ -75,7 +77,7 @@ pub fn print(figures: &[Figures]) {
         })
         .collect();
     let head = ["", "database CPU µs", "requests per second per database core"];
-    print_table("Database CPU of such a request:", &head, &rows);
+    print_table("Database CPU of an average request of this mix:", &head, &rows);
 
     let here = |value: fn(&Figures) -> f64| mean(figures, HERE, value);
     let (Some(database_us), Some(billed)) = (here(|figures| figures.database_us), here(billed_ms)) else {
@@ -104,17 +106,18 @@ fn print_rates(database_us: f64, billed: f64) {
         .collect();
     let head = [
         "requests per second",
-        "at once",
+        "concurrent",
         "environments = pooler connections",
         "database cores",
         "databases",
         "gateway $",
         "Lambda $",
         "database $",
-        "a month $",
+        "total $",
     ];
     let title = format!(
-        "What a rate needs, at {billed:.1} billed ms, {database_us:.0} µs of database CPU and cores in use for {} %:",
+        "What a rate needs, at {billed:.1} billed ms and {database_us:.0} µs of database CPU per request, \
+         with cores used to {} %; dollars per month:",
         UTILISATION * 100.0
     );
     print_table(&title, &head, &rows);
@@ -128,10 +131,10 @@ fn print_limits(database_us: f64, billed: f64) {
         ("Lambda's requests per second, 10 for each concurrent execution", CONCURRENCY * ENVIRONMENT_RATE),
         ("Lambda's concurrent executions", CONCURRENCY * 1000.0 / billed),
         ("one database core", core_rate),
-        ("one database that scales by itself, 16 cores", LARGEST_COMPUTE * core_rate),
+        ("one database that scales automatically, 16 cores", LARGEST_COMPUTE * core_rate),
         ("one pooler's client connections", POOLER_CONNECTIONS * ENVIRONMENT_RATE),
     ];
     limits.sort_by(|one, other| one.1.total_cmp(&other.1));
     let rows: Vec<_> = limits.map(|(name, rate)| vec![name.to_owned(), short(rate)]).into();
-    print_table("The rate at which each limit is reached, by default:", &["", "requests per second"], &rows);
+    print_table("The rate at which each default limit is reached:", &["", "requests per second"], &rows);
 }

@@ -1,11 +1,11 @@
-//! Figures, and how they are shown.
+//! Statistics, and printing of results as tables or JSON.
 
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-/// All that was measured: tables as they come, or JSON at the end.
+/// The results: printed as tables when they are added, or as JSON at the end.
 pub struct Report {
     json: Option<Map<String, Value>>,
 }
@@ -15,12 +15,12 @@ impl Report {
         Self { json: json.then(Map::new) }
     }
 
-    /// Says where it was measured.
+    /// Adds the description of the machine.
     pub fn begin(&mut self, machine: &str) {
         self.add("machine", &machine, || println!("{machine}"));
     }
 
-    /// Takes in what a suite has measured.
+    /// Adds the figures of a suite.
     pub fn add(&mut self, name: &str, figures: &impl Serialize, print: impl FnOnce()) {
         match &mut self.json {
             Some(json) => _ = json.insert(name.into(), json!(figures)),
@@ -35,12 +35,12 @@ impl Report {
     }
 }
 
-/// The middle of some figures.
+/// The median.
 pub fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
     quantile(figures, 0.5)
 }
 
-/// The figure below which that share of them lies.
+/// The quantile: the figure below which this share of the figures lies.
 pub fn quantile(figures: impl IntoIterator<Item = f64>, share: f64) -> f64 {
     let mut figures: Vec<f64> = figures.into_iter().collect();
     figures.sort_by(f64::total_cmp);
@@ -56,7 +56,7 @@ pub fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
-/// Prints a table in Markdown, the first column to the left and all others to the right.
+/// Prints a Markdown table. The first column is aligned to the left, all others to the right.
 pub fn print_table(title: &str, head: &[&str], rows: &[Vec<String>]) {
     println!("\n{title}\n");
     let width = |column: usize| {
@@ -86,7 +86,7 @@ pub fn print_table(title: &str, head: &[&str], rows: &[Vec<String>]) {
     }
 }
 
-/// A figure for people: three digits.
+/// Formats a figure with three significant digits.
 pub fn short(figure: f64) -> String {
     match figure {
         figure if figure.is_nan() => "–".into(),

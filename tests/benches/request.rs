@@ -1,4 +1,4 @@
-//! The requests, each on data of its own.
+//! The requests that are measured, and their events.
 
 use anyhow::{Context, Result};
 use jsonwebtoken::Algorithm;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tests::SECRET;
 use tokio_postgres::Client;
 
-/// A request that all subjects know.
+/// A request that is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Request {
     Get,
@@ -24,7 +24,7 @@ pub enum Request {
 }
 
 impl Request {
-    /// All of them.
+    /// All requests.
     pub const ALL: [Self; 8] = [
         Self::Get,
         Self::List,
@@ -36,7 +36,7 @@ impl Request {
         Self::Health,
     ];
 
-    /// The function that it is for.
+    /// The function that handles it.
     pub const fn function(self) -> &'static str {
         match self {
             Self::Get => "get-task",
@@ -50,17 +50,17 @@ impl Request {
         }
     }
 
-    /// Whether the peers have that endpoint.
+    /// Whether the peers have this endpoint.
     pub const fn has_peers(self) -> bool {
         !matches!(self, Self::Patch | Self::Health)
     }
 
-    /// Whether its function asks the database.
+    /// Whether its function calls the database.
     pub const fn asks_database(self) -> bool {
         !matches!(self, Self::Health)
     }
 
-    /// The status of its success.
+    /// The expected status.
     pub const fn status(self) -> u16 {
         match self {
             Self::Create => 201,
@@ -69,7 +69,7 @@ impl Request {
         }
     }
 
-    /// The sample of `events/` that it is made of.
+    /// The name of the sample in `events/` on which its event is based.
     fn sample(self) -> String {
         match self {
             Self::Patch => "patch-task".into(),
@@ -77,7 +77,7 @@ impl Request {
         }
     }
 
-    /// That many events for a user. What they speak of is in the database.
+    /// Creates events for a user. The tasks that they name exist in the database.
     pub async fn events(self, database: &Client, user: &str, count: usize) -> Result<Vec<String>> {
         let event_for = |(id, number): &(String, i64)| {
             let id = if self == Self::Patch { id.clone() } else { number.to_string() };
@@ -90,7 +90,7 @@ impl Request {
     }
 }
 
-/// A sample of `events/`, but for that user and that task.
+/// Reads a sample of `events/` and sets the user and the task.
 pub fn event(sample: &str, user: &str, task: &str) -> Result<Value> {
     let sample = workspace_root().join("events").join(format!("{sample}.json"));
     let mut event: Value = serde_json::from_slice(&std::fs::read(sample)?)?;

@@ -1,4 +1,4 @@
-//! With a large table: what grows, and what does not.
+//! Measures with a large table and a small one, and checks that plans use the intended indexes.
 
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
@@ -13,30 +13,30 @@ use crate::{
     subject::Subjects,
 };
 
-/// Tasks of each user but one.
+/// Number of tasks of each user except the heavy one.
 const TASKS_OF_USER: i64 = 100;
 
-/// The small table's tasks.
+/// Number of tasks in the small table.
 const SMALL: i64 = 1_000;
 
-/// Rows that are made at once.
+/// Number of rows that are inserted at once.
 const CHUNK: i64 = 50_000;
 
 const ROUNDS: usize = 21;
 const BATCH: usize = 40;
 
-/// A user of both tables, with as many tasks in each.
+/// A user who has the same number of tasks in both tables.
 const USER: &str = "user-7";
 
-/// A user of the large table with a tenth of its tasks.
+/// A user of the large table who has additional tasks, a tenth as many as all others together.
 const HEAVY_USER: &str = "heavy";
 
-/// A request, and the index that is to serve it, if it reads.
+/// A request, and the index that it must use, if it reads.
 struct Case {
     name: &'static str,
     function: &'static str,
     sample: &'static str,
-    /// The query, for a user with so many tasks.
+    /// The query string, for a user with this number of tasks.
     query: fn(i64) -> Option<String>,
     status: u16,
     index: Option<&'static str>,
@@ -109,7 +109,7 @@ const CASES: [Case; 8] = [
     },
 ];
 
-/// Has the server write the plan of every statement within a call into its log.
+/// Settings with which the server logs the plan of every statement, including those inside functions.
 const EXPLAIN: [(&str, &str); 4] = [
     ("session_preload_libraries", "auto_explain"),
     ("auto_explain.log_min_duration", "0"),
@@ -117,11 +117,11 @@ const EXPLAIN: [(&str, &str); 4] = [
     ("auto_explain.log_format", "json"),
 ];
 
-/// Invocations of a plan. A session plans a function's statement for its parameters five times, and from then on may use
-/// one plan for any parameters.
+/// Number of invocations whose plans are logged. A session plans a statement of a function for the actual
+/// parameters five times, and can use a generic plan from then on.
 const PLANS: usize = 10;
 
-/// What was measured of a request. Times are medians.
+/// The figures of a request. Times are medians.
 #[derive(Debug, Serialize)]
 pub struct Figures {
     pub request: &'static str,
@@ -130,7 +130,7 @@ pub struct Figures {
     pub large_to_small: f64,
     pub heavy_us: f64,
     pub heavy_to_small: f64,
-    /// The indexes that the large table's plans name.
+    /// The indexes in the plans for the large table.
     pub indexes: Vec<String>,
 }
 
@@ -147,15 +147,16 @@ pub async fn measure(subjects: &Subjects, database: &Database, count: i64) -> Re
     Ok(figures)
 }
 
-/// Fills the table with tasks, the users taking turns, so that each one's lie scattered over all of it.
+/// Fills the table with tasks. The users take turns, so the tasks of each are scattered over the whole table.
 async fn fill(database: &Client, count: i64, heavy: Option<i64>) -> Result<()> {
-    // VACUUM takes nothing for visible to all that may not be on the disk.
+    // VACUUM does not mark rows as visible to all before their commit is on disk.
     database.batch_execute("set synchronous_commit = on").await?;
     let users = count / TASKS_OF_USER;
     let insert = "insert into users (id) select 'user-' || n from generate_series(0, $1::bigint - 1) n";
     database.execute(insert, &[&users]).await?;
     database.execute("insert into users (id) values ($1::text)", &[&HEAVY_USER]).await?;
-    // Ids as functions make them: a time, then what looks random. All of it follows from n.
+    // Ids like those of the functions: a time, then random digits. All values are derived from n, so runs are
+    // repeatable.
     let insert = "
         insert into tasks (id, user_id, title, description, completed, completed_at, created_at, updated_at)
         select (lpad(to_hex(1767222000000 + n * 1000), 12, '0') || '7' || substr(random, 1, 3) || '8' ||
@@ -173,11 +174,11 @@ async fn fill(database: &Client, count: i64, heavy: Option<i64>) -> Result<()> {
             let end = (start + CHUNK).min(last) - 1;
             database.execute(insert, &[&start, &end, &user, &users]).await?;
             if last > CHUNK {
-                eprintln!("{} of {} tasks", end + 1, count + heavy.unwrap_or_default());
+                eprintln!("scale: {} of {} tasks inserted", end + 1, count + heavy.unwrap_or_default());
             }
         }
     }
-    // As if the functions had written them.
+    // The functions maintain this count with each write.
     let count = "update users set task_count = (select count(*) from tasks where user_id = users.id)";
     database.batch_execute(count).await?;
     database.batch_execute("vacuum analyze users").await?;
@@ -254,7 +255,8 @@ impl Case {
         Ok(event.to_string())
     }
 
-    /// The indexes by which the server carries out what the function sends, held against what is intended.
+    /// Returns the indexes in the plans of the function's statements. Fails if a plan reads a whole table, or
+    /// if the intended index is not among them.
     async fn plan(&self, subjects: &Subjects, database: &Database, event: &str) -> Result<Vec<String>> {
         let client = database.connect().await;
         let name = &database.name;
@@ -272,7 +274,7 @@ impl Case {
         let after: String = client.query_one(log, &[]).await?.get(0);
         client.batch_execute(&format!("alter database {name} reset all")).await?;
         let plans = after.strip_prefix(&before).context("the log grows")?;
-        ensure!(!plans.contains("Seq Scan"), "{} reads all of a table:\n{plans}", self.name);
+        ensure!(!plans.contains("Seq Scan"), "{} reads a whole table:\n{plans}", self.name);
         let indexes: Vec<String> = plans
             .lines()
             .filter_map(|line| line.trim().strip_prefix("\"Index Name\": \""))
@@ -280,7 +282,7 @@ impl Case {
             .filter(|name| name.starts_with("tasks_"))
             .collect();
         let goes_by = |index| indexes.iter().any(|name| name == index);
-        ensure!(self.index.is_none_or(goes_by), "{} goes by {indexes:?}:\n{plans}", self.name);
+        ensure!(self.index.is_none_or(goes_by), "{} uses {indexes:?} only:\n{plans}", self.name);
         Ok(indexes)
     }
 }
@@ -307,11 +309,16 @@ pub fn print(figures: &[Figures]) {
     let head = [
         "",
         "small table, µs",
-        "large, µs",
-        "ratio",
-        "user with a tenth, µs",
-        "ratio",
-        "indexes of the large table",
+        "large table, µs",
+        "large / small",
+        "heavy user, µs",
+        "heavy / small",
+        "indexes used on the large table",
     ];
-    print_table("The same request on a table of 1,000 tasks and on a large one:", &head, &rows);
+    print_table(
+        "The same request on a table of 1,000 tasks and on a large one, for a user with 100 tasks; medians.\n\
+         heavy user: one with a tenth as many tasks as all other users of the large table together",
+        &head,
+        &rows,
+    );
 }

@@ -1,4 +1,4 @@
-//! What is measured: the functions, a handler that does nothing, and what people use instead.
+//! The subjects of the measurements: the functions, a handler that does nothing, other builds and the peers.
 
 use std::{
     collections::BTreeMap,
@@ -12,16 +12,17 @@ use anyhow::{Context, Result, ensure};
 use local::binaries::{self, Profile, workspace_root};
 use zip::{ZipWriter, write::SimpleFileOptions};
 
-/// The handler that only answers.
+/// A handler that only responds.
 pub const FLOOR: &str = "floor";
 
-/// The functions.
+/// The functions of this checkout.
 pub const HERE: &str = "here";
 
-/// Frameworks with the same endpoints, each in `peers/` with a program `bootstrap`.
+/// Implementations of the same endpoints with other frameworks, each a folder of `peers/` with a program
+/// `bootstrap`.
 pub const PEERS: [&str; 2] = ["fastapi", "node"];
 
-/// The programs, by name: those of the functions, the floor and the peers. And other builds of the functions.
+/// The programs of the functions, the floor and the peers by name, and other builds of the functions.
 pub struct Subjects {
     programs: BTreeMap<String, PathBuf>,
     pub baselines: Vec<Baseline>,
@@ -36,7 +37,7 @@ pub struct Baseline {
 }
 
 impl Subjects {
-    /// Builds these functions, what they need around them, and the floor for release, and installs the peers.
+    /// Makes release builds of these functions, `docs`, `migrate` and the floor, and installs the peers.
     pub fn prepare(functions: &[&str], with_peers: bool, baselines: &[PathBuf]) -> Result<Self> {
         let workspace = workspace_root();
         let build = |packages: &[&str]| {
@@ -44,11 +45,11 @@ impl Subjects {
             binaries::build(&workspace, &packages, Profile::Release)
         };
         let mut programs = build(&[functions, &[FLOOR]].concat())?;
-        // Built with the others, they would share features of dependencies that the others don't have when deployed.
+        // Built apart: in one build, the others would get features of dependencies that only these two need.
         programs.extend(build(&["docs", "migrate"])?);
         if with_peers {
             let peers = workspace.join("tests/benches/peers");
-            // Its progress is for whoever watches; what this program prints is for whoever reads.
+            // Progress goes to standard error: standard output has only the results.
             let install = Command::new("bash").arg(peers.join("install.sh")).stdout(io::stderr()).status()?;
             ensure!(install.success(), "the peers can't be installed");
             programs.extend(PEERS.map(|peer| (peer.to_owned(), peers.join(peer).join("bootstrap"))));
@@ -57,7 +58,7 @@ impl Subjects {
         Ok(Self { programs, baselines })
     }
 
-    /// The program of that name.
+    /// The path of a program.
     pub fn program(&self, name: &str) -> Result<&Path> {
         self.programs.get(name).map(PathBuf::as_path).with_context(|| format!("{name} was not prepared"))
     }
@@ -70,13 +71,13 @@ impl Baseline {
         Ok(Self { name: name.to_string_lossy().into_owned(), folder })
     }
 
-    /// Its build of a function.
+    /// The path of this build of a function.
     pub fn program(&self, function: &str) -> PathBuf {
         self.folder.join("target/release").join(function)
     }
 }
 
-/// The bytes of a program, and those of the archive that is uploaded.
+/// The sizes of a program, and of the archive that is uploaded for it, in bytes.
 pub fn size(program: &Path) -> Result<(u64, u64)> {
     let program = fs::read(program)?;
     let mut archive = ZipWriter::new(io::Cursor::new(Vec::new()));

@@ -1,13 +1,13 @@
-//! Every endpoint × contract × fault × moment × state of the connection.
+//! The cases of the fault matrix: endpoint × contract × fault × moment × new or warm process.
 
 use tests::{Contract, Moment, NetworkFault as Fault};
 
-/// What is asked for.
+/// An endpoint, and how it is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Endpoint {
     Ready,
     List,
-    /// The list of changes.
+    /// The changes feed.
     Changes,
     Get,
     Create,
@@ -15,9 +15,9 @@ pub enum Endpoint {
     CreateOnce,
     Update,
     Patch,
-    /// Sets completion.
+    /// Sets `completed`, in the envelope contract.
     Complete,
-    /// Toggles completion.
+    /// Toggles `completed`, in the plain contract.
     Flip,
     /// With an idempotency key.
     FlipOnce,
@@ -26,12 +26,12 @@ pub enum Endpoint {
     DeleteOnce,
 }
 
-/// What it does in the database.
+/// What an endpoint does in the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// It reads.
+    /// It only reads.
     Read,
-    /// It writes, and must be carried out once.
+    /// It writes, and must be carried out exactly once if it succeeds.
     Write,
 }
 
@@ -39,17 +39,17 @@ pub enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Times {
     Once,
-    /// Until the request has been answered.
+    /// Each time, until the response has arrived.
     Always,
 }
 
-/// One request, and what happens to it.
+/// One request, and the fault that happens to it.
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
     pub contract: Contract,
     pub endpoint: Endpoint,
     pub tls: bool,
-    /// Whether the function has served before.
+    /// Whether the process has handled a request before.
     pub warm: bool,
     pub fault: Fault,
     pub moment: Moment,
@@ -105,8 +105,8 @@ impl Endpoint {
 }
 
 impl Case {
-    /// All of them. Bytes are lost or flipped over TLS alone: without it nobody could tell, PostgreSQL's protocol having
-    /// no checksums.
+    /// All cases. Bytes are lost or flipped only over TLS: PostgreSQL's protocol has no checksums, so without
+    /// TLS neither side could notice.
     pub fn all() -> Vec<Case> {
         use Fault::{Close, Corrupt, Delay, Drop, Reset, Stall};
         use Moment::{BeforeAnswer, BeforeStatement, Connect, Login, MidAnswer, MidStatement, Tls};
@@ -130,7 +130,7 @@ impl Case {
             for &endpoint in Endpoint::of(contract) {
                 for warm in [false, true] {
                     for &(tls, moment, fault, times) in &happenings {
-                        // A ping is no transaction.
+                        // The answer to a ping is too short to be cut in the middle.
                         if endpoint != Endpoint::Ready || moment != MidAnswer {
                             cases.push(Case { contract, endpoint, tls, warm, fault, moment, times });
                         }
@@ -141,26 +141,26 @@ impl Case {
         cases
     }
 
-    /// Whether the fault hits the making of a connection.
+    /// Whether the fault happens while the function connects.
     pub fn while_connecting(&self) -> bool {
         matches!(self.moment, Moment::Connect | Moment::Tls | Moment::Login)
     }
 
-    /// Whether most of its time goes by until somebody gives up.
+    /// Whether the case mostly waits for a timeout.
     pub fn waits(&self) -> bool {
         matches!(self.fault, Fault::Stall | Fault::Drop)
     }
 
-    /// Whether the request must succeed (`true`), must be refused (`false`), or may be either.
+    /// Whether the request must succeed (`true`), must get 503 (`false`), or either is fine (`None`).
     pub fn must_succeed(&self) -> Option<bool> {
         match (self.fault, self.times) {
             (Fault::Delay, _) => Some(true),
             (_, Times::Always) => Some(false),
-            // One retry, which knows whether the first attempt was carried out.
+            // The function retries once, and finds out whether the first attempt was carried out.
             (Fault::Reset | Fault::Close, _) => Some(true),
-            // It waits for a second only, and then tries another connection.
+            // It waits for 1 s, and then tries another connection.
             (Fault::Stall, _) if self.endpoint == Endpoint::Ready => None,
-            // A new process has connected before it takes the request, and connects again for it.
+            // A new process tries to connect before it takes the request, and again for the request.
             (Fault::Stall, _) => Some(self.while_connecting() && !self.warm),
             (Fault::Drop | Fault::Corrupt, _) => None,
         }

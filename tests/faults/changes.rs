@@ -1,10 +1,11 @@
-//! Every change of a task that was committed, as a trigger noted it.
+//! A log of every committed change of a task, written by a trigger.
 
 use std::time::SystemTime;
 
 use tokio_postgres::{Client, Row};
 
-/// The functions' sessions may neither read nor write the table, and may have any `search_path`.
+/// Creates the log. The trigger function is `security definer` because the functions' role has no access to
+/// the table, and names the schema because their `search_path` can be anything.
 const NOTE_CHANGES: &str = "
     create table public.changes (
         number       bigint generated always as identity,
@@ -24,23 +25,23 @@ const NOTE_CHANGES: &str = "
     create trigger note_change after insert or update or delete on public.tasks
         for each row execute function public.note_change()";
 
-/// A change of a task. A change that was rolled back is none.
+/// A committed change of a task.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
-    /// Later changes of the same task have higher numbers.
+    /// Later changes of a task have higher numbers.
     pub number: i64,
     pub at: SystemTime,
-    /// The `application_name` of the session that made it.
+    /// The `application_name` of the session that made the change.
     pub application: String,
     pub operation: String,
 }
 
-/// Notes changes from now on.
+/// Logs changes from now on.
 pub async fn note_changes(database: &Client) {
-    database.batch_execute(NOTE_CHANGES).await.expect("a superuser may");
+    database.batch_execute(NOTE_CHANGES).await.expect("superusers can create triggers");
 }
 
-/// The changes of a user's tasks, the oldest first.
+/// Returns the changes of a user's tasks, oldest first.
 pub async fn changes(database: &Client, user_id: &str) -> Vec<Change> {
     let select =
         "select number, at, application, operation from public.changes where user_id = $1 order by number";

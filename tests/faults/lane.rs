@@ -1,4 +1,4 @@
-//! Where cases run one after the other: an API with a database and a network of its own.
+//! A lane runs cases one after the other, with an API, a database and a proxy of its own.
 
 use std::{
     process::Command,
@@ -17,18 +17,18 @@ use crate::{
     requests::{Task, check_success, send, tasks},
 };
 
-/// What the README says that a request may take at most.
+/// Time limit of a request, as documented in docs/faults.md.
 pub const REQUEST_LIMIT: Duration = Duration::from_secs(8);
 
-/// What the README says that the first request to a new process may take on top of it.
+/// Additional time limit of the first request to a new process, as documented in docs/faults.md.
 pub const START_LIMIT: Duration = Duration::from_secs(4);
 
-/// What became of a case.
+/// The outcome of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Outcome {
-    /// What the caller was told: success, or 503.
+    /// Whether the response was a success; otherwise it was 503.
     pub success: bool,
-    /// Whether the database holds what was asked for.
+    /// Whether the database contains the result of the write.
     pub done: bool,
     pub elapsed: Duration,
 }
@@ -41,7 +41,8 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// A lane on a server that serves TLS, whose certificate is vouched for by this authority where TLS is to be used.
+    /// Starts a lane on a server that serves TLS. The functions use TLS if `tls` has the certificate of the
+    /// authority to trust.
     pub async fn start(cluster: &Cluster, tls: Option<&str>) -> Option<Self> {
         let name = format!("lane_{}", Uuid::new_v4().simple());
         cluster.create_database_from(&name, MIGRATED).await.expect("a new name");
@@ -59,7 +60,7 @@ impl Lane {
         Some(Self { app, proxy, database, number: 0 })
     }
 
-    /// Runs a case. An error says what is wrong.
+    /// Runs a case. The error says what was not as it should be.
     pub async fn run(&mut self, case: &Case) -> Result<Outcome, String> {
         self.number += 1;
         let user = self.app.user_with_id(format!("user{}", self.number));
@@ -92,11 +93,11 @@ impl Lane {
         let elapsed = started.elapsed();
         let not_happened = self.proxy.disarm();
         if not_happened == times {
-            return Err("the fault has not happened".into());
+            return Err("the fault did not happen".into());
         }
         let limit = if case.warm { REQUEST_LIMIT } else { REQUEST_LIMIT + START_LIMIT };
         if elapsed >= limit {
-            return Err(format!("it took {elapsed:?}"));
+            return Err(format!("the request took {elapsed:?}, the limit is {limit:?}"));
         }
         let success = match answer.status {
             200..=299 => {
@@ -113,50 +114,50 @@ impl Lane {
             status => return Err(format!("{status} {}", answer.text)),
         };
 
-        // At once, and by the same process.
+        // The next request must succeed at once, in the same process.
         let next = send(&self.app, &front, case.endpoint, &bystander, "next").await;
         check_success(case.endpoint, &front, &next, &bystander, "next")
             .map_err(|error| format!("the next request: {error}"))?;
         if function.starts() != starts {
-            return Err("the process did not survive".into());
+            return Err("the process was replaced".into());
         }
 
         self.settled().await?;
         let done = self.check_database(&front, case, &user.id, &task).await?;
         if success && !done && case.endpoint.kind() != Kind::Read {
-            return Err("a success that is not true".into());
+            return Err("the response reports success, but the write is not in the database".into());
         }
         if case.endpoint.has_key() && !success {
             let again = send(&self.app, &front, case.endpoint, &task, "asked for").await;
             check_success(case.endpoint, &front, &again, &task, "asked for")?;
             if (again.header("idempotency-replayed") == "true") != done {
-                return Err("Idempotency-Replayed is wrong".into());
+                return Err(format!("Idempotency-Replayed is wrong: the write was carried out: {done}"));
             }
             self.check_database(&front, case, &user.id, &task).await?;
         }
         if case.must_succeed().is_some_and(|must| must != success) {
             let lines = self.app.hands_on().log_text();
             let lines: Vec<_> = lines.lines().rev().take(4).collect();
-            return Err(format!("{} {}\n{}", answer.status, answer.text, lines.join("\n")));
+            return Err(format!("unexpected {} {}\n{}", answer.status, answer.text, lines.join("\n")));
         }
         Ok(Outcome { success, done, elapsed })
     }
 
-    /// Waits until no session is at work any more, and with that for what the functions have given up on.
+    /// Waits until all sessions are idle, including those of calls that the functions have given up.
     async fn settled(&self) -> Result<(), String> {
         let busy = "select count(*) from pg_stat_activity
                     where datname = current_database() and pid <> pg_backend_pid() and state <> 'idle'";
         let started = Instant::now();
         while self.database.query_one(busy, &[]).await.expect("up").get::<_, i64>(0) > 0 {
             if started.elapsed() > REQUEST_LIMIT {
-                return Err("a session is busy for ever".into());
+                return Err(format!("a session is still busy after {REQUEST_LIMIT:?}"));
             }
             sleep(Duration::from_millis(20)).await;
         }
         Ok(())
     }
 
-    /// Whether the database holds what was asked for; it must hold nothing else that is new.
+    /// Returns whether the database contains the result of the write. Nothing else must have changed.
     async fn check_database(
         &self,
         front: &Front<'_>,
@@ -176,7 +177,8 @@ impl Lane {
             }
             Endpoint::Delete | Endpoint::DeleteOnce => row.is_none(),
         };
-        // Each of the three tasks was made; the warm-up and the request that followed changed one of them, or made one.
+        // Counts the changes of the task that the request is for. If that is a task of the three that were
+        // inserted, its insertion is one of them.
         let titles = match case.endpoint {
             Endpoint::Create | Endpoint::CreateOnce | Endpoint::Update | Endpoint::Patch => "asked for",
             _ => "task",
@@ -192,9 +194,11 @@ impl Lane {
         let held = i64::try_from(rows.len()).expect("few");
         match (asked_for, changes >= i64::from(done) && changes <= most, held == expected) {
             (0 | 1, true, true) => Ok(done),
-            found => {
-                Err(format!("{found:?} {changes} changes, done {done}, {held} tasks in {:?}", front.contract))
-            }
+            found => Err(format!(
+                "(matching tasks, number of changes is right, number of tasks is right) = {found:?}; \
+                 {changes} changes, carried out: {done}, {held} tasks, {:?}",
+                front.contract
+            )),
         }
     }
 }

@@ -1,8 +1,10 @@
-//! A write that the network delays, or that is sent twice, never undoes a write that was acknowledged meanwhile.
+//! A write that the network delays, or that is sent twice, never undoes a write that was acknowledged
+//! meanwhile.
 //!
-//! Two writers of one user share a task. The first one's connection is cut in some way; the second one's is sound.
-//! Whatever the first is answered, a success must have been carried out exactly once, and a 503 at most once and soon
-//! or never; and from the moment at which the second writer has its answer, nothing of the first may follow.
+//! Two writers of one user write to the same task. The first writer's connection fails; the second writer's
+//! works. If the first writer gets a success, its write must have been carried out exactly once; if it gets
+//! 503, at most once, and not later than [`BOUND`]. Once the second writer has its response, the first one's
+//! write must change nothing more.
 
 mod commits;
 mod erase;
@@ -32,29 +34,31 @@ use crate::{
     requests::{Task, check_success, send, tasks},
 };
 
-/// Writes without an idempotency key, each by a function of its own.
+/// Writes without an idempotency key, each handled by a different function.
 const WITHOUT_KEY: [Endpoint; 5] =
     [Endpoint::Flip, Endpoint::Update, Endpoint::Patch, Endpoint::Delete, Endpoint::Create];
 
-/// Writes with one.
+/// Writes with an idempotency key.
 const WITH_KEY: [Endpoint; 3] = [Endpoint::FlipOnce, Endpoint::DeleteOnce, Endpoint::CreateOnce];
 
-/// How often each test repeats each write, at the same time.
+/// How often each test repeats each write, concurrently.
 const REPETITIONS: usize = 3;
 
-/// After this time a write that was answered 503 is void, counted from its request.
+/// Time from the request after which a write that was answered with 503 must not be carried out any more.
 const BOUND: Duration = Duration::from_secs(4);
 
-/// Allowance for a busy machine: from a test's request to the function's clock, and from a statement to its commit.
+/// Allowance for a busy machine: for the time from a test's request until the function reads its clock, and
+/// from a statement to its commit.
 const MARGIN: Duration = Duration::from_millis(700);
 
-/// How long a test looks for late changes once the server has received everything.
+/// How long a test waits for late changes once the server has received everything.
 const WATCH: Duration = Duration::from_millis(700);
 
-/// Other writes of the user that come between an attempt and its retry. Nobody can remember every attempt.
+/// Number of other writes of the user between an attempt and its retry, if there are any. More than the eight
+/// whose attempt ids are stored.
 const OTHER_WRITES: usize = 12;
 
-/// A database, and the second writer's way to it.
+/// A database, and the second writer's API.
 struct Stage {
     name: String,
     superuser: Client,
@@ -74,7 +78,7 @@ impl Stage {
         Some(Self { name, superuser, second })
     }
 
-    /// The first writer's way to the database: one process of each function.
+    /// Starts the first writer's API, with one process of each function.
     async fn first(&self, port: u16) -> App {
         let url = cluster().await.endpoints_url_through(port, &self.name);
         let url = url + "?sslmode=disable&application_name=first";
@@ -83,17 +87,17 @@ impl Stage {
 
     async fn first_with(&self, options: Options) -> App {
         let options = Options { max_instances: Some(1), ..options };
-        App::local_with(options).await.expect("the stage is on this machine, too")
+        App::local_with(options).await.expect("the second writer's API is on this machine as well")
     }
 }
 
-/// The server that these tests share.
+/// The database server that these tests share.
 async fn cluster() -> &'static Cluster {
     static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
     CLUSTER.get_or_init(migrated_cluster).await
 }
 
-/// One user's two writers, and the task that they write to.
+/// The two writers of a user, and the task that they write to.
 struct Writers<'a> {
     stage: &'a Stage,
     endpoint: Endpoint,
@@ -102,11 +106,11 @@ struct Writers<'a> {
     second: User<'a>,
     task: Task,
     bystander: Task,
-    /// The last change before the first writer's request.
+    /// The number of the last change before the first writer's request.
     last: i64,
 }
 
-/// The first writer's request, and what became of it.
+/// The first writer's request and its response.
 struct Attempt {
     sent: SystemTime,
     elapsed: Duration,
@@ -114,15 +118,16 @@ struct Attempt {
 }
 
 impl<'a> Writers<'a> {
-    /// A new user, for whom the first writer's function has served already.
+    /// Creates a user. The first writer's function has handled a request already, so it has a connection.
     async fn new(stage: &'a Stage, app: &'a App, endpoint: Endpoint) -> Self {
         let second = stage.second.user("shared");
         let first = app.user_with_id(&second.id);
         let [warm_up, task, bystander] = tasks(&stage.superuser, &first.id).await;
         let mut writers = Self { stage, endpoint, app, first, second, task, bystander, last: 0 };
         let answer = writers.send(&warm_up, "warm-up").await;
-        check_success(endpoint, &writers.at_first(), &answer, &warm_up, "warm-up").expect("a sound network");
-        writers.last = writers.changes().await.last().expect("tasks were made").number;
+        check_success(endpoint, &writers.at_first(), &answer, &warm_up, "warm-up")
+            .expect("the network works");
+        writers.last = writers.changes().await.last().expect("tasks were inserted").number;
         writers
     }
 
@@ -150,20 +155,20 @@ impl<'a> Writers<'a> {
         changes(&self.stage.superuser, &self.first.id).await
     }
 
-    /// The first writer's request.
+    /// Sends the first writer's request.
     async fn attempt(&self) -> Attempt {
         let (sent, started) = (SystemTime::now(), Instant::now());
         let answer = self.send(&self.task, "first").await;
         Attempt { sent, elapsed: started.elapsed(), answer }
     }
 
-    /// What the first writer's request has changed so far.
+    /// The changes that the first writer's request has made so far.
     async fn carried_out(&self) -> Vec<Change> {
         let changes = self.changes().await.into_iter();
         changes.filter(|change| change.number > self.last && change.application == "first").collect()
     }
 
-    /// Waits until the first writer's request has been carried out, or won't be.
+    /// Waits until the first writer's request has been carried out, but at most 1 s.
     async fn wait_until_carried_out(&self) {
         let started = Instant::now();
         while self.carried_out().await.is_empty() && started.elapsed() < Duration::from_secs(1) {
@@ -171,7 +176,8 @@ impl<'a> Writers<'a> {
         }
     }
 
-    /// The second writer's answer to what it sees. Gives the task as it was then acknowledged, if there is one.
+    /// Sends the second writer's request, which must be acknowledged. Returns the task in the response, if
+    /// there is one.
     async fn acknowledged_write(&self) -> Result<Option<Value>, String> {
         let (front, id) = (self.at_second(), self.task.id(self.contract()));
         let answer = match self.endpoint {
@@ -190,21 +196,22 @@ impl<'a> Writers<'a> {
         };
         match answer.status {
             200 => Ok(Some(front.task(&answer))),
-            // The first writer has deleted it.
+            // The first writer has deleted the task.
             404 if matches!(self.endpoint, Endpoint::Delete | Endpoint::DeleteOnce) => Ok(None),
             status => Err(format!("the second writer was answered {status} {}", answer.text)),
         }
     }
 
-    /// Other writes of the same user.
+    /// Creates other tasks of the same user.
     async fn write_others(&self, count: usize) {
         for _ in 0..count {
             self.second.envelope().new_task("other").await;
         }
     }
 
-    /// Holds what has become of the first writer's request against what it was answered, and against the task as it
-    /// was when the second writer was acknowledged, after which the first must have changed nothing.
+    /// Checks the outcome of the first writer's request: it must agree with its response, and it must have
+    /// changed nothing since the second writer was acknowledged. `then` and `acknowledged` are the changes
+    /// and the task at that time.
     async fn check(
         &self,
         attempt: &Attempt,
@@ -223,16 +230,16 @@ impl<'a> Writers<'a> {
         );
         match (answer.status, carried_out.len()) {
             (200..=299, 1) | (503, 0 | 1) => {}
-            // The task that it created was deleted before its retry could return it.
+            // The task was created, and deleted before the retry could return it.
             (404, 1) if matches!(self.endpoint, Endpoint::Create | Endpoint::CreateOnce) => {}
-            (200..=299 | 503, count) => return Err(format!("{count} times: {told}")),
+            (200..=299 | 503, count) => return Err(format!("carried out {count} times: {told}")),
             _ => return Err(format!("{} {}", answer.status, answer.text)),
         }
         if let Some(late) = carried_out.iter().find(|change| !then.contains(change)) {
             return Err(format!("{} after an acknowledged write: {told}", late.operation));
         }
         if answer.status == 503 && carried_out.iter().any(|change| change.at > *sent + BOUND + MARGIN) {
-            return Err(format!("too late: {told}"));
+            return Err(format!("carried out too late: {told}"));
         }
         if let Some(acknowledged) = acknowledged {
             let front = self.at_second();
@@ -245,21 +252,27 @@ impl<'a> Writers<'a> {
     }
 }
 
-/// One trial's name and outcome.
+/// The name and outcome of a trial.
 type Outcome = (String, Result<(), String>);
 
-/// Fails if a trial has.
+/// Fails if any trial has failed, and lists those that have.
 #[track_caller]
 fn assert_all(outcomes: &[Outcome]) {
     let failed: Vec<_> = outcomes
         .iter()
         .filter_map(|(name, outcome)| Some(format!("{name}: {}", outcome.as_ref().err()?)))
         .collect();
-    assert!(failed.is_empty(), "{} of {}:\n{}", failed.len(), outcomes.len(), failed.join("\n"));
+    assert!(
+        failed.is_empty(),
+        "{} of {} trials failed:\n{}",
+        failed.len(),
+        outcomes.len(),
+        failed.join("\n")
+    );
 }
 
-/// Runs a trial of every write by an API and a relay of its own, [`REPETITIONS`] times and all at once. A trial of one
-/// API's writes runs after another.
+/// Runs all trials for every write, [`REPETITIONS`] times. Each repetition of a write has an API and a relay
+/// of its own and runs its trials one after the other; all repetitions run at the same time.
 async fn assert_trials<T: fmt::Debug>(
     trials: &[T],
     run: impl AsyncFn(&Relay, Writers<'_>, &T) -> Result<(), String>,
@@ -283,17 +296,17 @@ async fn assert_trials<T: fmt::Debug>(
     assert_all(&join_all(lanes).await.concat());
 }
 
-/// A request that reaches the server this long after its client was reset.
+/// A request that reaches the server some time after its client was reset.
 #[derive(Debug)]
 struct Held {
     seconds: f64,
     other_writes: usize,
-    /// Whether the function can connect again, and with that make sure of the outcome.
+    /// Whether the function can reconnect, and find out the outcome with its retry.
     reconnects: bool,
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_the_network_held_back_undoes_no_acknowledged_write() {
+async fn a_delayed_request_undoes_no_acknowledged_write() {
     let trials = [
         (0.2, 0, true),
         (1.0, 0, true),
@@ -320,7 +333,7 @@ async fn a_request_that_the_network_held_back_undoes_no_acknowledged_write() {
     .await;
 }
 
-/// What cuts a connection after the write by it was carried out, or shortly before.
+/// A connection that is cut after its write was carried out, or shortly before.
 #[derive(Debug)]
 struct Reconnect {
     cut: Cut,
@@ -328,7 +341,7 @@ struct Reconnect {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_retry_of_what_was_carried_out_undoes_no_write_acknowledged_while_reconnecting() {
+async fn a_retry_undoes_no_write_that_was_acknowledged_while_reconnecting() {
     let held = Cut::Request(Duration::from_millis(200));
     let trials = [(Cut::Answer, 0), (Cut::Answer, OTHER_WRITES), (held, 0), (held, OTHER_WRITES)]
         .map(|(cut, other_writes)| Reconnect { cut, other_writes });
@@ -346,10 +359,10 @@ async fn a_retry_of_what_was_carried_out_undoes_no_write_acknowledged_while_reco
         };
         let (attempt, meanwhile) = tokio::join!(writers.attempt(), meanwhile);
         let (acknowledged, then) = meanwhile?;
-        // A key says what became of the first attempt, however many other writes there were; but on a slow machine they
-        // may take until the deadline.
+        // With a key the outcome of the first attempt is known, however many other writes there were. Only on
+        // a slow machine can the other writes take until the deadline.
         if writers.endpoint.has_key() && attempt.answer.status == 503 && attempt.elapsed < BOUND - MARGIN {
-            return Err(format!("503 after {:.1?} in spite of the key", attempt.elapsed));
+            return Err(format!("503 after {:.1?}, although the request has a key", attempt.elapsed));
         }
         sleep(WATCH).await;
         writers.check(&attempt, &then, acknowledged.as_ref()).await
@@ -357,7 +370,7 @@ async fn a_retry_of_what_was_carried_out_undoes_no_write_acknowledged_while_reco
     .await;
 }
 
-/// Waits for a relay to have delivered a request.
+/// Waits until a relay has delivered a request.
 async fn happens(delivered: oneshot::Receiver<()>) -> Result<(), String> {
     match timeout(REQUEST_LIMIT, delivered).await {
         Ok(Ok(())) => Ok(()),

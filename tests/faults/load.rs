@@ -1,4 +1,5 @@
-//! Mixed load while everything fails at random: what the clients were told is what there is.
+//! Mixed load while everything fails at random. At the end, the database must contain what the responses
+//! said.
 
 use std::{
     collections::BTreeMap,
@@ -24,13 +25,13 @@ use crate::lane::{REQUEST_LIMIT, START_LIMIT};
 
 const USERS: usize = 12;
 
-/// How long the load with random faults goes on: `FAULT_SECONDS`, or 20.
+/// How long the load with random faults lasts, in seconds: `FAULT_SECONDS`, or 20.
 fn duration() -> Duration {
     let seconds = std::env::var("FAULT_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
     Duration::from_secs(seconds.unwrap_or(20))
 }
 
-/// What a client wrote down of its tasks: by title, which is unique, the id and whether it is completed.
+/// The tasks that a client should have according to the responses, by title, which is unique.
 type Journal = BTreeMap<String, Entry>;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -40,17 +41,17 @@ struct Entry {
     completed: bool,
 }
 
-/// Counts of all clients.
+/// The counts of all clients together.
 #[derive(Default)]
 struct Counts {
     requests: AtomicUsize,
     refused: AtomicUsize,
-    /// Writes that were refused, and done all the same.
+    /// Writes that were answered with 503, but carried out.
     refused_and_done: AtomicUsize,
     slowest: Mutex<Duration>,
 }
 
-/// Somebody who uses the API with both front ends, and remembers.
+/// A client that uses both contracts and keeps a journal.
 struct Client<'a> {
     user: &'a User<'a>,
     journal: Journal,
@@ -60,23 +61,24 @@ struct Client<'a> {
 }
 
 impl Client<'_> {
-    /// The answer, once it is known to be a success, a 503 or one of `others`, and in time.
+    /// Sends a request. The response must be a success, a 503 or one of `others`, and arrive in time.
     async fn ask(&self, ask: impl AsyncFn() -> Answer, others: &[u16]) -> Answer {
         let started = Instant::now();
         let answer = ask().await;
         let elapsed = started.elapsed();
         self.counts.requests.fetch_add(1, Ordering::Relaxed);
-        // Any of them may have started a process.
-        assert!(elapsed < REQUEST_LIMIT + START_LIMIT, "{elapsed:?}");
+        // Any request may have started a process.
+        assert!(elapsed < REQUEST_LIMIT + START_LIMIT, "the request took {elapsed:?}");
         let mut slowest = self.counts.slowest.lock().unwrap_or_else(PoisonError::into_inner);
         *slowest = elapsed.max(*slowest);
         let status = answer.status;
-        assert!(matches!(status, 200..=204 | 503) || others.contains(&status), "{status} {}", answer.text);
+        let is_expected = matches!(status, 200..=204 | 503) || others.contains(&status);
+        assert!(is_expected, "unexpected {status} {}", answer.text);
         self.counts.refused.fetch_add(usize::from(status == 503), Ordering::Relaxed);
         answer
     }
 
-    /// The answer to what may be asked again and again.
+    /// Sends a request that can safely be repeated, until the response is not 503.
     async fn insist(&self, ask: impl AsyncFn() -> Answer, others: &[u16]) -> Answer {
         for _ in 0..60 {
             let answer = self.ask(&ask, others).await;
@@ -88,7 +90,7 @@ impl Client<'_> {
         panic!("503 for a minute")
     }
 
-    /// Does one thing, and writes down what the answers said.
+    /// Carries out one random operation, and updates the journal.
     async fn operate(&mut self) {
         self.number += 1;
         let contract = Contract::BOTH[self.random.usize(..2)];
@@ -162,13 +164,14 @@ impl Client<'_> {
 
     async fn complete(&mut self, title: String, entry: Entry) {
         let front = self.user.at(entry.contract);
-        // Set in one contract, flipped in the other: both to the other state.
+        // One contract sets `completed`, the other toggles it. Both change it.
         let after = Entry { completed: !entry.completed, ..entry.clone() };
         let answer = self.ask(async || front.complete(&entry.id, after.completed).await, &[]).await;
         self.settle(answer, (title.clone(), entry), (title, after)).await;
     }
 
-    /// Writes down what became of a task that was to be changed. After a 503, looks: it is as before or as asked for.
+    /// Updates the journal after a change of a task. After a 503 it reads the task, which must be either
+    /// unchanged or changed as requested.
     async fn settle(&mut self, answer: Answer, before: (String, Entry), after: (String, Entry)) {
         let front = self.user.at(before.1.contract);
         let refused = answer.status == 503;
@@ -179,7 +182,7 @@ impl Client<'_> {
         let shown = front.task(&now);
         let done = shown["title"] == after.0.as_str() && shown["completed"] == after.1.completed;
         if !done {
-            assert!(refused, "a success that is not true: {shown}");
+            assert!(refused, "the response reports success, but shows {shown}");
             return self.assert_shows(&shown, &before.0, &before.1);
         }
         self.counts.refused_and_done.fetch_add(usize::from(refused), Ordering::Relaxed);
@@ -199,7 +202,7 @@ impl Client<'_> {
     }
 }
 
-/// Has users work while `trouble` happens; then the database must hold exactly what they wrote down.
+/// Lets users work while `trouble` happens. Then the database must contain exactly what their journals say.
 async fn hold_journals_against_database(
     app: &App,
     database_url: &str,
@@ -240,7 +243,7 @@ async fn hold_journals_against_database(
         let written: Vec<_> = journal.iter().map(|(title, entry)| (title.clone(), entry.completed)).collect();
         let mut held_sorted = held.clone();
         held_sorted.sort();
-        assert_eq!(held_sorted, written, "{}", user.id);
+        assert_eq!(held_sorted, written, "the tasks of {} are those of the journal", user.id);
         for row in rows {
             let entry = &journal[row.get::<_, &str>(0)];
             let column = if entry.contract == Contract::Envelope { 2 } else { 3 };
@@ -249,21 +252,21 @@ async fn hold_journals_against_database(
         kept += journal.len();
     }
     let everyone: i64 = database.query_one("select count(*) from tasks", &[]).await.expect("up").get(0);
-    assert_eq!(usize::try_from(everyone).expect("few"), kept, "tasks that nobody wrote down");
+    assert_eq!(usize::try_from(everyone).expect("few"), kept, "there are no tasks without a journal entry");
     let count = |count: &AtomicUsize| count.load(Ordering::Relaxed);
     println!(
-        "{USERS} users, {duration:?}: {} requests, {} of them 503 ({} of those done), {kept} tasks; \
-         0 lost, 0 doubled, 0 foreign; slowest request {:?}",
+        "{USERS} users for {duration:?}: {} requests, {} responses were 503 ({} of these writes were carried \
+         out), {kept} tasks at the end: none lost, duplicated or of another user; slowest request {:.1?}",
         count(&counts.requests),
         count(&counts.refused),
         count(&counts.refused_and_done),
         counts.slowest.lock().unwrap_or_else(PoisonError::into_inner),
     );
-    assert!(count(&counts.refused) < count(&counts.requests) / 2, "most requests succeed");
+    assert!(count(&counts.refused) < count(&counts.requests) / 2, "more than half of the requests succeed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn under_random_faults_nothing_is_lost_doubled_or_foreign() {
+async fn random_faults_lose_duplicate_and_mix_up_nothing() {
     let authority = Authority::new();
     let cluster = migrated_cluster().await;
     let superuser = connect(&cluster.url("postgres")).await;
@@ -293,7 +296,7 @@ async fn under_random_faults_nothing_is_lost_doubled_or_foreign() {
                 1 => {
                     let end = "select pg_terminate_backend(pid) from pg_stat_activity
                                where backend_type = 'client backend' and pid <> pg_backend_pid()";
-                    superuser.execute(end, &[]).await.expect("superusers may");
+                    superuser.execute(end, &[]).await.expect("superusers can end sessions");
                 }
                 2 => freeze(&app, &mut random).await,
                 _ => {
@@ -308,7 +311,7 @@ async fn under_random_faults_nothing_is_lost_doubled_or_foreign() {
     hold_journals_against_database(&app, &cluster.url(MIGRATED), duration(), trouble).await;
 }
 
-/// Has a process sleep for a while, as Lambda does.
+/// Freezes a process for 0.3 s, as Lambda does.
 async fn freeze(app: &App, random: &mut fastrand::Rng) {
     let names = ["get-task", "list-tasks", "create-task", "update-task", "complete-task", "delete-task"];
     let function = app.hands_on().gateway().function(names[random.usize(..names.len())]);
@@ -321,9 +324,9 @@ async fn freeze(app: &App, random: &mut fastrand::Rng) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_crashes_under_load_loses_and_doubles_nothing() {
+async fn a_server_crash_under_load_loses_and_duplicates_nothing() {
     let mut cluster = migrated_cluster().await;
-    // What is promised is to outlive a crash. (That of the machine is not tried.)
+    // Acknowledged writes must survive a crash of the server. A crash of the machine is not simulated.
     let safe = format!("alter database {MIGRATED} set synchronous_commit = on");
     connect(&cluster.url("postgres")).await.batch_execute(&safe).await.expect("superusers may");
     let url = cluster.url(MIGRATED);

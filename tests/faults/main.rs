@@ -1,5 +1,5 @@
-//! When something fails between functions and database, or one of them does: nothing is lost, nothing doubled, no
-//! request hangs, and the next one succeeds.
+//! The fault suites: when the network, the database or a process fails, nothing is lost or carried out twice,
+//! no request hangs, and the next one succeeds. docs/faults.md describes them.
 
 mod cases;
 mod changes;

@@ -1,4 +1,4 @@
-//! Runs every case, and holds the outcomes against the README.
+//! The fault matrix: runs every case, and compares the outcomes with the table in docs/faults.md.
 
 use std::{
     collections::BTreeMap,
@@ -22,15 +22,16 @@ use crate::{
     table,
 };
 
-/// Cases of one endpoint, in one contract, over one transport, that run at the same time.
+/// Number of cases that run at the same time for one endpoint, in one contract, with or without TLS.
 const LANES: usize = 2;
 
-/// Cases that run at the same time besides those that mostly wait: with more of them, what is slow would be the machine.
+/// Number of cases that run at the same time, not counting those that mostly wait. With more of them, the
+/// machine would be so busy that requests exceed their time limits.
 const BUSY: usize = 6;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_fault_at_every_moment_leaves_right_answers_and_a_right_database() {
-    // To those who only prefer TLS, too, it would show a certificate that they don't know.
+async fn every_fault_at_every_moment_leaves_correct_responses_and_a_correct_database() {
+    // A server of its own: the functions of other tests would not trust its certificate.
     let cluster = Arc::new(migrated_cluster().await);
     let authority = Authority::new();
     let superuser = connect(&cluster.url("postgres")).await;
@@ -39,7 +40,7 @@ async fn every_fault_at_every_moment_leaves_right_answers_and_a_right_database()
 
     let cases = Case::all();
     let total = cases.len();
-    // Each queue is for one function, so that a lane needs one process.
+    // Each queue is for one endpoint, so that a lane needs one process.
     let mut queues: BTreeMap<_, Vec<Case>> = BTreeMap::new();
     for case in cases {
         queues.entry((case.tls, case.contract as u8, case.endpoint)).or_default().push(case);
@@ -55,7 +56,7 @@ async fn every_fault_at_every_moment_leaves_right_answers_and_a_right_database()
             let authority = tls.then(|| Arc::clone(&authority));
             lanes.push(tokio::spawn(async move {
                 let mut outcomes = Vec::new();
-                // Turns come in the order in which they are asked for: all lanes are made before the first case begins.
+                // The semaphore is fair, so all lanes are started before the first case begins.
                 let turn = busy.acquire().await;
                 let Some(mut lane) = Lane::start(&cluster, authority.as_deref()).await else {
                     return outcomes;
@@ -76,7 +77,7 @@ async fn every_fault_at_every_moment_leaves_right_answers_and_a_right_database()
         let mut ticks = interval(Duration::from_secs(5));
         loop {
             ticks.tick().await;
-            eprintln!("{} of {total} cases", counter.load(Ordering::Relaxed));
+            eprintln!("fault matrix: {} of {total} cases done", counter.load(Ordering::Relaxed));
         }
     });
     let outcomes: Vec<_> =
@@ -90,19 +91,19 @@ async fn every_fault_at_every_moment_leaves_right_answers_and_a_right_database()
         .iter()
         .filter_map(|(case, outcome)| Some(format!("{case:?}: {}", outcome.as_ref().err()?)))
         .collect();
-    assert!(mistakes.is_empty(), "{} of {total}:\n{}", mistakes.len(), mistakes.join("\n"));
+    assert!(mistakes.is_empty(), "{} of {total} cases failed:\n{}", mistakes.len(), mistakes.join("\n"));
     let outcomes: Vec<(Case, Outcome)> =
         outcomes.into_iter().filter_map(|(case, outcome)| Some((case, outcome.ok()?))).collect();
     let slowest = |warm| {
         outcomes.iter().filter(|(case, _)| case.warm == warm).map(|(_, outcome)| outcome.elapsed).max()
     };
+    let [warm, cold] = [slowest(true), slowest(false)].map(Option::unwrap_or_default);
+    println!("The columns are explained in docs/faults.md; `cases` is the number of requests.\n");
     println!("{}", table::render(&outcomes));
     println!(
-        "{} cases; slowest request {:?}, with a new process {:?}",
-        outcomes.len(),
-        slowest(true),
-        slowest(false)
+        "{} cases; slowest request: {warm:.1?} in a warm process, {cold:.1?} in a new one",
+        outcomes.len()
     );
-    assert_eq!(outcomes.len(), total);
-    table::assert_in_readme(&table::render(&outcomes));
+    assert_eq!(outcomes.len(), total, "every case ran");
+    table::assert_documented(&table::render(&outcomes));
 }

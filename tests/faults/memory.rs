@@ -1,4 +1,4 @@
-//! What a process that serves for days must not lose.
+//! Memory leaks in a process that runs for days.
 
 use std::{fs, io};
 
@@ -8,23 +8,24 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// Requests between two looks at a process's memory.
+/// Number of requests between two measurements of a process's memory.
 const REQUESTS: usize = 500;
 
-/// Connections that a request makes and abandons when each breaks: the second is the retry's.
+/// Number of connections that a request opens and abandons: its own and its retry's.
 const CONNECTIONS: usize = 2;
 
-/// Bytes for each connection that are noise: a process asks for memory by the page.
+/// Bytes per connection that are measurement noise, because a process gets its memory in pages.
 const NOISE: usize = 60;
 
-/// A server that lets everybody in and hangs up at the first statement. Gives its port.
+/// Starts a server that accepts every login and closes the connection at the first statement. Returns its
+/// port.
 async fn server_that_hangs_up() -> u16 {
     const AUTHENTICATION_OK: &[u8] = b"R\0\0\0\x08\0\0\0\0";
     const READY_FOR_QUERY: &[u8] = b"Z\0\0\0\x05I";
     async fn serve(mut client: TcpStream) -> io::Result<()> {
         let mut bytes = [0; 4096];
         while client.read(&mut bytes).await? > 0 {
-            // A login begins with a length, everything else with a letter.
+            // A start-up message begins with its length, so with 0; every other message with a letter.
             if bytes[0] != 0 {
                 break;
             }
@@ -42,20 +43,20 @@ async fn server_that_hangs_up() -> u16 {
     port
 }
 
-/// The memory of a function's one process that no file backs, in bytes.
+/// The anonymous memory of a function's only process, in bytes.
 fn memory(app: &App, function: &str) -> usize {
     let [pid] = app.hands_on().gateway().function(function).expect("a function").pids()[..] else {
-        panic!("there is one process");
+        panic!("expected one process");
     };
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("Linux says");
     line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1024
 }
 
-/// Requests as such leave something behind: Lambda's runtime sets an environment variable for each, and the C library
-/// never frees what was set. So requests that make connections are compared with others.
+/// Every request leaks a little: Lambda's runtime sets an environment variable for each, and the C library
+/// never frees the old value. So requests that open connections are compared with requests that don't.
 #[tokio::test(flavor = "multi_thread")]
-async fn abandoned_connections_leave_no_memory_behind() {
+async fn abandoned_connections_leak_no_memory() {
     let url = format!("postgres://nobody@127.0.0.1:{}/none?sslmode=disable", server_that_hangs_up().await);
     let options = Options { max_instances: Some(1), ..Options::default().with("DATABASE_URL", url) };
     let Some(app) = App::local_with(options).await else { return };
@@ -67,10 +68,10 @@ async fn abandoned_connections_leave_no_memory_behind() {
         }
         memory(&app, "list-tasks").saturating_sub(before)
     };
-    // The first requests also fill buffers that stay.
+    // The first requests also allocate buffers that are kept.
     alice.envelope().list("").await.expect_status(503);
     growth(&alice, 503).await;
     let (without, with) = (growth(&stranger, 401).await, growth(&alice, 503).await);
     let left = with.saturating_sub(without) / (REQUESTS * CONNECTIONS);
-    assert!(left < NOISE, "{left} bytes for each abandoned connection");
+    assert!(left < NOISE, "{left} bytes leaked per abandoned connection, less than {NOISE} expected");
 }

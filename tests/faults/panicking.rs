@@ -1,4 +1,5 @@
-//! A function that panics when it is told to: what the production code must never do, so that none of it does.
+//! A create-task that panics for certain titles, for the tests in `panics.rs`. Production code has no such
+//! switch.
 
 use std::process::ExitCode;
 

@@ -1,10 +1,10 @@
-//! A panic in a handler.
+//! Panics in a handler.
 
 use serde_json::json;
 use tests::{App, Contract, Options};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_panic_is_a_500_in_the_contracts_form_and_the_next_request_works() {
+async fn a_panic_answers_500_and_the_next_request_succeeds() {
     let options = Options::default().binary("create-task", env!("CARGO_BIN_EXE_panicking"));
     let Some(app) = App::local_with(options).await else { return };
     let alice = app.user("alice");
@@ -31,7 +31,7 @@ async fn a_panic_is_a_500_in_the_contracts_form_and_the_next_request_works() {
 
             let lines = app.hands_on().log_lines();
             let of_request: Vec<_> = lines.iter().filter(|line| line["request_id"] == request_id).collect();
-            let [.., panic, request] = of_request[..] else { panic!("two lines: {of_request:?}") };
+            let [.., panic, request] = of_request[..] else { panic!("expected two lines: {of_request:?}") };
             assert!(panic["message"].as_str().is_some_and(|line| line.starts_with("panic: ")), "{panic}");
             assert!(
                 panic["location"].as_str().is_some_and(|place| place.contains("panicking.rs")),
@@ -43,6 +43,6 @@ async fn a_panic_is_a_500_in_the_contracts_form_and_the_next_request_works() {
         }
     }
     let function = app.hands_on().gateway().function("create-task").expect("it is there");
-    assert_eq!(function.starts(), 1, "one process has served all");
-    assert!(!app.hands_on().log_text().contains("holds the title"), "a title is no line of the log");
+    assert_eq!(function.starts(), 1, "one process handled all requests");
+    assert!(!app.hands_on().log_text().contains("holds the title"), "the log contains no title");
 }

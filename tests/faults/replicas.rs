@@ -1,5 +1,5 @@
-//! Offline clients of one user while the network fails at random: replicas that follow the list of changes, and queues
-//! of writes with idempotency keys.
+//! Offline clients of one user while the network fails at random: replicas that follow the list of changes,
+//! and queues of writes with idempotency keys.
 
 use std::{
     collections::BTreeMap,
@@ -24,19 +24,19 @@ use uuid::Uuid;
 const WRITERS: usize = 16;
 const REPLICAS: usize = 4;
 
-/// Tasks in the list that the writers share.
+/// Maximum number of tasks in the list that the writers share.
 const MAX_TASKS: usize = 300;
 
-/// Writes in the queue of an offline client.
+/// Number of writes in the queue of an offline client.
 const QUEUE: usize = 500;
 
-/// How long the writers write: `FAULT_SECONDS`, or 15.
+/// How long the writers write, in seconds: `FAULT_SECONDS`, or 15.
 fn duration() -> Duration {
     let seconds = std::env::var("FAULT_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
     Duration::from_secs(seconds.unwrap_or(15))
 }
 
-/// An API whose way to the database is a faulty one.
+/// An API that reaches the database through a proxy which can fail.
 async fn app_through_faults(cluster: &Cluster) -> Option<(App, Proxy)> {
     let proxy = Proxy::start(cluster.port()).await;
     let url = cluster.endpoints_url_through(proxy.port, MIGRATED) + "?sslmode=disable";
@@ -44,7 +44,7 @@ async fn app_through_faults(cluster: &Cluster) -> Option<(App, Proxy)> {
     Some((App::local_with(options).await?, proxy))
 }
 
-/// Has faults happen at random until it is over.
+/// Makes faults happen at random until `over` is set.
 async fn trouble(proxy: &Proxy, over: &AtomicBool) {
     let mut random = fastrand::Rng::new();
     let faults = [Fault::Reset, Fault::Close, Fault::Stall, Fault::Delay];
@@ -67,8 +67,8 @@ async fn trouble(proxy: &Proxy, over: &AtomicBool) {
     proxy.disarm();
 }
 
-/// Cuts the connection during some of the writes, and for a few of them again during the function's own retry, after
-/// which it waits until the write is void.
+/// Arms a reset for some of the writes. For a few of these it also hits the function's own retry; then the
+/// function answers 503 once the write is void.
 fn cut_at_random(proxy: &Proxy, random: &mut fastrand::Rng) {
     let moments = [Moment::BeforeStatement, Moment::MidStatement, Moment::BeforeAnswer, Moment::MidAnswer];
     if random.u8(..10) == 0 {
@@ -86,15 +86,15 @@ async fn insist(request: impl Fn() -> RequestBuilder) -> Answer {
         }
         sleep(Duration::from_millis(200)).await;
     }
-    panic!("503 for too long")
+    panic!("60 responses in a row were 503")
 }
 
-/// What the writers did, by the envelope contract's ids.
+/// What the writers have done, according to the responses.
 #[derive(Default)]
 struct Journal {
-    /// Tasks that are there, with their numbers.
+    /// The existing tasks.
     tasks: Vec<Task>,
-    /// When a response said that a task was deleted.
+    /// When the response to a deletion arrived, by the task's id and by its number.
     deleted: BTreeMap<String, Instant>,
 }
 
@@ -117,7 +117,8 @@ fn lock(journal: &Mutex<Journal>) -> MutexGuard<'_, Journal> {
     journal.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One write to a task of anyone's, with a key of its own, again and again until it has an answer.
+/// Carries out one random write with an idempotency key of its own, to a new task or to any task of the list.
+/// Repeats it until the response is not 503.
 async fn write(front: &Front<'_>, others: &Front<'_>, journal: &Mutex<Journal>, random: &mut fastrand::Rng) {
     let key = Uuid::new_v4().to_string();
     let send = async |method: Method, rest: &str, body: Option<Value>| {
@@ -133,7 +134,7 @@ async fn write(front: &Front<'_>, others: &Front<'_>, journal: &Mutex<Journal>, 
     let (some, action) = {
         let tasks = &lock(journal).tasks;
         let some = (!tasks.is_empty()).then(|| tasks[random.usize(..tasks.len())].clone());
-        // The list grows to this length and keeps it, however long the writers write.
+        // Without this bound, a long run would make the list, and every request for it, slower and slower.
         let creates = tasks.len() < MAX_TASKS;
         (some, random.u8(if creates { 0..6 } else { 2..6 }))
     };
@@ -141,7 +142,7 @@ async fn write(front: &Front<'_>, others: &Front<'_>, journal: &Mutex<Journal>, 
         (0 | 1, _) | (_, None) => {
             let body = json!({ "title": key });
             let task = front.task(&send(Method::POST, "", Some(body.clone())).await.expect_status(201));
-            // A repeat through the other contract tells the other id.
+            // A repeat through the other contract returns the task's id in that contract.
             let repeat = || others.request(Method::POST, "").header("idempotency-key", &key).json(&body);
             let repeat = insist(repeat).await;
             let (one, other) = (front.id(&task), others.id(&others.task(&repeat.expect_status(201))));
@@ -174,7 +175,7 @@ async fn write(front: &Front<'_>, others: &Front<'_>, journal: &Mutex<Journal>, 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn replicas_of_a_list_that_16_write_to_under_random_faults_end_equal_to_the_database() {
+async fn replicas_equal_the_database_after_16_writers_and_random_faults() {
     let cluster = migrated_cluster().await;
     let Some((app, proxy)) = app_through_faults(&cluster).await else { return };
     let user = app.user("shared");
@@ -204,11 +205,11 @@ async fn replicas_of_a_list_that_16_write_to_under_random_faults_end_equal_to_th
             while !over.load(Ordering::Relaxed) {
                 let asked = Instant::now();
                 if replica.pull(limit).await == Some(false) {
-                    // Whatever was deleted before the request is deleted before its cursor.
+                    // What was deleted before the request must be missing from the copy after it.
                     let deleted = &lock(&journal).deleted;
                     let stale =
                         replica.tasks.keys().find(|id| deleted.get(*id).is_some_and(|at| *at < asked));
-                    assert_eq!(stale, None, "deleted before its cursor");
+                    assert_eq!(stale, None, "a task that was deleted before the cursor is not shown");
                     syncs.fetch_add(1, Ordering::Relaxed);
                 }
                 sleep(Duration::from_millis(20)).await;
@@ -234,11 +235,15 @@ async fn replicas_of_a_list_that_16_write_to_under_random_faults_end_equal_to_th
         .collect();
     assert_eq!(shown, held);
     let syncs = syncs.load(Ordering::Relaxed);
-    println!("{writes} writes, {syncs} complete syncs of {REPLICAS} replicas, {} tasks left", held.len());
-    assert!(syncs > REPLICAS && writes > WRITERS, "{syncs} syncs, {writes} writes");
+    println!(
+        "{writes} writes by {WRITERS} clients, {syncs} complete syncs of {REPLICAS} replicas, {} tasks at the \
+         end: all replicas equal the database",
+        held.len()
+    );
+    assert!(syncs > REPLICAS && writes > WRITERS, "too few: {syncs} syncs, {writes} writes");
 }
 
-/// A write of a queue, and what it makes of the client's own copy.
+/// A queued write. Tasks are numbered in the order of their creation.
 #[derive(Debug, Clone)]
 enum Queued {
     Create { title: String },
@@ -250,7 +255,7 @@ enum Queued {
 /// A client's own copy of a task: `None` once it is deleted.
 type Own = Option<(String, bool)>;
 
-/// Writes at random, the tasks numbered in the order of their creation, and what they result in.
+/// Returns random writes, and the tasks that must exist after them.
 fn queue(random: &mut fastrand::Rng) -> (Vec<Queued>, Vec<Own>) {
     let (mut queue, mut own) = (Vec::new(), Vec::<Own>::new());
     for number in 0..QUEUE {
@@ -267,11 +272,11 @@ fn queue(random: &mut fastrand::Rng) -> (Vec<Queued>, Vec<Own>) {
                 Queued::Delete { task }
             }
             (3 | 4, Some(task)) => {
-                own[task].as_mut().expect("it is there").0.clone_from(&title);
+                own[task].as_mut().expect("not deleted").0.clone_from(&title);
                 Queued::Rename { task, title }
             }
             (_, Some(task)) => {
-                let completed = &mut own[task].as_mut().expect("it is there").1;
+                let completed = &mut own[task].as_mut().expect("not deleted").1;
                 *completed = !*completed;
                 Queued::Toggle { task }
             }
@@ -280,9 +285,9 @@ fn queue(random: &mut fastrand::Rng) -> (Vec<Queued>, Vec<Own>) {
     (queue, own)
 }
 
-/// A client that loses its place now and then, and sends again what it has sent already.
+/// The client forgets now and then how far it was, and sends writes again that were acknowledged before.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_queue_of_500_writes_cut_and_replayed_at_random_ends_as_its_journal_says() {
+async fn a_queue_of_500_writes_with_random_resets_and_replays_is_carried_out_once() {
     let cluster = migrated_cluster().await;
     let Some((app, proxy)) = app_through_faults(&cluster).await else { return };
     let user = app.user("offline");
@@ -341,5 +346,5 @@ async fn a_queue_of_500_writes_cut_and_replayed_at_random_ends_as_its_journal_sa
         .filter_map(|(id, own)| own.as_ref().map(|(title, completed)| (id, (title.as_str(), *completed))))
         .collect();
     assert_eq!(held, journal);
-    println!("{QUEUE} writes, {replays} of them replayed, {} tasks left", journal.len());
+    println!("{QUEUE} writes, {replays} replays, {} tasks at the end: as the journal says", journal.len());
 }

@@ -1,4 +1,4 @@
-//! One request to each endpoint, and what its success looks like.
+//! One request to each endpoint, and the check that it succeeded.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 
 use crate::cases::Endpoint;
 
-/// A task, by both its ids.
+/// A task, with the ids of both contracts.
 pub struct Task {
     pub id: String,
     pub number: String,
@@ -23,7 +23,7 @@ impl Task {
     }
 }
 
-/// Three tasks of a new user.
+/// Creates a user with three tasks.
 pub async fn tasks(database: &Client, user_id: &str) -> [Task; 3] {
     let insert = "with new as (insert into users (id) values ($1::text) returning id)
                   insert into tasks (id, user_id, title)
@@ -36,7 +36,8 @@ pub async fn tasks(database: &Client, user_id: &str) -> [Task; 3] {
     tasks.try_into().unwrap_or_else(|_| panic!("three tasks were inserted"))
 }
 
-/// Sends what an endpoint is for. `tag` becomes the task's title.
+/// Sends a request to an endpoint. `tag` becomes the title, if the request has one, and part of the
+/// idempotency key.
 pub async fn send(app: &App, front: &Front<'_>, endpoint: Endpoint, task: &Task, tag: &str) -> Answer {
     let id = task.id(front.contract);
     let with_key = |method, rest: &str| {
@@ -59,7 +60,7 @@ pub async fn send(app: &App, front: &Front<'_>, endpoint: Endpoint, task: &Task,
     }
 }
 
-/// Holds a success against what was asked for.
+/// Checks that a response is the success that the request should have.
 pub fn check_success(
     endpoint: Endpoint,
     front: &Front<'_>,
@@ -93,7 +94,7 @@ pub fn check_success(
         }
         Endpoint::Delete | Endpoint::DeleteOnce => answer.text.is_empty(),
     };
-    if right { Ok(()) } else { Err(format!("a wrong answer: {}", answer.text)) }
+    if right { Ok(()) } else { Err(format!("the body does not show what was requested: {}", answer.text)) }
 }
 
 fn shows(front: &Front<'_>, answer: &Answer, task: Option<&Task>, title: &str, completed: bool) -> bool {

@@ -1,4 +1,4 @@
-//! When the database server itself fails, or a function's process sleeps through something.
+//! Faults of the database server, and of functions that are frozen or ended.
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +18,7 @@ use crate::{
     requests::{check_success, send, tasks},
 };
 
-/// Sends one request to every endpoint, one after the other; each must succeed.
+/// Sends one request after the other to every endpoint in both contracts. Each must succeed.
 async fn all_succeed(app: &App, database: &Client, user: &str) {
     for (contract, endpoint) in everything() {
         let user = app.user(user);
@@ -36,7 +36,8 @@ fn everything() -> impl Iterator<Item = (Contract, Endpoint)> {
         .flat_map(|contract| Endpoint::of(contract).iter().map(move |endpoint| (contract, *endpoint)))
 }
 
-/// One endpoint of each function, a flip or a deletion where there is one: what must not be sent twice.
+/// Returns the last endpoint of each function: a toggle or a deletion if it has one, because those would show
+/// if they were carried out twice.
 fn one_for_each_function() -> Vec<(Contract, Endpoint)> {
     let last: BTreeMap<_, _> = everything().map(|request| (request.1.function(), request)).collect();
     last.into_values().collect()
@@ -46,15 +47,16 @@ fn one_for_each_function() -> Vec<(Contract, Endpoint)> {
 async fn end_sessions(database: &Client) {
     let end = "select pg_terminate_backend(pid) from pg_stat_activity
                where datname = current_database() and pid <> pg_backend_pid()";
-    database.execute(end, &[]).await.expect("superusers may");
+    database.execute(end, &[]).await.expect("superusers can end sessions");
 }
 
-/// How many processes the functions have started in all.
+/// The number of processes that have been started for all functions.
 fn starts(app: &App) -> usize {
     let gateway = app.hands_on().gateway();
     everything().filter_map(|(_, endpoint)| Some(gateway.function(endpoint.function())?.starts())).sum()
 }
 
+/// Sends a signal to every process of the functions.
 fn signal(app: &App, signal: &str) {
     let gateway = app.hands_on().gateway();
     for (_, endpoint) in everything() {
@@ -65,13 +67,13 @@ fn signal(app: &App, signal: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sessions_that_the_server_ended_are_replaced_unnoticed() {
+async fn sessions_ended_by_the_server_are_replaced_without_an_error() {
     let Some(app) = App::local().await else { return };
     let database = app.hands_on().database().await;
     all_succeed(&app, &database, "before").await;
     let processes = starts(&app);
     end_sessions(&database).await;
-    // Awake, the functions take notice.
+    // Gives the functions, which are not frozen, time to notice.
     sleep(Duration::from_millis(200)).await;
     all_succeed(&app, &database, "after").await;
     assert_eq!(starts(&app), processes);
@@ -79,10 +81,10 @@ async fn sessions_that_the_server_ended_are_replaced_unnoticed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_function_that_slept_through_the_end_of_its_session_succeeds_when_it_wakes() {
+async fn a_process_that_was_frozen_while_its_session_ended_succeeds_after_the_thaw() {
     let Some(app) = App::local().await else { return };
     let database = app.hands_on().database().await;
-    // The server itself ends sessions that are idle for so long.
+    // The server ends sessions after 2 s of idleness.
     app.hands_on().set_for_sessions(&database, "idle_session_timeout = 2000").await;
     let (app, database) = (&app, &database);
     all_succeed(app, database, "before").await;
@@ -91,9 +93,14 @@ async fn a_function_that_slept_through_the_end_of_its_session_succeeds_when_it_w
     sleep(Duration::from_secs(3)).await;
     let sessions = "select count(*) from pg_stat_activity where datname = current_database()
                     and pid <> pg_backend_pid()";
-    assert_eq!(database.query_one(sessions, &[]).await.expect("up").get::<_, i64>(0), 0, "all have ended");
+    assert_eq!(
+        database.query_one(sessions, &[]).await.expect("up").get::<_, i64>(0),
+        0,
+        "all sessions have ended"
+    );
 
-    // What wakes the process is the request: it and the end of the session are there at the same moment.
+    // As on Lambda, the request is there before the thaw, so the process finds it together with the end of
+    // its session.
     let waking = one_for_each_function();
     let requests = waking.iter().map(async |&(contract, endpoint)| {
         let user = app.user("asleep");
@@ -113,7 +120,20 @@ async fn a_function_that_slept_through_the_end_of_its_session_succeeds_when_it_w
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_was_forgotten_on_the_way_is_replaced_after_half_a_minute() {
+async fn sigterm_ends_an_idle_process_and_the_next_request_starts_another() {
+    let Some(app) = App::local().await else { return };
+    let database = app.hands_on().database().await;
+    all_succeed(&app, &database, "before").await;
+    let processes = starts(&app);
+    signal(&app, "-TERM");
+    // Gives the processes time to end.
+    sleep(Duration::from_millis(200)).await;
+    all_succeed(&app, &database, "after").await;
+    assert!(starts(&app) > processes, "SIGTERM has ended the processes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silently_dropped_connection_is_replaced_after_30_seconds_idle() {
     let proxy = Proxy::start(database_port().await).await;
     let Some(app) = App::local_with(Options::default().through(proxy.port)).await else { return };
     let database = app.hands_on().database().await;
@@ -130,20 +150,20 @@ async fn a_connection_that_was_forgotten_on_the_way_is_replaced_after_half_a_min
         let answer = send(app, &front, endpoint, &task, "asked for").await;
         check_success(endpoint, &front, &answer, &task, "asked for")
             .unwrap_or_else(|error| panic!("{contract:?} {endpoint:?}: {error}"));
-        assert!(started.elapsed() < Duration::from_secs(3), "{endpoint:?} {:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(3), "{endpoint:?} took {:?}", started.elapsed());
     }))
     .await;
     assert_eq!(starts(app), processes, "the same processes");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_without_room_for_another_connection_is_503_until_it_has_room() {
+async fn a_full_server_answers_503_until_it_accepts_connections_again() {
     let Some(owner) = App::local().await else { return };
     let database = owner.hands_on().database().await;
     let role = format!("limited_{}", uuid::Uuid::new_v4().simple());
     let create =
         format!("create role {role} login password 'limited' connection limit 0 in role task_api_endpoints");
-    database.batch_execute(&create).await.expect("superusers may");
+    database.batch_execute(&create).await.expect("superusers can create roles");
     let (_, address) = owner.hands_on().database_url.split_once('@').expect("a URL with a password");
     let url = format!("postgres://{role}:limited@{address}");
     let Some(app) = App::local_with(Options::default().with("DATABASE_URL", url)).await else { return };
@@ -164,7 +184,7 @@ async fn a_server_without_room_for_another_connection_is_503_until_it_has_room()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lock_of_another_session_is_503_in_time_and_what_was_refused_is_not_done() {
+async fn a_table_locked_by_another_session_answers_503_and_nothing_is_written() {
     let Some(app) = App::local_with(Options { max_instances: Some(8), ..Options::default() }).await else {
         return;
     };
@@ -179,13 +199,13 @@ async fn a_lock_of_another_session_is_503_in_time_and_what_was_refused_is_not_do
     join_all(prepared.iter().map(async |(contract, endpoint, [task, ..], user)| {
         let started = Instant::now();
         let answer = send(app, &user.at(*contract), *endpoint, task, "asked for").await;
-        assert!(started.elapsed() < REQUEST_LIMIT, "{endpoint:?} {:?}", started.elapsed());
+        assert!(started.elapsed() < REQUEST_LIMIT, "{endpoint:?} took {:?}", started.elapsed());
         answer.assert_refused(*contract, &refusals::UNAVAILABLE);
     }))
     .await;
     locker.batch_execute("rollback").await.expect("unlocked");
     let changed = "select count(*) from tasks where title = 'asked for' or completed";
-    assert_eq!(database.query_one(changed, &[]).await.expect("up").get::<_, i64>(0), 0);
+    assert_eq!(database.query_one(changed, &[]).await.expect("up").get::<_, i64>(0), 0, "nothing is written");
     for (contract, endpoint, [task, ..], user) in &prepared {
         let front = user.at(*contract);
         let answer = send(app, &front, *endpoint, task, "asked for").await;
@@ -195,7 +215,7 @@ async fn a_lock_of_another_session_is_503_in_time_and_what_was_refused_is_not_do
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_takes_no_writes_still_answers_reads() {
+async fn a_read_only_database_still_answers_reads() {
     let Some(app) = App::local().await else { return };
     let database = app.hands_on().database().await;
     all_succeed(&app, &database, "before").await;
@@ -214,16 +234,16 @@ async fn a_database_that_takes_no_writes_still_answers_reads() {
             Kind::Write => answer.assert_refused(contract, &refusals::UNAVAILABLE),
         }
     }
-    // This session began before, and is still let to write.
+    // `database` can still write, because its session began before the change.
     app.hands_on().set_for_sessions(&database, "default_transaction_read_only = off").await;
-    // The functions' sessions were told to write nothing, and are given up for that.
+    // The functions' sessions are still read-only, so the functions have to replace them.
     let processes = starts(&app);
     all_succeed(&app, &database, "after").await;
     assert_eq!(starts(&app), processes);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_server_can_not_do_now_is_503_and_what_it_should_not_have_been_asked_is_500() {
+async fn temporary_errors_of_the_database_answer_503_and_others_500() {
     let proxy = Proxy::start(database_port().await).await;
     let Some(app) = App::local_with(Options::default().through(proxy.port)).await else { return };
     let database = app.hands_on().database().await;
@@ -236,20 +256,20 @@ async fn what_the_server_can_not_do_now_is_503_and_what_it_should_not_have_been_
         ("ERROR", "55P03", 503), // lock not available
         ("ERROR", "57014", 503), // statement timeout
         ("ERROR", "25006", 503), // read-only transaction
-        ("ERROR", "08P01", 503), // protocol violation, in which PgBouncer clothes its own troubles
+        ("ERROR", "08P01", 503), // protocol violation, which PgBouncer reports for its own errors
         ("FATAL", "08P01", 503),
-        ("FATAL", "57P01", 503), // an administrator's command
+        ("FATAL", "57P01", 503), // ended by an administrator
         ("FATAL", "57P02", 503), // crash of another session
         ("FATAL", "57P03", 503), // starting up
-        ("FATAL", "57P05", 503), // idle for too long
-        ("FATAL", "25P03", 503), // idle in a transaction for too long
+        ("FATAL", "57P05", 503), // idle session timeout
+        ("FATAL", "25P03", 503), // idle-in-transaction timeout
         ("FATAL", "XX000", 503),
         ("ERROR", "XX000", 500), // internal error
         ("ERROR", "42501", 500), // insufficient privilege
         ("ERROR", "42P01", 500), // no such table
     ] {
         proxy.answer_transactions(Some((severity, code)));
-        // At once: a write whose outcome is unknown is answered when it can't be carried out any more.
+        // Concurrently, because each write with an unknown outcome takes until its deadline.
         let requests = everything().filter(|(_, endpoint)| *endpoint != Endpoint::Ready);
         join_all(requests.map(async |(contract, endpoint)| {
             let user = app.user("told");
@@ -257,7 +277,7 @@ async fn what_the_server_can_not_do_now_is_503_and_what_it_should_not_have_been_
             let [task, ..] = tasks(&database, &user.id).await;
             let answer = send(&app, &front, endpoint, &task, "asked for").await;
             assert_eq!(answer.status, status, "{severity} {code} {contract:?} {endpoint:?}");
-            assert!(!answer.text.contains("on purpose"), "{}", answer.text);
+            assert!(!answer.text.contains("on purpose"), "shows the message: {}", answer.text);
         }))
         .await;
         proxy.answer_transactions(None);

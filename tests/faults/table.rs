@@ -1,4 +1,4 @@
-//! What the README says about faults.
+//! The table of faults and outcomes in docs/faults.md.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +15,8 @@ use crate::{
 
 const KINDS: [Kind; 2] = [Kind::Read, Kind::Write];
 
-/// The outcomes as a table in Markdown: a line for each fault and moment, a column for each kind of endpoint.
+/// Returns the outcomes as a Markdown table: a row for each fault and phase, a column for each kind of
+/// endpoint.
 pub fn render(outcomes: &[(Case, Outcome)]) -> String {
     let mut lines: BTreeMap<_, (BTreeMap<Kind, BTreeSet<&str>>, usize)> = BTreeMap::new();
     for (case, outcome) in outcomes {
@@ -25,11 +26,11 @@ pub fn render(outcomes: &[(Case, Outcome)]) -> String {
         *cases += 1;
     }
     let mut table =
-        String::from("| fault | when | reads, `/health/ready` | writes | cases |\n|---|---|---|---|---|\n");
+        String::from("| fault | when | reads, `/health/ready` | writes | cases |\n|---|---|---|---|--:|\n");
     for ((fault, times, (_, stage)), (cells, cases)) in lines {
         let cells = KINDS.map(|kind| {
             let words: Vec<_> = cells.get(&kind).into_iter().flatten().copied().collect();
-            words.join("; ")
+            words.join(" or ")
         });
         let fault = describe(fault, times);
         writeln!(table, "| {fault} | {stage} | {} | {cases} |", cells.join(" | ")).expect("memory");
@@ -37,38 +38,38 @@ pub fn render(outcomes: &[(Case, Outcome)]) -> String {
     table
 }
 
-/// Holds the README against it.
-pub fn assert_in_readme(table: &str) {
-    let readme = std::fs::read_to_string(workspace_root().join("README.md")).expect("the README is there");
-    assert!(readme.contains(table), "the README has another table than this:\n{table}");
+/// Checks that docs/faults.md contains this table.
+pub fn assert_documented(table: &str) {
+    let document = std::fs::read_to_string(workspace_root().join("docs/faults.md")).expect("the document");
+    assert!(document.contains(table), "docs/faults.md must contain this table:\n{table}");
 }
 
 fn describe(fault: Fault, times: Times) -> &'static str {
     match (fault, times) {
-        (Fault::Reset, Times::Always) => "every connection breaks",
-        (Fault::Reset, _) => "connection breaks",
-        (Fault::Close, _) => "connection is closed",
+        (Fault::Reset, Times::Always) => "every connection is reset",
+        (Fault::Reset, _) => "the connection is reset",
+        (Fault::Close, _) => "the connection is closed",
         (Fault::Stall, _) => "silence",
         (Fault::Drop, _) => "bytes are lost",
-        (Fault::Corrupt, _) => "bits flip",
-        (Fault::Delay, _) => "delay of 0.3 s",
+        (Fault::Corrupt, _) => "bits are flipped",
+        (Fault::Delay, _) => "a delay of 0.3 s",
     }
 }
 
 fn stage(moment: Moment) -> (u8, &'static str) {
     match moment {
-        Moment::Connect | Moment::Tls | Moment::Login => (0, "connecting, TLS, login"),
-        Moment::BeforeStatement | Moment::MidStatement => (1, "before or within the statement"),
-        Moment::BeforeAnswer | Moment::MidAnswer => (2, "before or within the answer"),
+        Moment::Connect | Moment::Tls | Moment::Login => (0, "while connecting"),
+        Moment::BeforeStatement | Moment::MidStatement => (1, "while the call is sent"),
+        Moment::BeforeAnswer | Moment::MidAnswer => (2, "while the answer is sent"),
     }
 }
 
 fn words(kind: Kind, outcome: &Outcome) -> &'static str {
     match (kind, outcome.success, outcome.done) {
-        (Kind::Read, true, _) => "right",
+        (Kind::Read, true, _) => "correct",
         (Kind::Read, false, _) => "503",
-        (_, true, _) => "done",
-        (_, false, true) => "503, done",
-        (_, false, false) => "503, not done",
+        (_, true, _) => "success",
+        (_, false, true) => "503 (carried out)",
+        (_, false, false) => "503 (not carried out)",
     }
 }

@@ -1,4 +1,4 @@
-//! TLS and the spellings of Neon's URLs, against a server of the tests' own with certificates of their own authority.
+//! TLS and the spellings of Neon's URLs, against a server with certificates of a test authority.
 
 use local::postgres::Cluster;
 use reqwest::Method;
@@ -8,7 +8,7 @@ use tests::{
 };
 use tokio_postgres::Client;
 
-/// A server of a test's own, with the schema in place. The others' would show whichever certificate was set last.
+/// A database server with the schema, for one test: a server has only one certificate at a time.
 struct Server {
     cluster: Cluster,
     superuser: Client,
@@ -22,20 +22,20 @@ impl Server {
         Self { cluster, superuser, authority: Authority::new() }
     }
 
-    /// With a certificate for 127.0.0.1 of its authority.
+    /// Starts a server with a certificate for 127.0.0.1.
     async fn with_tls() -> Self {
         let server = Self::start().await;
         serve_tls(&server.superuser, &server.authority.issue("127.0.0.1", false)).await;
         server
     }
 
-    /// Its URL, by another port perhaps.
+    /// The server's URL with these parameters, with another port if `port` is set.
     fn url(&self, port: Option<u16>, parameters: &str) -> String {
         let url = self.cluster.endpoints_url_through(port.unwrap_or(self.cluster.port()), MIGRATED);
         format!("{url}?{parameters}")
     }
 
-    /// Uses the API with this URL. Gives what keeps it from the database, as the log has it.
+    /// Uses the API with this URL. The error is the reason that the log gives for the 503.
     async fn try_url(&self, url: &str, ca_certificate: Option<&str>) -> Option<Result<(), String>> {
         let mut options = Options::default().with("DATABASE_URL", url);
         if let Some(certificate) = ca_certificate {
@@ -55,7 +55,7 @@ impl Server {
         Some(Err(line.expect("a 503 is logged")["reason"].as_str().expect("with its reason").to_owned()))
     }
 
-    /// Whether the sessions of functions are encrypted, as the server sees it.
+    /// The number of encrypted sessions other than this one, according to the server.
     async fn count_encrypted(&self) -> i64 {
         let count = "select count(*) from pg_stat_ssl where ssl and pid <> pg_backend_pid()";
         self.superuser.query_one(count, &[]).await.expect("up").get(0)
@@ -63,7 +63,7 @@ impl Server {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_is_accepted_where_it_is_right_and_only_there() {
+async fn only_a_valid_certificate_is_accepted() {
     let server = Server::start().await;
     let trusted = server.authority.certificate();
     let stranger = Authority::new();
@@ -82,32 +82,32 @@ async fn a_certificate_is_accepted_where_it_is_right_and_only_there() {
         (server.authority.issue("127.0.0.1", false), None),
     ] {
         serve_tls(&server.superuser, &certificate).await;
-        // New sessions get what the server has read anew.
+        // The server reloads its certificate asynchronously.
         tokio::time::sleep(std::time::Duration::from_millis(300)).await;
         for mode in ["require", "verify-full", "prefer"] {
             let url = server.url(None, &format!("sslmode={mode}"));
             let outcome = server.try_url(&url, Some(&trusted)).await.expect("on this machine");
             match expected {
-                None => outcome.expect("the certificate is right"),
+                None => outcome.expect("the certificate is valid"),
                 Some(words) => {
-                    let reason = outcome.expect_err("the certificate is wrong");
+                    let reason = outcome.expect_err("the certificate is invalid");
                     assert!(reason.contains(words), "{reason}");
                 }
             }
         }
     }
-    // The authority as a file; and not at all.
+    // The authority as a file, and no authority at all.
     let url = server.url(None, "sslmode=require");
     let by_file = server.try_url(&url, file.to_str()).await.expect("on this machine");
     by_file.expect("a file with the authority");
     let untrusted = server.try_url(&url, None).await.expect("on this machine");
-    let reason = untrusted.expect_err("nobody vouches for it");
+    let reason = untrusted.expect_err("the authority is not trusted");
     assert!(reason.contains("UnknownIssuer"), "{reason}");
     std::fs::remove_file(file).expect("it was there");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_spelling_of_a_url_connects_with_tls() {
+async fn every_spelling_of_the_url_connects_with_tls() {
     let server = Server::with_tls().await;
     let trusted = server.authority.certificate();
     for parameters in [
@@ -121,7 +121,8 @@ async fn every_spelling_of_a_url_connects_with_tls() {
         "ssl=require",
         "ssl=true",
         "",
-        // Neon reads the endpoint; to PostgreSQL it would be an unknown setting but for its prefix.
+        // Neon's own `endpoint=` would be an unknown setting to PostgreSQL, which accepts any name with a
+        // prefix.
         "sslmode=require&options=-c%20app.endpoint%3Dep-cool",
         "sslmode=require&application_name=tasks&connect_timeout=5",
     ] {
@@ -150,10 +151,11 @@ async fn every_spelling_of_a_url_connects_with_tls() {
     }
 }
 
-/// Somebody in between, whose certificate is trusted, passes a password's proof on to the server: all that shows it is
-/// that the proof is bound to another channel than the server's.
+/// The man in the middle has a trusted certificate and passes the password's proof on to the server. Only
+/// channel binding detects this: the proof is bound to the TLS connection of the client, and the server has
+/// another one.
 #[tokio::test(flavor = "multi_thread")]
-async fn channel_binding_is_used_and_keeps_out_who_stands_in_between() {
+async fn channel_binding_is_used_and_detects_a_man_in_the_middle() {
     let server = Server::with_tls().await;
     let trusted = server.authority.certificate();
     let front = TlsFront::start(&server.authority, server.cluster.port()).await;
@@ -169,13 +171,13 @@ async fn channel_binding_is_used_and_keeps_out_who_stands_in_between() {
         match works {
             true => outcome.unwrap_or_else(|reason| panic!("{binding} {port:?}: {reason}")),
             false => {
-                let reason = outcome.expect_err("not the channel that was bound");
-                // The server's own words.
+                let reason = outcome.expect_err("the proof is bound to another connection");
+                // The server's message.
                 assert!(reason.contains("SCRAM channel binding check failed"), "{reason}");
             }
         }
     }
-    // A server that can't bind is refused by a client that must.
+    // A server without TLS can't bind a channel, so a client that requires it gives up.
     let without_tls = Server::start().await;
     let url = without_tls.url(None, "sslmode=prefer&channel_binding=require");
     let reason =
@@ -184,7 +186,7 @@ async fn channel_binding_is_used_and_keeps_out_who_stands_in_between() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn direct_negotiation_begins_with_tls() {
+async fn direct_negotiation_starts_with_the_tls_handshake() {
     let server = Server::with_tls().await;
     let trusted = server.authority.certificate();
     let front = TlsFront::start(&server.authority, server.cluster.port()).await;
@@ -193,14 +195,14 @@ async fn direct_negotiation_begins_with_tls() {
     else {
         return;
     };
-    outcome.expect("the front knows it");
-    assert_eq!(front.direct_connections(), 2, "one of list-tasks, one of health");
+    outcome.expect("the front supports it");
+    assert_eq!(front.direct_connections(), 2, "one from list-tasks, one from health");
 
     let version: String =
         server.superuser.query_one("show server_version_num", &[]).await.expect("up").get(0);
     let parameters = "sslmode=require&sslnegotiation=direct&channel_binding=require";
     let outcome =
         server.try_url(&server.url(None, parameters), Some(&trusted)).await.expect("on this machine");
-    // PostgreSQL itself knows it from 17 on.
+    // PostgreSQL itself supports it from version 17 on.
     assert_eq!(outcome.is_ok(), *version >= *"170000", "{version} {outcome:?}");
 }

@@ -1,33 +1,33 @@
-//! Answers, and what they should say where they refuse.
+//! Responses of the API, and the error responses that are expected in each contract.
 
 use reqwest::{RequestBuilder, header::HeaderMap};
 use serde_json::{Value, json};
 
 use crate::Contract;
 
-/// An answer of the API.
+/// A response of the API.
 #[derive(Debug)]
 pub struct Answer {
-    /// Its status code.
+    /// The status code.
     pub status: u16,
-    /// Its header fields.
+    /// The header fields.
     pub headers: HeaderMap,
-    /// Its body.
+    /// The body.
     pub text: String,
 }
 
 impl Answer {
-    /// Sends a request.
+    /// Sends a request and returns the response.
     ///
     /// # Panics
-    /// If there is no answer.
+    /// If there is no response.
     pub async fn to(request: RequestBuilder) -> Self {
-        let response = request.send().await.expect("an answer");
+        let response = request.send().await.expect("a response");
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Self { status, headers, text: response.text().await.expect("a body") }
     }
 
-    /// The answer that a function gave to an event.
+    /// Reads a function's response to an event.
     pub fn from_payload(payload: &[u8]) -> Self {
         let answer: Value = serde_json::from_slice(payload).expect("JSON");
         let fields = answer["headers"].as_object().into_iter().flatten().map(|(name, value)| {
@@ -44,43 +44,39 @@ impl Answer {
         }
     }
 
-    /// Itself, once it has the status it should have.
+    /// Checks the status and returns the response.
     #[track_caller]
     pub fn expect_status(self, status: u16) -> Self {
-        assert_eq!(self.status, status, "{}", self.text);
+        assert_eq!(self.status, status, "unexpected status; body: {}", self.text);
         self
     }
 
-    /// Its body as JSON.
+    /// The body as JSON.
     #[track_caller]
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {:?}", self.text))
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("the body is not JSON: {:?}", self.text))
     }
 
-    /// A header field; empty where there is none.
+    /// The value of a header field, or an empty string if it is missing.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().expect("visible ASCII"))
     }
 
-    /// Its entity tag, which must be well-formed (RFC 9110 §8.8.3).
+    /// The entity tag, which must be well-formed (RFC 9110 §8.8.3).
     #[track_caller]
     pub fn etag(&self) -> &str {
         let etag = self.header("etag");
         let tag = etag.strip_prefix("W/").unwrap_or(etag);
         let tag = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
-        assert!(tag.is_some_and(|tag| tag.bytes().all(|byte| byte == b'!' || byte > b'"')), "{etag:?}");
+        assert!(tag.is_some_and(|tag| tag.bytes().all(|byte| byte == b'!' || byte > b'"')), "ETag {etag:?}");
         etag
     }
 
-    /// Checks the headers that every response from a function carries. `/docs` and `/openapi.json` have cache rules of
-    /// their own.
+    /// Checks the headers that every response of a function has. `/docs` and `/openapi.json` have their own
+    /// cache rules.
     #[track_caller]
     pub fn assert_common_headers(&self) {
-        assert!(
-            !self.header("x-request-id").is_empty(),
-            "every response carries X-Request-Id: {}",
-            self.text
-        );
+        assert!(!self.header("x-request-id").is_empty(), "every response has X-Request-Id: {}", self.text);
         assert_eq!(self.header("x-content-type-options"), "nosniff", "{} {}", self.status, self.text);
         let cache_control = match self.headers.contains_key("etag") {
             true => "private, no-cache",
@@ -90,7 +86,7 @@ impl Answer {
         assert_eq!(self.header("cache-control"), cache_control, "{} {}", self.status, self.text);
     }
 
-    /// Checks that exactly this value of the request was rejected, whatever the message says.
+    /// Checks that this value of the request, and no other, was rejected. The message can be any.
     #[track_caller]
     pub fn assert_invalid_value(&self, contract: Contract, place: &str, field: &str) {
         assert_eq!(self.status, 422, "{}", self.text);
@@ -112,7 +108,7 @@ impl Answer {
         self.assert_common_headers();
     }
 
-    /// Holds the answer against a refusal in the form of its contract.
+    /// Checks that this is the given error response, in the form of its contract.
     #[track_caller]
     pub fn assert_refused(&self, contract: Contract, refusal: &Refusal) {
         assert_eq!(self.status, refusal.status, "{}", self.text);
@@ -128,7 +124,8 @@ impl Answer {
         self.assert_common_headers();
     }
 
-    /// Holds the answer against the faults that it should tell, in whichever order, in the form of its contract.
+    /// Checks that the response reports these validation errors and no others, in any order, in the form of
+    /// its contract.
     #[track_caller]
     pub fn assert_invalid(&self, contract: Contract, faults: &[FieldError]) {
         assert_eq!(self.status, 422, "{}", self.text);
@@ -153,12 +150,16 @@ impl Answer {
                     faults.sort_by_key(Value::to_string);
                     faults
                 };
-                let told = self.json()["detail"].as_array().cloned().expect("an array of faults");
+                let told = self.json()["detail"].as_array().cloned().expect("an array of errors");
                 let lines = told.iter().map(|fault| {
                     let field = fault["loc"].as_array().and_then(|loc| loc.last()).expect("a place");
                     format!("{}: {}", field.as_str().expect("text"), fault["msg"].as_str().expect("text"))
                 });
-                assert_eq!(self.json()["error"], lines.collect::<Vec<_>>().join("; "), "a page can show it");
+                assert_eq!(
+                    self.json()["error"],
+                    lines.collect::<Vec<_>>().join("; "),
+                    "`error` sums up `detail`"
+                );
                 let expected = faults
                     .iter()
                     .map(|fault| json!({ "type": fault.kind, "loc": fault.loc, "msg": fault.msg }))
@@ -170,33 +171,33 @@ impl Answer {
     }
 }
 
-/// One value that is not as it must be.
+/// A validation error: one invalid value of a request.
 #[derive(Debug, Clone)]
 pub struct FieldError {
-    /// Its kind, shown in the plain contract.
+    /// The error's kind, which only the plain contract shows.
     pub kind: &'static str,
-    /// Where it stands: `["body", "title"]`, or `["body"]` for the body as a whole.
+    /// The location of the value: `["body", "title"]`, or `["body"]` for the body as a whole.
     pub loc: Vec<&'static str>,
-    /// What is wrong.
+    /// The message.
     pub msg: String,
 }
 
 impl FieldError {
-    /// A fault of a field in a part of the request.
+    /// An error of one field in a part of the request (`place`).
     pub fn new(place: &'static str, field: &'static str, kind: &'static str, msg: impl Into<String>) -> Self {
         Self { kind, loc: vec![place, field], msg: msg.into() }
     }
 
-    /// A field of the body that should be there.
+    /// The error for a missing field of the body.
     pub fn missing(field: &'static str) -> Self {
         Self::new("body", field, "missing", "Field required")
     }
 }
 
-/// How the API refuses, in both contracts.
+/// An error response with fixed texts, in both contracts.
 #[derive(Debug)]
 pub struct Refusal {
-    /// The status of both.
+    /// The status code in both contracts.
     pub status: u16,
     /// The envelope contract's code.
     pub code: &'static str,
@@ -206,7 +207,7 @@ pub struct Refusal {
     pub detail: &'static str,
 }
 
-/// Every refusal that has fixed words.
+/// Every error response with fixed texts.
 pub mod refusals {
     use super::Refusal;
 
@@ -223,29 +224,29 @@ pub mod refusals {
 
     /// No `Authorization` header.
     pub const NO_TOKEN: Refusal = new(401, "UNAUTHORIZED", INVALID_TOKEN, "Missing authorization token");
-    /// A token that is not to be trusted.
+    /// An invalid token.
     pub const BAD_TOKEN: Refusal = new(401, "UNAUTHORIZED", INVALID_TOKEN, "Invalid or malformed token");
-    /// A token past its time.
+    /// An expired token.
     pub const EXPIRED: Refusal = same(401, "UNAUTHORIZED", "Token has expired");
-    /// Another user's path.
+    /// The path of another user.
     pub const FORBIDDEN: Refusal = new(403, "FORBIDDEN", MISMATCH, "Access forbidden: user_id mismatch");
-    /// No such task of this user.
+    /// The user has no such task.
     pub const NOT_FOUND: Refusal = same(404, "NOT_FOUND", "Task not found");
     /// A body that is not JSON.
     pub const NOT_JSON: Refusal = same(400, "BAD_REQUEST", "Request body is not valid JSON");
     /// A body that is too large.
     pub const TOO_LARGE: Refusal = same(413, "PAYLOAD_TOO_LARGE", "Request body is too large");
-    /// A body that says it is something else.
+    /// A body with another content type.
     pub const NOT_JSON_TYPE: Refusal =
         same(415, "UNSUPPORTED_MEDIA_TYPE", "Content type must be application/json");
-    /// An idempotency key used again.
+    /// An idempotency key that was used with a different request.
     pub const CONFLICT: Refusal = same(409, "CONFLICT", "Idempotency-Key was used with a different request");
     /// A task that was changed since its ETag was read.
     pub const CHANGED: Refusal = same(412, "PRECONDITION_FAILED", "Task was changed since it was read");
-    /// A cursor of the list of changes that is too old.
+    /// A cursor of the changes feed that is too old.
     pub const CURSOR_EXPIRED: Refusal = same(410, "GONE", "Cursor has expired, start again without since");
     /// A user whose write budget is used up.
     pub const TOO_MANY_WRITES: Refusal = same(429, "RATE_LIMITED", "Too many requests");
-    /// A database out of reach.
+    /// The database is unavailable.
     pub const UNAVAILABLE: Refusal = same(503, "SERVICE_UNAVAILABLE", "Service temporarily unavailable");
 }

@@ -1,4 +1,4 @@
-//! The API under test.
+//! The API under test: the functions behind the local gateway, or a deployment.
 
 use std::{
     collections::BTreeMap,
@@ -22,36 +22,36 @@ use uuid::Uuid;
 
 use crate::{Answer, User, pooler::Pooler};
 
-/// Signs the tokens of every local [`App`].
+/// The secret that signs the tokens of every local [`App`].
 pub const SECRET: &str = "a secret of the tests that has 32 bytes or more";
 
-/// The database of a [`migrated_cluster`] that has the schema. A test's own is a copy of it.
+/// The name of the database with the schema in a [`migrated_cluster`]. Each test gets a copy of it.
 pub const MIGRATED: &str = "migrated";
 
-/// What all tests of a run share.
+/// What all tests of a run share: one database server and one build of the functions.
 struct Ground {
     cluster: Cluster,
-    /// Where functions reach the cluster: past PgBouncer if there is one.
+    /// The port by which functions reach the cluster: PgBouncer's, if there is one.
     port: u16,
     binaries: BTreeMap<String, PathBuf>,
-    /// Lives as long as the run.
+    /// Kept running until the end of the run.
     _pooler: Option<Pooler>,
 }
 
-/// The API, for one test. Tests that start one need tokio's multi-thread runtime, for it ends on drop.
+/// The API, for one test. Dropping it stops the functions, which needs tokio's multi-thread runtime.
 pub struct App {
-    /// Where it answers, without a slash at its end.
+    /// The base URL, without a trailing slash.
     pub url: String,
     pub(crate) secret: String,
     pub(crate) http: reqwest::Client,
     local: Option<Local>,
 }
 
-/// What a test can lay hands on when the API runs on this machine.
+/// Access to the gateway, functions, database and logs of an API on this machine.
 pub struct Local {
-    /// The gateway with its functions.
+    /// `None` only during drop.
     gateway: Option<Gateway>,
-    /// The URL of this test's database, for the server's superuser.
+    /// The URL of this test's database, as the server's superuser.
     pub database_url: String,
     database: String,
     logs: Logs,
@@ -59,35 +59,35 @@ pub struct Local {
 
 type Logs = Arc<Mutex<Vec<(String, String)>>>;
 
-/// How an [`App`] differs from the usual one.
+/// How an [`App`] differs from the default one.
 #[derive(Default)]
 pub struct Options {
-    /// Environment variables of the functions, besides or instead of the usual ones.
+    /// Environment variables of the functions, which override the default ones.
     pub environment: BTreeMap<String, String>,
     /// The template's parameters.
     pub parameters: BTreeMap<String, String>,
-    /// A port on 127.0.0.1 by which the functions reach the database instead of its own.
+    /// A port on 127.0.0.1 by which the functions reach the database, instead of the server's own.
     pub database_port: Option<u16>,
-    /// The most processes of each function that run at once; 4 where it is not set.
+    /// The maximum number of concurrent processes of each function; 4 if not set.
     pub max_instances: Option<usize>,
-    /// Executables that take the place of functions' own, by the function's name.
+    /// Executables to run instead of the functions' own, by the function's name.
     pub binaries: BTreeMap<String, PathBuf>,
 }
 
 impl Options {
-    /// The usual API with one environment variable more, or another.
+    /// Sets an environment variable of the functions.
     pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.environment.insert(name.into(), value.into());
         self
     }
 
-    /// The usual API, but with another executable for a function.
+    /// Replaces the executable of a function.
     pub fn binary(mut self, function: &str, executable: impl Into<PathBuf>) -> Self {
         self.binaries.insert(function.into(), executable.into());
         self
     }
 
-    /// The usual API, but its functions reach the database by another port.
+    /// Lets the functions reach the database by another port.
     pub fn through(mut self, port: u16) -> Self {
         self.database_port = Some(port);
         self
@@ -95,12 +95,11 @@ impl Options {
 }
 
 impl App {
-    /// The API: the deployment that the environment names, or a new one on this machine.
+    /// Returns the deployment that `TASK_API_URL` names, or starts an API on this machine.
     pub async fn start() -> Self {
         match std::env::var("TASK_API_URL") {
             Ok(url) => {
-                let secret =
-                    std::env::var("TASK_API_SECRET").expect("TASK_API_URL goes with TASK_API_SECRET");
+                let secret = std::env::var("TASK_API_SECRET").expect("TASK_API_URL needs TASK_API_SECRET");
                 let url = url.trim_end_matches('/').to_owned();
                 Self { url, secret, http: reqwest::Client::new(), local: None }
             }
@@ -108,16 +107,16 @@ impl App {
         }
     }
 
-    /// A new API on this machine, for tests that need more than its URL. `None` where the suites run against a
-    /// deployment: the test is skipped.
+    /// Starts an API on this machine, for tests that need more than its URL. Returns `None` if the suites run
+    /// against a deployment: then the test is skipped.
     pub async fn local() -> Option<Self> {
         Self::local_with(Options::default()).await
     }
 
-    /// As [`App::local`], but not the usual one.
+    /// Like [`App::local`], with options.
     pub async fn local_with(options: Options) -> Option<Self> {
         if std::env::var_os("TASK_API_URL").is_some() {
-            eprintln!("skipped: needs an API on this machine");
+            eprintln!("skipped: this test needs an API on this machine, but TASK_API_URL is set");
             return None;
         }
         Some(Self::start_local(options).await.expect("the API starts"))
@@ -135,7 +134,7 @@ impl App {
             ("DATABASE_URL".to_owned(), functions_url),
             ("JWT_SECRET".to_owned(), SECRET.to_owned()),
             ("ENVIRONMENT".to_owned(), "test".to_owned()),
-            // Tests write faster than people do.
+            // No limit: tests write faster than people do.
             ("WRITES_PER_MINUTE".to_owned(), "0".to_owned()),
         ]);
         environment.extend(options.environment);
@@ -159,79 +158,79 @@ impl App {
         Ok(Self { url, secret: SECRET.into(), http: reqwest::Client::new(), local: Some(local) })
     }
 
-    /// A user that no other test knows, with a token.
+    /// A new user with a token. The id starts with `name` and is unique.
     pub fn user(&self, name: &str) -> User<'_> {
         self.user_with_id(format!("{name}-{}", Uuid::new_v4().simple()))
     }
 
-    /// A user with this very id.
+    /// A user with exactly this id.
     pub fn user_with_id(&self, id: impl Into<String>) -> User<'_> {
         User::new(self, id.into())
     }
 
-    /// A user with a token from elsewhere.
+    /// A user with the given token.
     pub fn user_with_token(&self, id: &str, token: &str) -> User<'_> {
         User::with_token(self, id.into(), token.into())
     }
 
-    /// A request without a token, to a path that begins with a slash.
+    /// A request without a token. `path` begins with a slash.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.url))
     }
 
-    /// What a test can lay hands on.
+    /// Access to an API on this machine.
     ///
     /// # Panics
-    /// If the API is a deployment elsewhere.
+    /// If the API is a deployment.
     pub fn hands_on(&self) -> &Local {
-        self.local.as_ref().expect("a test that needs this starts by App::local")
+        self.local.as_ref().expect("tests that need this start with App::local")
     }
 }
 
 impl Local {
-    /// The gateway with its functions.
+    /// The gateway, through which tests reach the functions' processes.
     pub fn gateway(&self) -> &Gateway {
-        self.gateway.as_ref().expect("taken on drop alone")
+        self.gateway.as_ref().expect("taken only during drop")
     }
 
-    /// A connection to this test's database as the server's superuser, whom no wall holds.
+    /// Connects to this test's database as the server's superuser, to whom row-level security does not apply.
     pub async fn database(&self) -> Client {
         connect(&self.database_url).await
     }
 
-    /// Has every new session of this test's database begin with a setting, by a connection to it.
+    /// Changes a setting for all new sessions of this test's database. `database` is a connection to it.
     pub async fn set_for_sessions(&self, database: &Client, setting: &str) {
         let statement = format!("alter database {} set {setting}", self.database);
         database.batch_execute(&statement).await.expect("superusers may");
     }
 
-    /// The lines that the functions have written so far, as JSON.
+    /// The log lines that the functions have written so far, as JSON. Lines that are not JSON are left out.
     pub fn log_lines(&self) -> Vec<Value> {
         let logs = self.logs.lock().expect("no test panics here");
         logs.iter().filter_map(|(_, line)| serde_json::from_str(line).ok()).collect()
     }
 
-    /// All that the functions have written so far, as it came.
+    /// Everything that the functions have written so far, each line after the function's name.
     pub fn log_text(&self) -> String {
         let logs = self.logs.lock().expect("no test panics here");
         logs.iter().map(|(function, line)| format!("{function}: {line}\n")).collect()
     }
 
-    /// Hands an event to a function directly, past the gateway.
+    /// Invokes a function directly, without the gateway.
     pub async fn invoke(&self, function: &str, event: &Value) -> Answer {
         let function = self.gateway().function(function).expect("a function of the template");
-        let payload = function.invoke(event.to_string().into()).await.expect("an answer");
+        let payload = function.invoke(event.to_string().into()).await.expect("a response");
         Answer::from_payload(&payload)
     }
 }
 
 impl Drop for Local {
-    /// Ends the functions properly, so that they can write what a coverage run collects, and drops the database.
+    /// Lets the functions exit on their own, so that a coverage run gets their data, and drops the database.
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("what the functions wrote:\n{}", self.log_text());
+            eprintln!("output of the functions:\n{}", self.log_text());
         }
-        let gateway = self.gateway.take().expect("drop comes once");
+        let gateway = self.gateway.take().expect("dropped once");
         block_in_place(|| {
             Handle::current().block_on(async {
                 gateway.shutdown().await;
@@ -243,25 +242,26 @@ impl Drop for Local {
     }
 }
 
-/// A connection to a database of the tests' server.
+/// Connects to a database without TLS.
 pub async fn connect(database_url: &str) -> Client {
     let connected = tokio_postgres::connect(database_url, tokio_postgres::NoTls).await;
-    let (client, connection) = connected.expect("the tests' server is up");
+    let (client, connection) = connected.expect("the database accepts connections");
     tokio::spawn(connection);
     client
 }
 
-/// The executable of a function.
+/// The path of a function's executable.
 pub async fn binary(function: &str) -> PathBuf {
     ground().await.expect("the ground is laid").binaries[function].clone()
 }
 
-/// The port by which functions reach the database server that the tests of a run share.
+/// The port by which functions reach the database server that the tests of a run share: PgBouncer's, if there
+/// is one.
 pub async fn database_port() -> u16 {
     ground().await.expect("the ground is laid").port
 }
 
-/// The URL of a new database with nothing in it.
+/// Creates an empty database and returns its URL.
 pub async fn empty_database() -> String {
     let cluster = &ground().await.expect("the ground is laid").cluster;
     let name = format!("empty_{}", Uuid::new_v4().simple());
@@ -269,19 +269,20 @@ pub async fn empty_database() -> String {
     cluster.url(&name)
 }
 
-/// The URL by which endpoints reach a database of the tests' server.
+/// The URL of a database of the tests' server, with the login of the endpoints.
 pub async fn endpoints_url(database_url: &str) -> String {
     let cluster = &ground().await.expect("the ground is laid").cluster;
     let (_, name) = database_url.rsplit_once('/').expect("a database's name");
     cluster.endpoints_url_through(cluster.port(), name)
 }
 
-/// The URLs of a new database with the schema: its owner's, and the endpoints'.
+/// Creates a database with the schema. Returns its URLs: with the login of the owner, and that of the
+/// endpoints.
 pub async fn migrated_database() -> (String, String) {
     let ground = ground().await.expect("the ground is laid");
     let name = format!("migrated_{}", Uuid::new_v4().simple());
     ground.cluster.create_database(&name).await.expect("a new name");
-    // Not a copy of the database that is there: that would have its own privileges.
+    // Migrated rather than copied: privileges on the database itself are not copied.
     let url = ground.cluster.url(&name);
     block_in_place(|| migrate(&ground.binaries["migrate"], &url)).expect("it can be migrated");
     (url, ground.cluster.endpoints_url_through(ground.cluster.port(), &name))
@@ -303,15 +304,15 @@ async fn ground() -> Result<&'static Ground> {
         .await
 }
 
-/// A database server of a test's own, for what would disturb the tests that share one.
+/// Starts a database server for one test that would disturb the tests on the shared one.
 pub async fn migrated_cluster() -> Cluster {
     cluster_migrated_by(&binary("migrate").await).await.expect("a server")
 }
 
-/// A database server with the schema that this executable of the function `migrate` makes.
+/// Starts a database server with the schema that this executable of the function `migrate` creates.
 ///
 /// # Errors
-/// When there is no PostgreSQL, or the migrations fail.
+/// If PostgreSQL is not installed, or the migrations fail.
 pub async fn cluster_migrated_by(migrate: &Path) -> Result<Cluster> {
     let cluster = Cluster::temporary().await?;
     cluster.create_database(MIGRATED).await?;
@@ -323,7 +324,7 @@ pub async fn cluster_migrated_by(migrate: &Path) -> Result<Cluster> {
 /// Brings a database's schema up to date with this executable of the function `migrate`.
 ///
 /// # Errors
-/// When it fails.
+/// If it fails; the error is what it wrote to standard error.
 pub fn migrate(executable: &Path, database_url: &str) -> Result<()> {
     let output = Command::new(executable).env("DATABASE_URL", database_url).output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

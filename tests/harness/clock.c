@@ -1,4 +1,5 @@
-// Preloaded into a function: moves its wall clock ahead by the seconds in the file that CLOCK_AHEAD names.
+// Preloaded into a function (LD_PRELOAD): sets its wall clock ahead by the number of seconds in the file that
+// the environment variable CLOCK_AHEAD names.
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-//! An issuer of tokens that publishes its keys, for what a real one doesn't do on demand: keys of every kind, odd
-//! answers, silence.
+//! An issuer of tokens that publishes its keys. Unlike a real one, it can be made to publish keys of every
+//! kind, send malformed responses, or not respond at all.
 
 use std::{
     sync::{
@@ -27,19 +27,19 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle, time};
 
-/// A key pair that signs tokens.
+/// A key pair for signing tokens.
 pub struct SigningKey {
-    /// Its public part, as it is published.
+    /// The public key, as it is published.
     pub jwk: Value,
-    /// Its private part.
+    /// The private key.
     pub key: EncodingKey,
-    /// What it signs with.
+    /// The signature algorithm.
     pub algorithm: Algorithm,
     id: String,
 }
 
 impl SigningKey {
-    /// A new key pair with this id: EdDSA, ES256, RS256 or PS256.
+    /// Generates a key pair with this id, for EdDSA, ES256, RS256 or PS256.
     pub fn generate(id: &str, algorithm: Algorithm) -> Self {
         let key = match algorithm {
             Algorithm::EdDSA => {
@@ -53,29 +53,29 @@ impl SigningKey {
             Algorithm::RS256 | Algorithm::PS256 => {
                 let pair = rsa::KeyPair::generate(KeySize::Rsa2048).expect("randomness");
                 let der = AsDer::<aws_lc_rs::encoding::Pkcs8V1Der>::as_der(&pair).expect("encodable");
-                // PKCS #1, which PKCS #8 holds behind 26 bytes for a key of this size.
+                // jsonwebtoken wants PKCS #1. In PKCS #8 it begins after 26 bytes for a key of this size.
                 EncodingKey::from_rsa_der(&der.as_ref()[26..])
             }
-            other => panic!("{other:?} is not published"),
+            other => panic!("{other:?} is not supported by the test issuer"),
         };
         let mut jwk = json!(Jwk::from_encoding_key(&key, algorithm).expect("a public part"));
         jwk["kid"] = json!(id);
-        // Better Auth's keys say nothing of their use.
+        // Better Auth's keys have no `use`.
         jwk.as_object_mut().expect("an object").remove("use");
         Self { jwk, key, algorithm, id: id.into() }
     }
 
-    /// The header of its tokens.
+    /// The header of a token signed with this key.
     pub fn header(&self) -> Header {
         Header { kid: Some(self.id.clone()), ..Header::new(self.algorithm) }
     }
 
-    /// A token with these claims.
+    /// Signs a token with these claims.
     pub fn sign(&self, claims: &impl Serialize) -> String {
         jsonwebtoken::encode(&self.header(), claims, &self.key).expect("signable")
     }
 
-    /// A token with these claims, whose header has this text as the name of the algorithm.
+    /// Signs a token with these claims. Its header names the algorithm with this text.
     pub fn sign_as(&self, algorithm: &str, claims: &impl Serialize) -> String {
         let header = json!({ "alg": algorithm, "kid": self.id });
         let part = |value: Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
@@ -85,9 +85,9 @@ impl SigningKey {
     }
 }
 
-/// Where keys are published, on this machine.
+/// A server on this machine that publishes keys.
 pub struct Issuer {
-    /// The URL of the keys.
+    /// The URL of the key set.
     pub url: String,
     answer: Arc<Mutex<Published>>,
     fetches: Arc<AtomicUsize>,
@@ -97,7 +97,7 @@ pub struct Issuer {
 type Published = (StatusCode, String, Duration);
 
 impl Issuer {
-    /// An issuer that publishes these keys.
+    /// Starts an issuer that publishes these keys.
     pub async fn start(keys: &[&Value]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}/api/auth/jwks", listener.local_addr().expect("bound"));
@@ -108,7 +108,7 @@ impl Issuer {
             count.fetch_add(1, Ordering::SeqCst);
             let (status, body, delay) = published.lock().expect("no test panics here").clone();
             time::sleep(delay).await;
-            // Whoever followed a redirection would come back here, and be counted.
+            // A client that followed a redirect would come back here and be counted.
             (status, [("location", "/api/auth/jwks")], Bytes::from(body)).into_response()
         });
         let router = Router::new().route("/api/auth/jwks", serve);
@@ -123,17 +123,17 @@ impl Issuer {
         self.answer_with(StatusCode::OK, &json!({ "keys": keys }).to_string(), Duration::ZERO);
     }
 
-    /// Answers like this from now on, after a delay.
+    /// Responds with this status and body from now on, after a delay.
     pub fn answer_with(&self, status: StatusCode, body: &str, delay: Duration) {
         *self.answer.lock().expect("no test panics here") = (status, body.into(), delay);
     }
 
-    /// How often the keys were fetched.
+    /// How often the key set has been requested.
     pub fn fetches(&self) -> usize {
         self.fetches.load(Ordering::SeqCst)
     }
 
-    /// Goes away.
+    /// Stops the server.
     pub fn stop(&self) {
         self.server.abort();
     }

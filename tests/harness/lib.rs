@@ -1,8 +1,10 @@
-//! What the black-box suites stand on: the API with a database of its own, users with tokens, and answers.
+//! The test harness: an API with a database of its own, users with tokens, checks of responses, and networks
+//! that fail.
 //!
-//! Each test starts an [`App`]: the functions' own binaries behind the local gateway, on a new database of a server
-//! that the test run shares. Where `TASK_API_URL` names a deployment, the suites run against that instead, with
-//! tokens signed by `TASK_API_SECRET`; what needs a hand in database or processes is skipped there.
+//! Each test starts an [`App`]: the functions' real binaries behind the local gateway, with a new database on
+//! a server that all tests of a run share. If `TASK_API_URL` names a deployment, the suites run against that
+//! instead, with tokens signed by `TASK_API_SECRET`. Tests that need access to the database or to processes
+//! are skipped then.
 
 mod answer;
 mod app;

@@ -1,4 +1,4 @@
-//! A network of its own for one server, from which it can be cut off (Linux only, as root).
+//! A real network between functions and a server, which can be cut (Linux only, as root).
 
 use std::{
     fs::File,
@@ -12,40 +12,40 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-/// An Ethernet address that nobody has (locally administered, RFC 7042).
+/// An Ethernet address that no device has (locally administered, RFC 7042).
 const NOBODY: &str = "02:00:00:00:00:01";
 
-/// A network namespace, connected with ours by a pair of virtual Ethernet devices. It lasts as long as a socket in it,
-/// and goes away with this process, however that ends.
+/// A network namespace, connected to the default one by a pair of virtual Ethernet devices. It exists as long
+/// as a socket in it, so it disappears with this process, however that ends.
 pub struct Network {
     /// The address of the other side.
     pub server: Ipv4Addr,
-    /// Our device, by whose name the namespace was known while it had one.
+    /// The device on this side. The namespace had the same name while it was created.
     device: String,
 }
 
 impl Network {
-    /// A new network, and a listener on a free port of its other side.
+    /// Creates a network, and a listener on a free port of its other side.
     ///
     /// # Errors
-    /// When this process may not make one, or there is no `ip` command.
+    /// If this process is not allowed to create one, or the command `ip` is missing.
     pub fn new() -> Result<(Self, TcpListener)> {
-        // Two addresses in 198.18.0.0/15, which is set aside for tests of networks (RFC 2544).
+        // Two addresses in 198.18.0.0/15, which is reserved for network tests (RFC 2544).
         let subnet = 0xC612_0000 | u32::from(fastrand::u16(..)) << 2 & 0x1_FFFC;
         let [client, server] = [1, 2].map(|host| Ipv4Addr::from(subnet | host));
         let device = format!("net{subnet:x}");
         ip(&format!("netns add {device}"))?;
         let listener = connect(&device, client, server).and_then(|()| listen(&device, server));
-        // The name alone: whatever is in the namespace keeps it alive.
+        // Deletes only the name: the listener keeps the namespace itself alive.
         ip(&format!("netns delete {device}"))?;
         Ok((Self { server, device }, listener?))
     }
 
-    /// Loses every packet that is sent to the other side, and reports nothing to the sender.
+    /// Drops every packet that is sent to the other side, without an error for the sender.
     pub fn cut(&self) {
         let Self { server, device } = self;
         let to_nobody = format!("neighbour replace {server} lladdr {NOBODY} dev {device} nud permanent");
-        ip(&to_nobody).expect("it is our device");
+        ip(&to_nobody).expect("this process created the device");
     }
 
     /// Lets packets through again.
@@ -63,7 +63,8 @@ fn connect(device: &str, client: Ipv4Addr, server: Ipv4Addr) -> Result<()> {
     ip(&format!("-netns {device} link set server up"))
 }
 
-/// Listens inside the namespace. A thread that has moved into it can make sockets there, which any thread can use.
+/// Listens inside the namespace. A thread that has moved into it can create sockets there, which any thread
+/// can use.
 fn listen(namespace: &str, address: Ipv4Addr) -> Result<TcpListener> {
     let file = File::open(format!("/run/netns/{namespace}"))?;
     let inside = move || -> io::Result<TcpListener> {

@@ -1,4 +1,4 @@
-//! PgBouncer between functions and database, where `TEST_PGBOUNCER` names its executable.
+//! PgBouncer between functions and database, if `TEST_PGBOUNCER` names its executable.
 
 use std::{
     fs,
@@ -13,15 +13,15 @@ use local::postgres::Cluster;
 use tokio::{net::TcpStream, time::sleep};
 use uuid::Uuid;
 
-/// Connections to the server for each database: `TEST_PGBOUNCER_CONNECTIONS`, or 4, which is fewer than there are
-/// processes of functions in most tests.
+/// PgBouncer's maximum number of connections to the server for each database: `TEST_PGBOUNCER_CONNECTIONS`,
+/// or 4, which is less than the number of function processes in most tests.
 fn server_connections() -> u16 {
     let connections = std::env::var("TEST_PGBOUNCER_CONNECTIONS").ok();
     connections.and_then(|connections| connections.parse().ok()).unwrap_or(4)
 }
 
-/// Runs PgBouncer until our end of its standard input is closed, in whatever way this process ends. It refuses to run
-/// as root.
+/// A shell script that runs PgBouncer until its standard input is closed, which happens however this process
+/// ends. PgBouncer refuses to run as root.
 const SUPERVISOR: &str = r#"
 pgbouncer=$1 directory=$2
 user=
@@ -32,15 +32,15 @@ kill -KILL $!
 rm -rf "$directory"
 "#;
 
-/// A running PgBouncer, in transaction mode as Neon's is.
+/// A running PgBouncer in transaction mode, like Neon's.
 pub(crate) struct Pooler {
     pub(crate) port: u16,
-    /// Its standard input stays open for as long as this lives.
+    /// Holds the other end of the script's standard input.
     _supervisor: Child,
 }
 
 impl Pooler {
-    /// One in front of this server, if it is asked for.
+    /// Starts one in front of this server. Returns `None` if `TEST_PGBOUNCER` is not set.
     pub(crate) async fn start(cluster: &Cluster) -> Result<Option<Self>> {
         let Some(pgbouncer) = std::env::var_os("TEST_PGBOUNCER") else { return Ok(None) };
         let directory = std::env::temp_dir().join(format!("task-api-pgbouncer-{}", Uuid::new_v4().simple()));
@@ -82,7 +82,7 @@ impl Pooler {
             }
             sleep(Duration::from_millis(50)).await;
         }
-        ensure!(false, "PgBouncer does not listen");
+        ensure!(false, "PgBouncer did not listen within 5 s");
         Ok(None)
     }
 }

@@ -1,7 +1,7 @@
-//! A network between functions and database that fails when it is told to.
+//! A proxy between functions and database that makes a connection fail at a chosen moment.
 //!
-//! It reads neither statements nor, over TLS, anything at all: moments are told by whose turn it is to speak and by
-//! how the bytes are framed, which TLS and PostgreSQL's protocol do alike (a type, a length).
+//! It does not parse statements, and can't decrypt TLS. It recognizes moments by which side sends next, and
+//! by counting TLS records, whose headers (a type, a length) are not encrypted.
 
 use std::{
     collections::BTreeSet,
@@ -20,70 +20,70 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// What happens to a connection.
+/// A fault of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum NetworkFault {
-    /// It breaks: both ends are reset.
+    /// Both ends are reset.
     Reset,
-    /// It is closed in good order.
+    /// Both ends are closed in the normal way.
     Close,
-    /// Nothing comes through any more, and neither end is told. The server's end is closed 5 s later.
+    /// Nothing is passed on any more, without an error at either end. The server's end is closed 5 s later.
     Stall,
-    /// Bytes are lost, and what follows them comes through.
+    /// Bytes are lost, and later ones are passed on.
     Drop,
-    /// Bits are flipped.
+    /// Bits of one byte are flipped.
     Corrupt,
-    /// What is to come through takes its time: [`DELAY`].
+    /// Bytes are held back for [`DELAY`] and then passed on.
     Delay,
 }
 
-/// When it happens.
+/// When a fault happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Moment {
-    /// A connection was accepted.
+    /// A connection has been accepted.
     Connect,
     /// The client begins the TLS handshake.
     Tls,
-    /// The server has let the client in, and tells.
+    /// The login has succeeded, and the server reports it.
     Login,
-    /// The client sends a transaction: no byte of it has come through.
+    /// The client sends a call: nothing of it has been passed on.
     BeforeStatement,
-    /// The client sends a transaction: all but its end has come through.
+    /// The client sends a call: all but its last 8 bytes have been passed on.
     MidStatement,
-    /// The server has carried out the transaction: no byte of its answer has come through.
+    /// The server has committed the call: nothing of its answer has been passed on.
     BeforeAnswer,
-    /// The server has carried out the transaction: all of its answer but the end has come through.
+    /// The server has committed the call: all but the last 8 bytes of its answer have been passed on.
     MidAnswer,
 }
 
-/// How long [`NetworkFault::Delay`] takes.
+/// Duration of a [`NetworkFault::Delay`].
 pub const DELAY: Duration = Duration::from_millis(300);
 
-/// For how long the server is left in the belief that the client of a stalled connection is still there.
+/// How long the server's end of a stalled connection stays open.
 const STALLED: Duration = Duration::from_secs(5);
 
-/// How long the server must be silent to have said all, where that can't be told otherwise.
+/// How long the server must send nothing for its answer to count as complete.
 const SILENCE: Duration = Duration::from_millis(100);
 
-/// Turns of the client in a login by SCRAM (RFC 5802): its name, its first message, its proof.
+/// Messages of the client in a login by SCRAM (RFC 5802): the user name, the first message, the proof.
 const LOGIN_TURNS: usize = 3;
 
-/// A proxy on a port of its own. It ends with the tokio runtime.
+/// A proxy on a port of its own, which runs until the tokio runtime ends.
 pub struct Proxy {
-    /// Where functions reach the database through it.
+    /// The port on which functions reach the database through it.
     pub port: u16,
     state: Arc<State>,
 }
 
 struct State {
     armed: Mutex<Option<Armed>>,
-    /// A message of the server's that takes the place of its answers to a transaction.
+    /// A message that the client gets instead of the server's answer to a call.
     reply: Mutex<Option<Vec<u8>>>,
-    /// Says when all connections are to be closed.
+    /// Tells all connections to close.
     hang_up: watch::Sender<()>,
-    /// Says when all connections are to be forgotten.
+    /// Tells all connections to pass nothing on any more.
     forget: watch::Sender<()>,
-    /// The numbers of the connections that are there.
+    /// The numbers of the open connections.
     connections: Mutex<BTreeSet<usize>>,
     round_trips: AtomicUsize,
 }
@@ -95,7 +95,7 @@ struct Armed {
 }
 
 impl Proxy {
-    /// A proxy in front of a port on 127.0.0.1.
+    /// Starts a proxy in front of a port on 127.0.0.1.
     pub async fn start(server_port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("bound").port();
@@ -117,7 +117,7 @@ impl Proxy {
                 state.connections().insert(number);
                 tokio::spawn(async move {
                     tokio::select! {
-                        // A connection that fails is what this is for.
+                        // An error is expected: connections are made to fail.
                         _ = connection(client, server_port, &state, &mut forget) => {}
                         _ = hang_up.changed() => {}
                     }
@@ -128,17 +128,18 @@ impl Proxy {
         Self { port, state }
     }
 
-    /// Has a fault happen at the next such moment, and at the following ones, `times` in all.
+    /// Makes a fault happen at the next `times` moments of this kind.
     pub fn arm(&self, fault: NetworkFault, moment: Moment, times: usize) {
         *self.state.armed() = Some(Armed { fault, moment, times });
     }
 
-    /// Calls off what has not happened as yet. Gives how often it still would have.
+    /// Cancels the faults that have not happened yet, and returns their number.
     pub fn disarm(&self) -> usize {
         self.state.armed().take().map_or(0, |armed| armed.times)
     }
 
-    /// Has transactions reach no server, but be answered with an error of this SQLSTATE; `None` ends that.
+    /// Answers calls with an error of this severity and SQLSTATE instead of passing them on. `None` ends
+    /// that.
     pub fn answer_transactions(&self, error: Option<(&str, &str)>) {
         *self.state.reply() = error.map(|(severity, code)| {
             let fields = format!("S{severity}\0V{severity}\0C{code}\0Mon purpose\0\0");
@@ -151,24 +152,24 @@ impl Proxy {
         });
     }
 
-    /// Closes every connection, as a server does that goes away.
+    /// Closes every connection, like a server that shuts down.
     pub async fn hang_up(&self) {
         let connections = self.state.connections().clone();
         self.state.hang_up.send_replace(());
         while !self.state.connections().is_disjoint(&connections) {
             sleep(Duration::from_millis(1)).await;
         }
-        // A busy kernel takes its time to tell the other ends.
+        // A busy kernel needs some time to report this to the other ends.
         sleep(SILENCE).await;
     }
 
-    /// Lets nothing through any more on the connections that there are, and tells nobody, as a router does that has
-    /// forgotten them.
+    /// Passes nothing on any more on the connections that exist, without an error for the functions, like a
+    /// router that has dropped them from its tables.
     pub fn forget(&self) {
         self.state.forget.send_replace(());
     }
 
-    /// How often, in all, the client has spoken after the server has.
+    /// The total number of round trips: how often a client has sent something after the server has.
     pub fn round_trips(&self) -> usize {
         self.state.round_trips.load(Ordering::SeqCst)
     }
@@ -187,7 +188,7 @@ impl State {
         self.connections.lock().expect("no test panics here")
     }
 
-    /// The fault that is to happen at this moment.
+    /// Takes the fault that is due at this moment, if any.
     fn fault(&self, moment: Moment) -> Option<NetworkFault> {
         let mut armed = self.armed();
         let due = armed.as_mut().filter(|armed| armed.moment == moment)?;
@@ -205,24 +206,25 @@ impl State {
     }
 }
 
-/// The way that bytes take.
+/// Both ends of a proxied connection.
 struct Ends {
     client: TcpStream,
     server: TcpStream,
 }
 
-/// What is known of a talk by listening to it.
+/// The state of a connection, as far as it can be observed.
 #[derive(Default)]
 struct Talk {
     clients_turn: bool,
     tls: bool,
-    /// What the client has said since it could begin to log in: turns, or records where it speaks TLS, whose server
-    /// speaks out of turn.
+    /// How much the client has sent since the login could begin: its turns, or its TLS records. With TLS,
+    /// turns can't be counted, because the server also sends without being asked.
     said: usize,
 }
 
 impl Talk {
-    /// What the client says until it is let in. TLS 1.3 has one encrypted record of its own, the handshake's last.
+    /// What [`Talk::said`] is when the login is complete. In TLS 1.3, the last record of the client's
+    /// handshake is encrypted as well.
     fn login(&self) -> usize {
         LOGIN_TURNS + usize::from(self.tls)
     }
@@ -231,7 +233,7 @@ impl Talk {
         self.said > self.login()
     }
 
-    /// Takes in what the client says. Gives whether TLS begins with it.
+    /// Counts what the client sends. Returns whether the TLS handshake begins with it.
     fn client_says(&mut self, bytes: &[u8], new_turn: bool) -> bool {
         const SSL_REQUEST: &[u8] = b"\0\0\0\x08\x04\xd2\x16\x2f";
         const HANDSHAKE: u8 = 22;
@@ -295,7 +297,7 @@ async fn connection(
     }
 }
 
-/// Whether the connection goes on.
+/// Passes on what the client sent. Returns whether the connection continues.
 async fn on_client(ends: &mut Ends, talk: &mut Talk, state: &State, mut bytes: Vec<u8>) -> io::Result<bool> {
     let new_turn = !talk.clients_turn;
     talk.clients_turn = true;
@@ -307,7 +309,7 @@ async fn on_client(ends: &mut Ends, talk: &mut Talk, state: &State, mut bytes: V
         Some(moment @ Moment::MidStatement) if talk.in_session() => {
             let end = bytes.split_off(bytes.len().saturating_sub(8));
             ends.server.write_all(&bytes).await?;
-            // What came through is acted upon.
+            // Gives the server time to act on what was passed on.
             sleep(SILENCE).await;
             bytes = end;
             state.fault(moment)
@@ -333,7 +335,7 @@ async fn on_client(ends: &mut Ends, talk: &mut Talk, state: &State, mut bytes: V
     Ok(true)
 }
 
-/// Whether the connection goes on.
+/// Passes on what the server sent. Returns whether the connection continues.
 async fn on_server(ends: &mut Ends, talk: &mut Talk, state: &State, mut bytes: Vec<u8>) -> io::Result<bool> {
     talk.clients_turn = false;
     let fault = match state.moment() {
@@ -364,7 +366,8 @@ async fn on_server(ends: &mut Ends, talk: &mut Talk, state: &State, mut bytes: V
 }
 
 impl Ends {
-    /// Has a fault happen to bytes on their way. Gives whether the connection goes on, then with what is left of them.
+    /// Applies a fault to bytes in transit. Returns whether the connection continues; then `bytes` is what to
+    /// pass on.
     async fn suffer(&mut self, fault: NetworkFault, bytes: &mut Vec<u8>) -> io::Result<bool> {
         match fault {
             NetworkFault::Reset => {
@@ -375,12 +378,12 @@ impl Ends {
             NetworkFault::Close => {
                 self.client.shutdown().await?;
                 self.server.shutdown().await?;
-                // Closing a socket with something unread in it would reset it.
+                // Closing a socket that contains unread data would reset the connection.
                 timeout(STALLED, drain(&mut self.client)).await.ok();
                 Ok(false)
             }
             NetworkFault::Stall => {
-                // The server's end first: what the server says meanwhile is not to fill its buffers.
+                // Reads on from the server, so that its send buffer does not fill up.
                 timeout(STALLED, drain(&mut self.server)).await.ok();
                 self.server.shutdown().await.ok();
                 drain(&mut self.client).await;
@@ -391,7 +394,7 @@ impl Ends {
                 Ok(true)
             }
             NetworkFault::Corrupt => {
-                // Behind the header of a record of TLS, so that it is the content that is wrong.
+                // In the middle, which is after the header of a TLS record, so that its content is corrupted.
                 let place = bytes.len() / 2;
                 if let Some(byte) = bytes.get_mut(place) {
                     *byte ^= 0x55;
@@ -405,7 +408,7 @@ impl Ends {
         }
     }
 
-    /// Reads on until the server has said all.
+    /// Reads until the server has sent its whole answer.
     async fn hear_out(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
         let mut more = vec![0; 64 * 1024];
         while let Ok(read) = timeout(SILENCE, self.server.read(&mut more)).await {

@@ -1,7 +1,9 @@
-//! A relay between functions and database that resets a client and keeps back what the client sent, or the answer.
+//! A relay between functions and database that can reset a client and deliver its request later, or drop the
+//! answer.
 //!
-//! It understands nothing of what it relays, so it works the same over TLS and with any framing: a cut hits a
-//! connection that was open before the cut was armed, and whatever that connection sends next is a request.
+//! It does not parse what it relays, so it works the same over TLS. A cut applies only to a connection that
+//! was open before the cut was armed: such a connection has logged in, so the next thing it sends is a
+//! request.
 
 use std::{
     io,
@@ -20,21 +22,22 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// How long a side must be silent to have sent everything.
+/// How long a side must send nothing for its message to count as complete.
 const SILENCE: Duration = Duration::from_millis(100);
 
-/// What happens to a request. In either case its client is reset, and the server does not notice.
+/// What happens to a request. In both cases the client is reset, and the server does not notice.
 #[derive(Debug, Clone, Copy)]
 pub enum Cut {
-    /// The client is reset as soon as it has sent the request, which reaches the server only this much later.
+    /// The client is reset as soon as it has sent the request. The request reaches the server after this
+    /// delay.
     Request(Duration),
-    /// The request reaches the server at once, but its answer never reaches the client.
+    /// The request reaches the server at once, but the answer never reaches the client.
     Answer,
 }
 
-/// A relay. It ends with the tokio runtime.
+/// A relay, which runs until the tokio runtime ends.
 pub struct Relay {
-    /// Where clients connect to it.
+    /// The address to which clients connect.
     pub address: SocketAddr,
     state: Arc<State>,
 }
@@ -42,25 +45,25 @@ pub struct Relay {
 #[derive(Default)]
 struct State {
     armed: Mutex<Option<Armed>>,
-    /// Whether new connections have to wait.
+    /// Whether new connections must wait.
     closed: watch::Sender<bool>,
     accepted: AtomicUsize,
 }
 
 struct Armed {
     cut: Cut,
-    /// Connections with this number or a higher one are too new to be hit.
+    /// Connections with this number or a higher one are too new to be cut.
     accepted: usize,
     delivered: oneshot::Sender<()>,
 }
 
 impl Relay {
-    /// A relay on 127.0.0.1 in front of a server on 127.0.0.1.
+    /// Starts a relay on 127.0.0.1 in front of a server on 127.0.0.1.
     pub async fn start(server_port: u16) -> Self {
         Self::on(TcpListener::bind("127.0.0.1:0").await.expect("a free port"), server_port)
     }
 
-    /// A relay on this listener in front of a server on 127.0.0.1.
+    /// Starts a relay on this listener in front of a server on 127.0.0.1.
     pub fn on(listener: TcpListener, server_port: u16) -> Self {
         let address = listener.local_addr().expect("bound");
         let state = Arc::new(State::default());
@@ -74,8 +77,8 @@ impl Relay {
         Self { address, state }
     }
 
-    /// Cuts the next request that comes by a connection that is already open. The receiver hears when the server has
-    /// answered it.
+    /// Cuts the next request on a connection that is already open. The receiver is notified when the server
+    /// has answered the request.
     pub fn arm(&self, cut: Cut) -> oneshot::Receiver<()> {
         let (delivered, receiver) = oneshot::channel();
         let accepted = self.state.accepted.load(Ordering::SeqCst);
@@ -131,7 +134,7 @@ async fn relay(mut client: TcpStream, server_port: u16, state: &State) -> io::Re
     }
 }
 
-/// Cuts a request of which this much has been read.
+/// Cuts a request. `bytes` is what has been read of it.
 async fn cut(
     mut client: TcpStream,
     mut server: TcpStream,
@@ -153,7 +156,7 @@ async fn cut(
             drop(client);
         }
     }
-    // Nobody may be interested any more.
+    // The receiver may have been dropped.
     armed.delivered.send(()).ok();
     Ok(())
 }
@@ -163,7 +166,7 @@ async fn read_answer(server: &mut TcpStream) -> io::Result<()> {
     read_on(server, &mut Vec::new()).await
 }
 
-/// Reads until the other side is silent.
+/// Reads until the other side has sent nothing for [`SILENCE`].
 async fn read_on(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> io::Result<()> {
     while let Ok(read) = timeout(SILENCE, stream.read_buf(bytes)).await {
         if read? == 0 {

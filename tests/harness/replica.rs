@@ -1,4 +1,4 @@
-//! A copy of a user's list that follows `…/tasks/changes`, as an offline client keeps one.
+//! A copy of a user's list that is kept current with `…/tasks/changes`, as an offline client does.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,30 +13,30 @@ pub struct Changes {
     pub changed: Vec<Value>,
     /// Ids of tasks that were deleted.
     pub deleted: Vec<String>,
-    /// Where the next request continues.
+    /// The value of `since` for the next request.
     pub cursor: String,
-    /// Whether the next request has something to return.
+    /// Whether more changes can be requested at once.
     pub has_more: bool,
 }
 
 /// A copy of a user's list.
 pub struct Replica<'a> {
     front: Front<'a>,
-    /// What it holds, by id.
+    /// The tasks, by id.
     pub tasks: BTreeMap<String, Value>,
     /// The last cursor; `None` before a full copy.
     pub cursor: Option<String>,
-    /// How often it had to start again, because its cursor had expired.
+    /// How often the copy was started again because its cursor had expired.
     pub restarts: usize,
 }
 
 impl Changes {
-    /// Reads a response, which must be well-formed.
+    /// Reads a response and checks that it is well-formed.
     #[track_caller]
     pub fn of(front: &Front<'_>, answer: &Answer) -> Self {
         assert_eq!(answer.status, 200, "{}", answer.text);
         answer.assert_common_headers();
-        // In envelope under `data`, as a task is.
+        // In the envelope contract the fields are in `data`, like those of a task.
         let body = front.task(answer);
         let array = |name: &str| body[name].as_array().unwrap_or_else(|| panic!("{name}: {body}")).clone();
         let deleted = array("deleted");
@@ -49,23 +49,20 @@ impl Changes {
         assert_eq!(body.as_object().map(serde_json::Map::len), Some(4), "{body}");
         let ids: Vec<_> =
             changes.changed.iter().map(|task| front.id(task)).chain(changes.deleted.clone()).collect();
-        assert_eq!(
-            ids.iter().collect::<BTreeSet<_>>().len(),
-            ids.len(),
-            "an id is in one array only: {body}"
-        );
-        assert!(!changes.has_more || !ids.is_empty(), "a client would ask for ever: {body}");
+        assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "each id occurs once: {body}");
+        assert!(!changes.has_more || !ids.is_empty(), "has_more, but no change: {body}");
         changes
     }
 }
 
 impl<'a> Replica<'a> {
-    /// A copy that holds nothing yet.
+    /// An empty copy.
     pub fn new(front: Front<'a>) -> Self {
         Self { front, tasks: BTreeMap::new(), cursor: None, restarts: 0 }
     }
 
-    /// Asks for at most this many changes. `None` if the database is unavailable; otherwise whether there are more.
+    /// Requests at most this many changes. Returns whether there are more, or `None` if the database is
+    /// unavailable.
     pub async fn pull(&mut self, limit: usize) -> Option<bool> {
         let since = self.cursor.as_ref().map(|cursor| ("since", cursor.as_str()));
         let limit_text = limit.to_string();
@@ -78,7 +75,7 @@ impl<'a> Replica<'a> {
             }
             410 => {
                 answer.assert_refused(self.front.contract, &refusals::CURSOR_EXPIRED);
-                assert!(self.cursor.is_some(), "a full copy has no cursor that could expire");
+                assert!(self.cursor.is_some(), "a request without a cursor is never 410");
                 self.restarts += 1;
                 self.cursor = None;
                 self.tasks.clear();
@@ -99,12 +96,12 @@ impl<'a> Replica<'a> {
         }
     }
 
-    /// Asks until it has everything. The database must be available.
+    /// Requests changes until there are no more. The database must be available.
     pub async fn sync(&mut self, limit: usize) {
         while self.pull(limit).await.expect("the database is available") {}
     }
 
-    /// Syncs, and compares itself with the list.
+    /// Syncs, and checks that the copy equals the list.
     pub async fn assert_current(&mut self, limit: usize) {
         self.sync(limit).await;
         assert_eq!(self.tasks, self.front.all_tasks().await, "{:?}", self.front.contract);

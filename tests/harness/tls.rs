@@ -1,5 +1,5 @@
-//! A certificate authority of the tests' own, a PostgreSQL server that shows its certificates, and a front that stands
-//! between a client and that server as somebody would who wants to listen in.
+//! TLS for tests: a certificate authority, a PostgreSQL server with its certificates, and a man in the
+//! middle.
 
 use std::{
     io,
@@ -28,38 +28,38 @@ use tokio_rustls::{
     },
 };
 
-/// Signs certificates.
+/// A certificate authority.
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
-/// A certificate with its key, both as PEM.
+/// A certificate and its private key, both as PEM.
 pub struct Certificate {
     /// The certificate.
     pub certificate: String,
-    /// Its private key.
+    /// The private key.
     pub key: String,
 }
 
 impl Authority {
-    /// A new authority that nobody knows.
+    /// A new authority that no client trusts yet.
     pub fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name = DistinguishedName::new();
-        let name = format!("The tests' own authority {}", uuid::Uuid::new_v4());
+        let name = format!("Task API test authority {}", uuid::Uuid::new_v4());
         params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().expect("random bits");
         let issuer = CertifiedIssuer::self_signed(params, key).expect("sound parameters");
         Self { issuer }
     }
 
-    /// Its own certificate as PEM, for those who are to trust it.
+    /// The authority's own certificate as PEM, for clients that should trust it.
     pub fn certificate(&self) -> String {
         self.issuer.pem()
     }
 
-    /// A certificate for a server of this host name or address, which may have run out long ago.
+    /// Issues a certificate for this host name or address. If `expired`, it has expired in 2021.
     pub fn issue(&self, host: &str, expired: bool) -> Certificate {
         let mut params = CertificateParams::new([host.to_owned()]).expect("a host name");
         if expired {
@@ -77,10 +77,10 @@ impl Default for Authority {
     }
 }
 
-/// Has a server of the tests show this certificate to those who ask for TLS, from now on.
+/// Makes a server of the tests use this certificate for new TLS connections.
 pub async fn serve_tls(superuser: &Client, certificate: &Certificate) {
     for (file, pem) in [("server.crt", &certificate.certificate), ("server.key", &certificate.key)] {
-        // The server's own account is to own the files, and nobody else to read them.
+        // PostgreSQL requires that its own account owns the files and no other account can read them.
         let write = format!(
             "copy (select '{}') to program 'umask 077 && base64 -d > {file}'",
             BASE64_STANDARD.encode(pem)
@@ -88,20 +88,20 @@ pub async fn serve_tls(superuser: &Client, certificate: &Certificate) {
         superuser.batch_execute(&write).await.expect("the server writes into its own folder");
     }
     superuser.batch_execute("alter system set ssl = on").await.expect("superusers may");
-    // It is not waited for by anything but new connections.
+    // Reloading is asynchronous: connections that begin right after this can still get the old certificate.
     superuser.batch_execute("select pg_reload_conf()").await.expect("superusers may");
 }
 
-/// Ends a client's TLS with a certificate of its own, and speaks TLS with the server anew. Knows direct negotiation,
-/// as PostgreSQL does from 17 on.
+/// A man in the middle: terminates the client's TLS with a certificate of its own, and opens another TLS
+/// connection to the server. Supports direct negotiation, like PostgreSQL 17 and later.
 pub struct TlsFront {
-    /// Where clients reach it, on 127.0.0.1.
+    /// The port on 127.0.0.1.
     pub port: u16,
     direct: Arc<AtomicUsize>,
 }
 
 impl TlsFront {
-    /// One in front of a server on 127.0.0.1 that serves TLS.
+    /// Starts one in front of a server on 127.0.0.1 that serves TLS.
     pub async fn start(authority: &Authority, server_port: u16) -> Self {
         let Certificate { certificate, key } = authority.issue("127.0.0.1", false);
         let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).expect("PEM");
@@ -135,7 +135,7 @@ impl TlsFront {
         Self { port, direct }
     }
 
-    /// How many clients have begun with TLS at once, and named PostgreSQL's protocol (ALPN, RFC 7301).
+    /// How many clients have started with the TLS handshake and named PostgreSQL's protocol (ALPN, RFC 7301).
     pub fn direct_connections(&self) -> usize {
         self.direct.load(Ordering::SeqCst)
     }

@@ -1,4 +1,4 @@
-//! Users, and the front ends they use.
+//! Users, and the front ends through which they use the API.
 
 use std::collections::BTreeMap;
 
@@ -8,20 +8,20 @@ use serde_json::Value;
 
 use crate::{Answer, App};
 
-/// The family that a front end is of.
+/// The contract that a front end uses.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Contract {
-    /// Wrapped answers, UUIDs.
+    /// Responses in an envelope; UUIDs as task ids.
     Envelope,
-    /// Bare answers, numbers.
+    /// Responses without an envelope; numbers as task ids.
     Plain,
 }
 
 impl Contract {
-    /// Both, for rules that hold in each.
+    /// Both contracts.
     pub const BOTH: [Contract; 2] = [Contract::Envelope, Contract::Plain];
 
-    /// The other one.
+    /// The other contract.
     pub fn other(self) -> Self {
         match self {
             Contract::Envelope => Contract::Plain,
@@ -30,9 +30,9 @@ impl Contract {
     }
 }
 
-/// Somebody with a token.
+/// A user with a token.
 pub struct User<'a> {
-    /// The user id that the token names.
+    /// The user id, as in the token.
     pub id: String,
     /// A valid token.
     pub token: String,
@@ -50,17 +50,17 @@ impl<'a> User<'a> {
         Self { id, token, app }
     }
 
-    /// This user's front end of a family.
+    /// This user's front end with the given contract.
     pub fn at(&self, contract: Contract) -> Front<'_> {
         Front { user: self, contract }
     }
 
-    /// This user's front end of the envelope family.
+    /// This user's front end with the envelope contract.
     pub fn envelope(&self) -> Front<'_> {
         self.at(Contract::Envelope)
     }
 
-    /// This user's front end of the plain family.
+    /// This user's front end with the plain contract.
     pub fn plain(&self) -> Front<'_> {
         self.at(Contract::Plain)
     }
@@ -69,7 +69,7 @@ impl<'a> User<'a> {
 /// A user's front end.
 pub struct Front<'a> {
     user: &'a User<'a>,
-    /// Its family.
+    /// Its contract.
     pub contract: Contract,
 }
 
@@ -83,12 +83,12 @@ impl Front<'_> {
         format!("{}{prefix}/api/{}", self.user.app.url, self.user.id)
     }
 
-    /// The URL of the user's tasks, with `rest` behind it.
+    /// The URL of the user's tasks, followed by `rest`.
     pub fn url(&self, rest: &str) -> String {
         format!("{}/tasks{rest}", self.user_url())
     }
 
-    /// A request with the user's token, to be changed before it is sent with [`Answer::to`].
+    /// A request with the user's token, which [`Answer::to`] sends.
     pub fn request(&self, method: Method, rest: &str) -> RequestBuilder {
         self.user.app.http.request(method, self.url(rest)).bearer_auth(&self.user.token)
     }
@@ -118,7 +118,8 @@ impl Front<'_> {
         Answer::to(self.request(Method::PATCH, &format!("/{id}")).json(&body)).await
     }
 
-    /// `PATCH …/tasks/{task_id}/complete`: sets in the envelope contract, flips in the plain one.
+    /// `PATCH …/tasks/{task_id}/complete`: sets `completed` in the envelope contract, toggles it in the plain
+    /// one.
     pub async fn complete(&self, id: &str, completed: bool) -> Answer {
         let request = self.request(Method::PATCH, &format!("/{id}/complete"));
         Answer::to(match self.contract {
@@ -138,7 +139,7 @@ impl Front<'_> {
         Answer::to(self.request(Method::GET, &format!("/changes{query}"))).await
     }
 
-    /// `DELETE …/api/{user_id}`, to be changed before it is sent.
+    /// `DELETE …/api/{user_id}` as a request, which [`Answer::to`] sends.
     pub fn erase_request(&self) -> RequestBuilder {
         self.user.app.http.delete(self.user_url()).bearer_auth(&self.user.token)
     }
@@ -148,7 +149,7 @@ impl Front<'_> {
         Answer::to(self.erase_request()).await
     }
 
-    /// Every task of the user, as this front end shows it, by id. Pages are only consistent while nobody writes.
+    /// Reads all pages of the user's list. Returns the tasks by id. No one must write meanwhile.
     pub async fn all_tasks(&self) -> BTreeMap<String, Value> {
         let mut tasks = BTreeMap::new();
         let mut next = Some(match self.contract {
@@ -172,12 +173,12 @@ impl Front<'_> {
         tasks
     }
 
-    /// Makes a task with this title and gives it.
+    /// Creates a task with this title and returns it.
     pub async fn new_task(&self, title: &str) -> Value {
         self.task(&self.create(serde_json::json!({ "title": title })).await.expect_status(201))
     }
 
-    /// The task that an answer shows.
+    /// The task in a response.
     pub fn task(&self, answer: &Answer) -> Value {
         match self.contract {
             Contract::Envelope => {
@@ -188,24 +189,24 @@ impl Front<'_> {
         }
     }
 
-    /// The tasks that the answer to a list shows.
+    /// The tasks in the response to a list.
     pub fn tasks(&self, answer: &Answer) -> Vec<Value> {
         let body = answer.json();
         let tasks = match self.contract {
             Contract::Envelope => &body["data"]["items"],
             Contract::Plain => &body,
         };
-        tasks.as_array().unwrap_or_else(|| panic!("a list: {}", answer.text)).clone()
+        tasks.as_array().unwrap_or_else(|| panic!("not a list: {}", answer.text)).clone()
     }
 
-    /// The one task that the user has, as this front end shows it.
+    /// The user's only task.
     pub async fn only_task(&self) -> Value {
         let mut tasks = self.tasks(&self.list("").await.expect_status(200));
-        assert_eq!(tasks.len(), 1, "{tasks:?}");
+        assert_eq!(tasks.len(), 1, "the user has one task: {tasks:?}");
         tasks.remove(0)
     }
 
-    /// The id of a task as it stands in a path of this family.
+    /// The id of a task as text, as it is used in a path.
     pub fn id(&self, task: &Value) -> String {
         match &task["id"] {
             Value::String(id) => id.clone(),
@@ -213,7 +214,7 @@ impl Front<'_> {
         }
     }
 
-    /// An id of the right kind that no task has.
+    /// A valid id that no task has.
     pub fn unknown_id(&self) -> String {
         match self.contract {
             Contract::Envelope => uuid::Uuid::new_v4().to_string(),
@@ -222,15 +223,15 @@ impl Front<'_> {
     }
 }
 
-/// The fields in which a task differs from what it was, as they are now, but for `updated_at`, which differs exactly
-/// where something else does.
+/// Returns the changed fields of a task with their new values, without `updated_at`. Checks that `updated_at`
+/// has changed if and only if another field has.
 #[track_caller]
 pub fn changes(before: &Value, after: &Value) -> Value {
     let (before, after) = (before.as_object().expect("a task"), after.as_object().expect("a task"));
-    assert_eq!(before.len(), after.len(), "{after:?}");
+    assert_eq!(before.len(), after.len(), "the same fields: {after:?}");
     let mut changes = after.clone();
     changes.retain(|field, value| before.get(field) != Some(value));
     let touched = changes.remove("updated_at").is_some();
-    assert_eq!(touched, !changes.is_empty(), "{before:?} {after:?}");
+    assert_eq!(touched, !changes.is_empty(), "updated_at changes with other fields: {before:?} {after:?}");
     Value::Object(changes)
 }

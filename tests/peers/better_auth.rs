@@ -1,4 +1,4 @@
-//! Users who sign up with a real Better Auth server, and call the API with the tokens it gives.
+//! Users sign up with a real Better Auth server and call the API with its tokens.
 
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use tokio::{process::Command, time};
 
 use crate::Server;
 
+/// Interval in which Better Auth rotates its keys, if it does.
 const ROTATION: Duration = Duration::from_secs(5);
 
 async fn better_auth(algorithm: &str, rotation: Option<Duration>) -> Server {
@@ -36,7 +37,7 @@ async fn better_auth(algorithm: &str, rotation: Option<Duration>) -> Server {
     .await
 }
 
-/// Somebody signed up and signed in.
+/// A user who has signed up and is signed in.
 struct Session {
     http: Client,
     url: String,
@@ -57,7 +58,7 @@ impl Session {
         Self { http, url, cookie, user }
     }
 
-    /// A new token, as a front end fetches it.
+    /// Fetches a new token, as a front end does.
     async fn token(&self) -> String {
         let request = self.http.get(format!("{}/api/auth/token", self.url)).header("cookie", &self.cookie);
         let answer = Answer::to(request).await.expect_status(200);
@@ -69,7 +70,7 @@ impl Session {
     }
 }
 
-/// The API with the keys of this server, issuer and audience demanded.
+/// Starts an API that accepts this server's tokens, and requires its issuer and audience.
 async fn api(server: &Server) -> App {
     let options = Options::default()
         .with("JWT_JWKS_URL", format!("{}/api/auth/jwks", server.url()))
@@ -84,7 +85,7 @@ async fn use_the_api(app: &App, user_id: &str, token: &str) {
     for contract in Contract::BOTH {
         let user = app.user_with_token(user_id, token);
         let front = user.at(contract);
-        let id = front.id(&front.new_task("made with a token of Better Auth").await);
+        let id = front.id(&front.new_task("created with a token of Better Auth").await);
         assert_eq!(front.tasks(&front.list("").await.expect_status(200)).len(), 1);
         let done = front.task(&front.complete(&id, true).await.expect_status(200));
         assert_eq!(done["completed"], true);
@@ -93,8 +94,9 @@ async fn use_the_api(app: &App, user_id: &str, token: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_signs_up_uses_the_api_whichever_algorithm_signs() {
-    // Better Auth's types know EdDSA only, but it passes any name on to jose, which knows RFC 9864's.
+async fn users_who_sign_up_can_use_the_api_with_every_algorithm() {
+    // Better Auth's types have only EdDSA, but it passes any name on to jose, which also knows the name of
+    // RFC 9864.
     for algorithm in ["EdDSA", "Ed25519", "ES256", "RS256", "PS256"] {
         let server = better_auth(algorithm, None).await;
         let ada = Session::sign_up(&server, "ada@example.com").await;
@@ -111,7 +113,7 @@ async fn who_signs_up_uses_the_api_whichever_algorithm_signs() {
         assert_eq!((row.get::<_, &str>(0), row.get::<_, &str>(1)), (ada.id(), "ada@example.com"));
         assert_eq!((row.get::<_, &str>(2), row.get::<_, bool>(3)), ("Ada Lovelace", false));
 
-        // Somebody else's path stays closed to her.
+        // She has no access to another user's tasks.
         let grace = Session::sign_up(&server, "grace@example.com").await;
         let foreign = format!("/api/{}/tasks", grace.id());
         Answer::to(app.request(Method::GET, &foreign).bearer_auth(&token)).await.expect_status(403);
@@ -119,12 +121,12 @@ async fn who_signs_up_uses_the_api_whichever_algorithm_signs() {
 
         server.stop().await;
         use_the_api(&app, ada.id(), &token).await;
-        println!("{algorithm}: signed up, used, and used on after Better Auth was gone");
+        println!("{algorithm}: signed up, used the API, and used it again after Better Auth was stopped");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_rotate_without_a_deploy() {
+async fn rotated_keys_are_accepted_without_a_deployment() {
     let server = better_auth("EdDSA", Some(ROTATION)).await;
     let ada = Session::sign_up(&server, "ada@example.com").await;
     let app = api(&server).await;
@@ -139,7 +141,7 @@ async fn keys_rotate_without_a_deploy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_better_auth_signs_besides_is_no_token() {
+async fn cookies_of_better_auth_are_not_accepted_as_tokens() {
     let server = better_auth("EdDSA", None).await;
     let ada = Session::sign_up(&server, "ada@example.com").await;
     let app = api(&server).await;
@@ -150,7 +152,7 @@ async fn what_better_auth_signs_besides_is_no_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_token_of_cargo_dev_is_one_for_jose_and_has_claims_like_better_auths() {
+async fn the_token_of_cargo_dev_is_valid_for_jose_and_has_claims_like_better_auths() {
     let request = TokenRequest { hours: 1, ..TokenRequest::for_user("ada") };
     let token = mint(SECRET, jsonwebtoken::Algorithm::HS256, &request).expect("HS256 signs");
     let mut node = Command::new("node");

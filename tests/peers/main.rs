@@ -1,4 +1,4 @@
-//! Suites against third-party software. Each is run by the `run.sh` beside it, which installs that software.
+//! Suites against third-party software. `tests/peers/run.sh` installs that software and runs them.
 
 mod better_auth;
 mod moto;
@@ -16,14 +16,14 @@ use tokio::{
     time,
 };
 
-/// A server that runs for as long as this value lives.
+/// A server process, which is killed on drop.
 struct Server {
     port: u16,
     process: Child,
 }
 
 impl Server {
-    /// Starts a server, told its port, and waits until it listens.
+    /// Starts a server and waits until it listens. `command` gets the port to listen on.
     async fn start(command: impl FnOnce(u16) -> Command) -> Self {
         let port = TcpListener::bind("127.0.0.1:0")
             .and_then(|listener| listener.local_addr())
@@ -34,13 +34,13 @@ impl Server {
             .stdin(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .expect("installed by the suite's run.sh");
+            .expect("the suite's run.sh installs the program");
         let started = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
             let ended = process.try_wait().expect("a child");
             assert!(
                 ended.is_none() && started.elapsed() < Duration::from_secs(60),
-                "it does not listen: {ended:?}"
+                "the server does not listen: {ended:?}"
             );
             time::sleep(Duration::from_millis(50)).await;
         }

@@ -1,4 +1,4 @@
-//! The functions take their configuration from Secrets Manager: the SDK's own calls, answered by moto.
+//! The functions read their configuration from Secrets Manager, which moto simulates.
 
 use std::time::Duration;
 
@@ -12,8 +12,10 @@ use tokio::{net::TcpListener, process::Command, time};
 
 use crate::Server;
 
+/// The name of the secret.
 const NAME: &str = "task-api/test";
 
+/// `SECRET_REFRESH_SECONDS` of the functions.
 const REFRESH: Duration = Duration::from_secs(2);
 
 async fn moto() -> Server {
@@ -26,7 +28,7 @@ async fn moto() -> Server {
     .await
 }
 
-/// Does what an administrator does with the AWS CLI.
+/// Calls an action of Secrets Manager, as an administrator does with the AWS CLI.
 async fn secrets_manager(server: &Server, action: &str, body: Value) {
     let request = Client::new()
         .post(server.url())
@@ -40,7 +42,7 @@ async fn secrets_manager(server: &Server, action: &str, body: Value) {
     Answer::to(request).await.expect_status(200);
 }
 
-/// The API without a word of configuration but where its secret is.
+/// Starts an API that gets its tokens' secret from Secrets Manager only.
 async fn api(server: &Server, secret_id: &str) -> App {
     api_at(&server.url(), secret_id).await
 }
@@ -85,12 +87,12 @@ async fn a_rotated_secret_is_picked_up_by_running_functions() {
     };
     assert_eq!((status(&old).await, status(&new).await), (200, 401));
 
-    // Both verify while the new one spreads.
+    // With both in the secret, tokens of either are accepted during the rotation.
     put("PutSecretValue", "SecretId", &format!("{new},{old}")).await;
     time::sleep(REFRESH + Duration::from_secs(1)).await;
     assert_eq!((status(&old).await, status(&new).await), (200, 200));
 
-    // One that can't be used changes nothing.
+    // An invalid secret changes nothing.
     put("PutSecretValue", "SecretId", "short").await;
     time::sleep(REFRESH + Duration::from_secs(1)).await;
     assert_eq!((status(&old).await, status(&new).await), (200, 200));
@@ -100,14 +102,14 @@ async fn a_rotated_secret_is_picked_up_by_running_functions() {
     assert_eq!((status(&old).await, status(&new).await), (401, 200));
     assert_eq!(app.hands_on().gateway().function("list-tasks").expect("a function").starts(), 1);
 
-    // Nor does it matter that Secrets Manager is away for a while.
+    // The old secret stays in use while Secrets Manager is unavailable.
     server.stop().await;
     time::sleep(REFRESH + Duration::from_secs(1)).await;
     assert_eq!((status(&old).await, status(&new).await), (401, 200));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_with_a_secret_is_told_in_one_line() {
+async fn errors_in_a_secret_are_logged_in_one_line_at_start() {
     let server = moto().await;
     for (secret, told) in [
         (None, "SECRET_ID names a secret that does not exist"),
@@ -127,7 +129,7 @@ async fn what_is_wrong_with_a_secret_is_told_in_one_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secrets_manager_out_of_reach_is_told_within_the_time_to_start() {
+async fn an_unavailable_secrets_manager_is_logged_at_start() {
     let server = moto().await;
     let app = api(&server, NAME).await;
     server.stop().await;
@@ -136,9 +138,9 @@ async fn a_secrets_manager_out_of_reach_is_told_within_the_time_to_start() {
     assert!(log.contains("cannot start: SECRET_ID's secret can't be fetched"), "{log}");
 }
 
-/// What moto doesn't do without a whole set of policies: to refuse.
+/// With a stub instead of moto, which would need IAM policies to deny access.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_that_may_not_be_read_is_told() {
+async fn a_denied_access_to_the_secret_is_logged_at_start() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("bound"));
     let refuse =

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# Runs the suites against third-party software, each tests/peers/<name>/run.sh, or those named as arguments.
-# A suite installs what it needs, pinned, and closes with a line "N passed, N failed, N skipped"; so does this script.
+# Runs the suites against third-party software: `run.sh` runs all of them, `run.sh NAME...` those named, each
+# of which is tests/peers/NAME/run.sh. A suite installs what it needs, at pinned versions. The last line of a
+# suite's output, and of this script's, is "N passed, N failed, N skipped"; the exit status is 0 if no check
+# failed.
 cd "$(dirname "$0")" && . ./suite.sh
 
 suites=("$@")

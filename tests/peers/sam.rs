@@ -1,4 +1,5 @@
-//! Each bootstrap, as `sam build` makes it, under AWS's own Runtime Interface Emulator. It serves one request at a time.
+//! Runs each bootstrap, as `sam build` creates it, under AWS's Runtime Interface Emulator, which handles one
+//! request at a time.
 
 use std::{collections::BTreeSet, fs, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -18,20 +19,21 @@ use crate::Server;
 
 const USER: &str = "demo";
 
-/// Seconds that a function has here. The bound on its database work is longer.
+/// Timeout of the functions, in seconds. It is shorter than the limits on database work, so a silent database
+/// makes it expire.
 const TIMEOUT: u32 = 1;
 
-/// How the way to the database is.
+/// The state of the connection between functions and database.
 #[derive(Clone, Copy, PartialEq)]
 enum Way {
     Open,
-    /// What is sent goes nowhere, on connections that there are and on new ones.
+    /// Nothing is passed on, on existing and new connections.
     Silent,
-    /// Connections end as soon as they begin.
+    /// Connections are closed as soon as they are accepted.
     Closed,
 }
 
-/// A port on the way to the database.
+/// Starts a proxy in front of the database. Returns its port, and a sender that changes its state.
 async fn way_to(database: u16) -> (u16, watch::Sender<Way>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let port = listener.local_addr().expect("bound").port();
@@ -49,7 +51,7 @@ async fn way_to(database: u16) -> (u16, watch::Sender<Way>) {
                         _ = way.changed() => {}
                     }
                 }
-                // Held, but not read from, for as long as the way is silent.
+                // Kept open, but not read from, while the state is `Silent`.
                 way.wait_for(|way| *way != Way::Silent).await.ok();
             });
         }
@@ -90,7 +92,7 @@ impl Emulator {
     }
 }
 
-/// Success, error, time-out, and the call after it.
+/// Checks a success, an error, a timeout, and a success after the timeout.
 async fn runs(app: &App, package: &str) {
     let bootstraps = PathBuf::from(std::env::var("BOOTSTRAPS").expect("set by run.sh"));
     let database_url = &app.hands_on().database_url;
@@ -100,7 +102,7 @@ async fn runs(app: &App, package: &str) {
     let environment = [("DATABASE_URL", database_url.as_str()), ("JWT_SECRET", SECRET)];
     let emulator = Emulator::start(bootstraps.join(package).join("bootstrap"), &environment).await;
 
-    // The one of health that asks the database.
+    // health's other route does not call the database.
     let sample = if package == "health" { "health-ready" } else { package };
     let sample =
         fs::read_to_string(workspace_root().join(format!("events/{sample}.json"))).expect("a sample");
@@ -124,12 +126,12 @@ async fn runs(app: &App, package: &str) {
         let error: Value = serde_json::from_str(&error).expect("JSON");
         assert!(error["errorType"].is_string() && error["errorMessage"].is_string(), "{package}: {error}");
     } else {
-        // An endpoint answers whatever it is invoked with.
+        // An endpoint responds with 500 to an event that is not API Gateway's.
         let payload = emulator.invoke(&json!({})).await;
         assert_eq!(Answer::from_payload(payload.as_bytes()).status, 500, "{package}: {payload}");
     }
 
-    // It waits for nothing that could keep silent.
+    // `docs` needs no database.
     if package == "docs" {
         return emulator.0.stop().await;
     }
@@ -140,20 +142,21 @@ async fn runs(app: &App, package: &str) {
     if package == "delete-task" {
         task(app).await;
     }
-    // The emulator answers before it has cleared up, and may lose a request that comes meanwhile.
+    // The emulator responds before it has restarted the function, and may lose a request that arrives
+    // meanwhile.
     time::sleep(Duration::from_secs(1)).await;
     succeeds().await;
     emulator.0.stop().await;
 }
 
-/// Leaves nothing in the database but the task that the samples name.
+/// Resets the database to the one task that the samples name.
 async fn task(app: &App) {
     let statements = format!(
         "truncate users restart identity cascade;
          insert into users (id) values ('{USER}');
          insert into tasks (id, user_id, title) values ('0199d3c4-7a00-7000-8000-000000000001', '{USER}', 'Buy milk');"
     );
-    app.hands_on().database().await.batch_execute(&statements).await.expect("a task");
+    app.hands_on().database().await.batch_execute(&statements).await.expect("reset");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
-# What the suites share. To be sourced, in a suite's own folder.
+# Functions that the suites share. A suite's run.sh sources this file in its own folder.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-# The folder for what is not to be committed.
+# The suite's folder for generated files.
 work=$root/target/peers/$(basename "$PWD")
 
 # Installs Debian packages.
@@ -12,29 +12,30 @@ install() {
     "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"
 }
 
-# Installs Debian packages where a command is missing: need COMMAND PACKAGE...
+# Installs Debian packages if a command is missing: need COMMAND PACKAGE...
 need() {
     command -v "$1" >/dev/null || install "${@:2}"
 }
 
-# Makes a Python environment with what these files pin: python_environment FOLDER REQUIREMENTS...
+# Creates a Python environment with the packages in these files: python_environment FOLDER REQUIREMENTS...
 python_environment() {
     local folder=$1 requirements
     need python3 python3 python3-venv
     python3 -m venv "$folder" >/dev/null || { install python3-venv && python3 -m venv "$folder"; }
-    # One by one: if one file has hashes, pip wants them of all that it installs in one go.
+    # One file at a time: if one has hashes, pip requires hashes for everything that the same command
+    # installs.
     for requirements in "${@:2}"; do
         "$folder/bin/pip" install --quiet --disable-pip-version-check --requirement "$requirements"
     done
 }
 
-# Installs what the suite's package-lock.json pins.
+# Installs the packages of the suite's package-lock.json.
 node_packages() {
     need npm nodejs npm
     npm ci --no-audit --no-fund --silent
 }
 
-# Takes Node.js from npm if this machine's is older than Vite needs.
+# Installs Node.js from npm if this machine's is too old for Vite.
 recent_node() {
     need npm nodejs npm
     local folder=$root/target/peers/node package
@@ -47,7 +48,8 @@ recent_node() {
 
 passed=0 failed=0 skipped=0
 
-# Runs a check that passes or fails, or one that counts by itself in its last line: check NAME COMMAND...
+# Runs a check and prints its name and output: check NAME COMMAND... If the last line of the output has
+# counts, they are added; otherwise the check counts as one that passed or failed.
 check() {
     local output status=0
     output=$(mktemp)
@@ -59,25 +61,25 @@ check() {
     elif [ "$status" -eq 0 ]; then
         passed=$((passed + 1))
     else
-        echo "FAILED with status $status: $1"
+        echo "FAILED: $1 (exit status $status)"
         failed=$((failed + 1))
     fi
     rm -f "$output"
 }
 
-# A check that can't be made here: skip NAME REASON
+# Reports a check that can't run on this machine: skip NAME REASON
 skip() {
     printf '\n--- %s\nskipped: %s\n' "$1" "$2"
     skipped=$((skipped + 1))
 }
 
-# Prints the counts of all checks, and fails if one has.
+# Prints the counts of all checks. Fails if any check has failed.
 close() {
     printf '\n%s passed, %s failed, %s skipped\n' "$passed" "$failed" "$skipped"
     [ "$failed" -eq 0 ]
 }
 
-# Runs `cargo test` on the package `tests`, and closes with the counts.
+# Runs `cargo test` on the package `tests` with these arguments, and prints the counts in the last line.
 cargo_tests() {
     local output status=0
     output=$(mktemp)
@@ -88,7 +90,7 @@ cargo_tests() {
     return "$status"
 }
 
-# Runs one module of tests/peers/main.rs, and closes with the counts.
+# Runs one module of tests/peers/main.rs, and prints the counts in the last line.
 cargo_suite() {
     cargo_tests --features peers --test peers -- --nocapture "$1::"
 }

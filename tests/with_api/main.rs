@@ -1,7 +1,10 @@
-//! `cargo run -p tests --example with-api -- [NAME=value]… COMMAND…`: runs a command beside an API of its own, and ends
-//! with its status. The API gets the variables named before the command. `TASK_API_URL` tells the command where the API
-//! is, `TASK_API_USER` and `TASK_API_TOKEN` speak for a user. `TASK_API_SECRET` and `TASK_API_DATABASE_URL` are the API's
-//! own, for a command that runs functions itself.
+//! `cargo run -p tests --example with-api -- [NAME=value]… COMMAND…` starts an API, runs a command that can
+//! use it, and exits with success if the command does. The functions get the variables that precede the
+//! command.
+//!
+//! The command finds the API's base URL in `TASK_API_URL`, and a user id with a token for it in
+//! `TASK_API_USER` and `TASK_API_TOKEN`. `TASK_API_SECRET` and `TASK_API_DATABASE_URL` are for a command that
+//! runs functions itself.
 
 use std::process::{Command, ExitCode};
 
@@ -16,7 +19,7 @@ async fn main() -> Result<ExitCode> {
     let program = loop {
         let argument = arguments.next().context("usage: with-api [NAME=value]… COMMAND [ARGUMENT]…")?;
         match argument.to_str().and_then(|argument| argument.split_once('=')) {
-            // On AWS, too, this is the gateway's.
+            // A parameter of the template, because the gateway answers CORS, not the functions.
             Some(("CORS_ALLOWED_ORIGINS", origins)) => {
                 options.parameters.insert("CorsAllowedOrigins".into(), origins.into());
             }
@@ -24,8 +27,9 @@ async fn main() -> Result<ExitCode> {
             None => break argument,
         }
     };
-    let app = App::local_with(options).await.context("TASK_API_URL names an API already")?;
-    // Whom the examples of the documents speak of.
+    let app =
+        App::local_with(options).await.context("this command starts its own API: unset TASK_API_URL")?;
+    // The user of the examples in the documents.
     let user = app.user_with_id("alice");
     let mut command = Command::new(program);
     command

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Installs what the functions are compared with, from pinned files. What is there already is left as it is.
+# Installs the peers, with which the functions are compared, at pinned versions. Skips what is already
+# installed.
 cd "$(dirname "$0")" && . ../../peers/suite.sh
 work=$root/target/benches
 
-# Whether that file of pins is the one that a folder was filled from: installed PINS FOLDER
+# Whether a folder was installed from this file of pinned versions: installed PINS FOLDER
 installed() {
     cmp -s "$1" "$2/$(basename "$1")"
 }
@@ -17,7 +18,7 @@ install_fastapi() {
         "$folder/venv/bin/python" -m compileall -q "$folder/venv/lib"
         cp "$pins" "$folder"
     fi
-    # Its byte code lies beside it, and is not for the source tree.
+    # Copied because its byte code, which is stored next to it, must not be in the source tree.
     cp fastapi/app.py "$folder"
     "$folder/venv/bin/python" -m compileall -q "$folder/app.py"
 }
@@ -26,7 +27,7 @@ install_node() {
     local pins=node/package-lock.json folder=$work/node headers
     mkdir -p "$folder"
     if ! installed "$pins" "$folder" || [ ! -e node/node_modules/aws-lambda-ric/rapid-client.node ]; then
-        echo "aws-lambda-ric is compiled, for a minute or two"
+        echo "compiling aws-lambda-ric, which takes a minute or two"
         need npm nodejs npm
         need cmake cmake
         need autoreconf autoconf automake libtool
@@ -34,13 +35,13 @@ install_node() {
         need make make
         need python3 python3
         need xz xz-utils
-        # node-gyp downloads headers that it is not told of.
+        # Without this, node-gyp downloads Node's headers.
         headers=$(dirname "$(dirname "$(node -p process.execPath)")")
         [ ! -e "$headers/include/node/node.h" ] || export npm_config_nodedir=$headers
         (cd node && npm ci --ignore-scripts=false --no-audit --no-fund --loglevel=error)
         cp "$pins" "$folder"
     fi
-    # pg calls require, which modules lack; pg-native is optional, and not installed.
+    # pg calls `require`, which ES modules don't have. pg-native is optional and not installed.
     node/node_modules/.bin/esbuild node/app.mjs --bundle --minify --platform=node --format=esm --log-level=warning \
         --external:pg-native --outfile="$folder/app.mjs" \
         --banner:js='import{createRequire}from"node:module";const require=createRequire(import.meta.url);'

@@ -1,4 +1,4 @@
-//! A commit that hangs.
+//! Commits that hang.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use super::{REPETITIONS, Stage, WITHOUT_KEY, Writers, assert_all, cluster};
 
-/// Has every commit that changes a task take six seconds while there is a row in `hangs`.
+/// Makes every commit that changes a task take six seconds while there is a row in `hangs`.
 const HANGING_COMMITS: &str = "
     create table public.hangs ();
     create function public.hang() returns trigger language plpgsql security definer as $$
@@ -22,7 +22,7 @@ const HANGING_COMMITS: &str = "
         deferrable initially deferred for each row execute function public.hang()";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_write_whose_commit_hangs_is_503_within_5_seconds_and_never_carried_out() {
+async fn a_write_whose_commit_hangs_answers_503_within_5_seconds_and_is_never_carried_out() {
     let Some(stage) = Stage::new().await else { return };
     let mut firsts = Vec::new();
     for _ in 0..REPETITIONS {
@@ -32,22 +32,25 @@ async fn a_write_whose_commit_hangs_is_503_within_5_seconds_and_never_carried_ou
     for (app, endpoint) in firsts.iter().flat_map(|app| WITHOUT_KEY.map(|endpoint| (app, endpoint))) {
         all.push(Writers::new(&stage, app, endpoint).await);
     }
-    stage.superuser.batch_execute(HANGING_COMMITS).await.expect("a superuser may");
-    stage.superuser.batch_execute("insert into public.hangs default values").await.expect("a superuser may");
+    stage.superuser.batch_execute(HANGING_COMMITS).await.expect("superusers can create triggers");
+    stage.superuser.batch_execute("insert into public.hangs default values").await.expect("inserted");
     let sound_again = async {
-        // All commits have begun by then, and none has been given up.
+        // By then all commits have begun, and none has been canceled.
         sleep(Duration::from_secs(3)).await;
-        stage.superuser.batch_execute("delete from public.hangs").await.expect("a superuser may");
+        stage.superuser.batch_execute("delete from public.hangs").await.expect("deleted");
     };
     let trials = join_all(all.iter().map(async |writers| {
         let attempt = writers.attempt().await;
-        // What was cancelled has ended by then.
+        // By then the canceled call has ended.
         sleep(Duration::from_millis(300)).await;
         let then = writers.changes().await;
         let acknowledged = writers.acknowledged_write().await?;
         sleep(Duration::from_secs(4)).await;
         if attempt.answer.status != 503 || attempt.elapsed > Duration::from_secs(5) {
-            return Err(format!("{} after {:?}", attempt.answer.status, attempt.elapsed));
+            return Err(format!(
+                "answered {} after {:.1?}, expected 503 within 5 s",
+                attempt.answer.status, attempt.elapsed
+            ));
         }
         writers.check(&attempt, &then, acknowledged.as_ref()).await
     }));

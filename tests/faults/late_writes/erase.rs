@@ -1,4 +1,4 @@
-//! Erasing a user while writes are on their way, and the other way round.
+//! Erasing a user while writes are in transit, and writing while an erase is in transit.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use super::{OTHER_WRITES, Stage, WATCH, assert_all, cluster, happens};
 
-/// A user whose first way to the database leads through a relay.
+/// An API that reaches the database through a relay.
 struct Way {
     relay: Relay,
     app: App,
@@ -24,7 +24,8 @@ impl Way {
     }
 }
 
-/// A way for each trial. They end after all trials: ending one would hold up the trials that run in the same task.
+/// Creates one for each trial. The caller drops them after all trials, because dropping one blocks the trials
+/// that run in the same task.
 async fn ways(stage: &Stage, count: usize) -> Vec<Way> {
     let mut ways = Vec::new();
     for _ in 0..count {
@@ -38,7 +39,7 @@ async fn create(front: &Front<'_>, title: &str, has_key: bool) -> Answer {
     Answer::to(if has_key { request.header("idempotency-key", title) } else { request }).await
 }
 
-/// The titles of the user's tasks, and the number of other rows that name the user.
+/// Returns the titles of the user's tasks, and the number of other rows with the user's id.
 async fn held(stage: &Stage, user: &User<'_>) -> (Vec<String>, i64) {
     let held = "select (select coalesce(array_agg(title::text order by number), '{}') from tasks where user_id = $1),
                        (select count(*) from users where id = $1)
@@ -48,7 +49,8 @@ async fn held(stage: &Stage, user: &User<'_>) -> (Vec<String>, i64) {
     (row.get(0), row.get(1))
 }
 
-/// An outcome of a trial. A panic would wait for ever for the requests of the other trials.
+/// Returns a trial's outcome. Not an assertion, because a panic would wait forever for the requests of the
+/// other trials.
 fn check(is_right: bool, wrong: impl FnOnce() -> String) -> Result<(), String> {
     if is_right { Ok(()) } else { Err(wrong()) }
 }
@@ -61,9 +63,10 @@ fn assert_outcomes(outcomes: Vec<Result<(), String>>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_erase_that_the_network_held_back_deletes_nothing_created_after_its_answer() {
+async fn a_delayed_erase_deletes_nothing_that_was_created_after_its_response() {
     let Some(stage) = Stage::new().await else { return };
-    // How long it is held, in seconds, whether the function can connect again, and how much is written afterwards.
+    // How long the erase is delayed, in seconds; whether the function can reconnect; how many tasks are
+    // created after it.
     let trials = [(1.0, true, 1), (2.5, true, 1), (2.5, true, OTHER_WRITES), (4.0, true, 1), (5.0, false, 1)];
     let ways = ways(&stage, trials.len()).await;
     let trials =
@@ -99,7 +102,7 @@ async fn an_erase_that_the_network_held_back_deletes_nothing_created_after_its_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_create_that_the_network_held_back_brings_nothing_back_after_an_erase() {
+async fn a_delayed_create_stores_nothing_after_an_erase() {
     let Some(stage) = Stage::new().await else { return };
     let trials = [(1.0, true), (2.5, true), (4.0, true), (5.0, false)];
     let ways = ways(&stage, 2 * trials.len()).await;
@@ -132,9 +135,10 @@ async fn a_create_that_the_network_held_back_brings_nothing_back_after_an_erase(
     assert_outcomes(join_all(trials).await);
 }
 
-/// The create was carried out, but its response was lost, and the user is erased before the function can connect again.
+/// The create is carried out, but its response is lost, and the user is erased before the function can
+/// reconnect.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_retried_create_brings_nothing_back_after_an_erase() {
+async fn a_retried_create_stores_nothing_after_an_erase() {
     let Some(stage) = Stage::new().await else { return };
     let trials = [(false, 0), (true, 0), (false, OTHER_WRITES), (true, OTHER_WRITES)];
     let ways = ways(&stage, trials.len()).await;

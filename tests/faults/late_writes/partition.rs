@@ -1,4 +1,5 @@
-//! A real partition: the functions' kernel doesn't know of it, and keeps what they have sent.
+//! A real network partition: the functions' kernel does not notice it, and keeps retransmitting what they
+//! have sent.
 
 use std::time::{Duration, Instant};
 
@@ -9,18 +10,19 @@ use tokio::{net::TcpListener, time::sleep};
 use super::{BOUND, MARGIN, REPETITIONS, Stage, WITHOUT_KEY, Writers, assert_all, cluster};
 use crate::requests::check_success;
 
-/// Packets to the database are lost until each of the writes has been answered, and some time longer. Then the network
-/// is sound again, and the kernel sends what it still has to send, whether or not the function has closed the socket.
+/// Packets to the database are lost until all writes have been answered, and for some time after that. Then
+/// the network works again, and the kernel sends what it still has, whether or not the function has closed
+/// the socket.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_write_that_a_partition_made_503_is_never_carried_out() {
+async fn a_write_answered_503_during_a_partition_is_never_carried_out() {
     let (network, listener) = match Network::new() {
         Ok(made) => made,
         Err(reason) => {
-            return eprintln!("skipped: no network namespace, which takes root and iproute2: {reason:#}");
+            return eprintln!("skipped: a network namespace needs root and iproute2: {reason:#}");
         }
     };
     let Some(stage) = Stage::new().await else { return };
-    // The functions require TLS on every network but the machine's own.
+    // The functions require TLS for every address that is not a loopback one.
     let authority = Authority::new();
     let superuser = connect(&cluster().await.url("postgres")).await;
     serve_tls(&superuser, &authority.issue(&network.server.to_string(), false)).await;
@@ -50,13 +52,13 @@ async fn a_write_that_a_partition_made_503_is_never_carried_out() {
         Ok::<_, String>((acknowledged, writers.changes().await))
     }))
     .await;
-    // Intervals between retransmissions double: the next two come within this time.
+    // The intervals between retransmissions double; the next two happen within this time.
     sleep(Duration::from_secs(16)).await;
     let mut outcomes = Vec::new();
     for ((writers, attempt), acknowledged) in all.iter().zip(&attempts).zip(acknowledged) {
         let outcome = match acknowledged {
             Ok(_) if attempt.answer.status != 503 => {
-                Err(format!("{} during the partition", attempt.answer.status))
+                Err(format!("answered {} during the partition, expected 503", attempt.answer.status))
             }
             Ok((acknowledged, then)) => writers.check(attempt, &then, acknowledged.as_ref()).await,
             Err(refusal) => Err(refusal),
@@ -67,7 +69,7 @@ async fn a_write_that_a_partition_made_503_is_never_carried_out() {
         let front = writers.at_first();
         let answer = writers.send(&writers.bystander, "after").await;
         check_success(writers.endpoint, &front, &answer, &writers.bystander, "after")
-            .expect("the network is sound");
+            .expect("the network works again");
     }
     assert_all(&outcomes);
 }

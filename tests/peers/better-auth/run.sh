@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Users who sign up with a real Better Auth server call the API with the tokens it gives.
+# Users sign up with a real Better Auth server and call the API with its tokens.
 cd "$(dirname "$0")" && . ../suite.sh
 
 node_packages

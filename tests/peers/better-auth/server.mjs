@@ -1,5 +1,6 @@
-// A Better Auth server: e-mail and password, tokens by the JWT plugin. Its address, algorithm, database and the life of
-// its keys come from the environment. It writes one line when it listens.
+// A Better Auth server with email and password and the JWT plugin. PORT, ALGORITHM, DATABASE_URL,
+// BETTER_AUTH_SECRET and ROTATION_SECONDS (the lifetime of its keys; empty: no rotation) configure it. It
+// prints "listening" when it is ready.
 import { createServer } from "node:http";
 
 import { betterAuth } from "better-auth";
@@ -31,5 +32,5 @@ const { runMigrations } = await getMigrations(auth.options);
 await runMigrations();
 createServer(toNodeHandler(auth)).listen(Number(PORT), "127.0.0.1", () => console.log("listening"));
 
-// It goes when whoever started it does.
+// Exits when the process that started it does, because that closes standard input.
 process.stdin.on("end", () => process.exit(0)).resume();

@@ -1,4 +1,4 @@
-// Verifies the token TOKEN with jose and the secret SECRET, and prints its claims.
+// Verifies the token in TOKEN with jose and the secret in SECRET, and prints its claims as JSON.
 import { jwtVerify } from "jose";
 
 const { TOKEN, SECRET } = process.env;

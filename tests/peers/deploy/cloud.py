@@ -1,6 +1,6 @@
-"""A stand-in for Lambda, CloudWatch's alarms and CloudFormation: what a deployment touches of them, as documented.
+"""Simulates what a deployment uses of Lambda, CloudWatch alarms and CloudFormation, as AWS documents it.
 
-The state is a file, because each call of the stub `aws` or `sam` is a process of its own.
+The state is in a file, because each call of the stubs `aws` and `sam` is a process of its own.
 """
 
 import base64
@@ -19,11 +19,12 @@ ABSENT = object()
 
 
 class Refused(Exception):
-    """A call that AWS rejects: (code, message)."""
+    """A call that AWS would reject: (code, message)."""
 
 
 def create_only(kind):
-    """The properties that can't be changed without replacing the resource, from CloudFormation's registry."""
+    """Returns the properties that can't be changed without replacing the resource, from CloudFormation's
+    registry."""
     if kind.startswith("Custom::"):
         return {"ServiceToken"}
     from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
@@ -33,7 +34,8 @@ def create_only(kind):
 
 
 class Resolver:
-    """Evaluates conditions and intrinsic functions. `attributes` has what the resources made so far return."""
+    """Evaluates conditions and intrinsic functions. `attributes` are the return values of the resources
+    created so far."""
 
     def __init__(self, template, stack, parameters, attributes):
         self.template, self.stack, self.parameters, self.attributes = template, stack, parameters, attributes
@@ -92,7 +94,7 @@ class Resolver:
 
 
 def referenced(value):
-    """The names that a value refers to."""
+    """Returns the names that a value refers to."""
     if isinstance(value, list):
         return set().union(*map(referenced, value))
     if not isinstance(value, dict):
@@ -133,7 +135,7 @@ class Cloud:
     # Lambda
 
     def upload(self, archive):
-        """Keeps a deployment package, and returns its CodeSha256."""
+        """Stores a deployment package and returns its CodeSha256."""
         with zipfile.ZipFile(archive) as opened:
             entry = opened.getinfo("bootstrap")
             if not entry.external_attr >> 16 & 0o100:
@@ -159,7 +161,8 @@ class Cloud:
         return function["versions"][qualifier]
 
     def publish(self, name, description=None):
-        """The number of the version, and whether it is new: Lambda publishes nothing twice in a row."""
+        """Returns the number of the version, and whether it is new: Lambda doesn't publish the same twice in
+        a row."""
         function = self.function(name)
         if function["published"] == function["latest"]:
             return str(len(function["versions"])), False
@@ -169,7 +172,8 @@ class Cloud:
         return number, True
 
     def invoke(self, name, qualifier):
-        """The error of an invocation, if it has one. A migration is broken if its program says so."""
+        """Returns the error of an invocation, if it fails. It fails if the program contains the word
+        BROKEN."""
         self.calls.append(f"invoke {name}")
         program = self.code[self.version(name, qualifier)["CodeSha256"]]
         return f"{name} is broken" if "BROKEN" in program else None
@@ -190,9 +194,9 @@ class Cloud:
         return alias["RevisionId"]
 
     def serving(self, name):
-        """What the alias serves. Nothing may be left divided."""
+        """Returns the version that the alias serves. Fails if its traffic is split between two."""
         alias = self.function(name)["alias"]
-        assert alias["Weights"] == {}, f"{name} is divided: {alias}"
+        assert alias["Weights"] == {}, f"the traffic of {name} is split: {alias}"
         return self.version(name, "live")
 
     # CloudWatch
@@ -206,8 +210,9 @@ class Cloud:
     # CloudFormation
 
     def deploy(self, stack, template, overrides):
-        """Creates or updates a stack; one that fails is rolled back. `template` is as `sam deploy` packages it."""
-        # Here, because a call of the stub `aws` needs none of them, and each takes a second to load.
+        """Creates or updates a stack. If that fails, it is rolled back. `template` is what `sam deploy` has
+        packaged."""
+        # Imported here, because each takes a second to load and the stub `aws` needs none of them.
         sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "sam"))
         from expand import Policies
         from samtranslator.translator.transform import transform
@@ -256,7 +261,7 @@ class Cloud:
         return after
 
     def make(self, stack, name, kind, properties, old, by_canary):
-        """Creates, updates, replaces or leaves one resource, and returns what Ref and GetAtt answer."""
+        """Creates, updates or replaces a resource, or leaves it. Returns the values for Ref and GetAtt."""
         if old and old["Properties"] == properties:
             return old["Attributes"]
         changed = old and {key for key in properties.keys() | old["Properties"].keys()
@@ -326,7 +331,7 @@ class Cloud:
         return {"Ref": f"{name}:live"}
 
     def revert(self, stack, before, after):
-        """Puts back what the stack had; of a stack that was to be created nothing is left."""
+        """Restores the stack as it was before. Deletes a stack that did not exist before."""
         if not before:
             del self.stacks[stack]
             for made in after["resources"].values():
@@ -355,13 +360,13 @@ class Cloud:
 
 
 def settings_of(properties):
-    """What a version of the function keeps, besides its code."""
+    """Returns the settings that a version of the function has, without its code."""
     apart = ("Code", "FunctionName", "ReservedConcurrentExecutions", "Tags")
     return {key: value for key, value in properties.items() if key not in apart}
 
 
 def in_order(resources, names):
-    """The names, each after those that it refers to or depends on."""
+    """Returns the names, each after those that it refers to or depends on."""
     done = []
 
     def visit(name, path):

@@ -1,4 +1,4 @@
-"""deploy/neon.py against a stand-in for Neon's API, after https://neon.com/docs/reference/api."""
+"""Tests deploy/neon.py against a simulation of Neon's API (https://neon.com/docs/reference/api)."""
 
 import http.server
 import json
@@ -18,7 +18,7 @@ PROJECT = "/api/v2/projects/old-sun-123456"
 class Neon(http.server.BaseHTTPRequestHandler):
     @classmethod
     def serve(cls, test):
-        """A project with its first branch, for as long as the test runs."""
+        """Serves a project with its first branch until the test ends."""
         neon = http.server.ThreadingHTTPServer(("127.0.0.1", 0), cls)
         neon.url = f"http://127.0.0.1:{neon.server_port}/api/v2"
         neon.branches, neon.operations, neon.requests = [{"id": "br-main", "name": "main"}], {}, []
@@ -43,7 +43,7 @@ class Neon(http.server.BaseHTTPRequestHandler):
                 return self.respond(200, {"branches": [it for it in neon.branches if query["search"] in it["name"]]})
             case "POST", ["branches"]:
                 wanted = json.loads(body)
-                assert wanted["endpoints"] == [{"type": "read_write"}], "without an endpoint it can't be connected to"
+                assert wanted["endpoints"] == [{"type": "read_write"}], "a branch without an endpoint accepts no connections"
                 branch = wanted["branch"] | {"id": f"br-{len(neon.requests)}"}
                 neon.branches.append(branch)
                 return self.respond(201, {"branch": branch, "endpoints": [{"id": "ep-1"}],
@@ -55,7 +55,7 @@ class Neon(http.server.BaseHTTPRequestHandler):
                 neon.operations[found]["status"] = neon.outcome
                 return self.respond(200, {"operation": neon.operations[found]})
             case "GET", ["connection_uri"]:
-                # Before its operations are finished, a branch has no endpoint.
+                # A branch has no endpoint until its operations are finished.
                 assert all(it["status"] == "finished" for it in neon.operations.values())
                 host = f"ep-{query['branch_id']}{'-pooler' if query['pooled'] == 'true' else ''}.eu.aws.neon.tech"
                 uri = f"postgresql://{query['role_name']}:secret@{host}/{query['database_name']}?sslmode=require"
@@ -90,7 +90,7 @@ class Branches(unittest.TestCase):
             "NEON_PROJECT_ID": "old-sun-123456", "NEON_PARENT_ID": "br-main", "NEON_POLL_SECONDS": "0.01"}
         return subprocess.run([SCRIPT, *arguments], env=environment, capture_output=True, text=True)
 
-    def test_a_branch_is_created_with_an_endpoint_and_an_end(self):
+    def test_a_branch_is_created_with_an_endpoint_and_an_expiry(self):
         urls = json.loads(self.run_script("create", "task-api-pr-4").stdout)
         (branch,) = self.neon.branches[1:]
         self.assertEqual((branch["name"], branch["parent_id"]), ("task-api-pr-4", "br-main"))
@@ -100,7 +100,7 @@ class Branches(unittest.TestCase):
             "DATABASE_URL": f"postgresql://{host}-pooler.eu.aws.neon.tech/neondb?sslmode=require",
             "DATABASE_URL_UNPOOLED": f"postgresql://{host}.eu.aws.neon.tech/neondb?sslmode=require"})
 
-    def test_a_branch_that_exists_is_kept_and_another_with_a_longer_name_is_not_taken_for_it(self):
+    def test_an_existing_branch_is_reused_but_not_one_with_a_longer_name(self):
         self.run_script("create", "task-api-pr-42")
         first = self.run_script("create", "task-api-pr-4").stdout
         self.assertEqual(self.run_script("create", "task-api-pr-4").stdout, first)
@@ -113,7 +113,7 @@ class Branches(unittest.TestCase):
             self.assertEqual(self.run_script("delete", "task-api-pr-4").returncode, 0)
             self.assertEqual([it["name"] for it in self.neon.branches], ["main", "task-api-pr-42"])
 
-    def test_a_locked_project_is_waited_for(self):
+    def test_requests_are_repeated_while_the_project_is_locked(self):
         self.neon.locked = 3
         self.assertEqual(self.run_script("create", "task-api-pr-4").returncode, 0)
         self.assertEqual(self.neon.requests.count("POST /branches"), 4)

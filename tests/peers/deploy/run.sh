@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The life of a stack and of a preview, with stand-ins for AWS, GitHub and Neon.
+# Runs the deployment scripts and workflows, from the first deployment of a stack to its deletion, and those
+# of a preview, against stand-ins for AWS, GitHub and Neon.
 cd "$(dirname "$0")" && . ../suite.sh
 
 tools=$root/target/peers/sam/tools
@@ -8,5 +9,5 @@ need jq jq
 export PATH="$tools/bin:$PATH" PYTHONDONTWRITEBYTECODE=1
 
 check "from the first deployment to the deletion" python3 walk_through.py
-check "branches of Neon's" python3 neon.py
+check "branches of a Neon project" python3 neon.py
 close

@@ -1,7 +1,7 @@
-"""The life of a stack, in the order of docs/deployment.md: the scripts and workflows themselves, on stand-ins for AWS.
+"""Runs the deployment scripts and workflows against a simulation of AWS, in the order of docs/deployment.md.
 
-The stand-ins are cloud.py, with SAM's translator and CloudFormation's registry, and the stubs of bin/. It is one test,
-because each step starts from what the one before has left.
+cloud.py, with SAM's translator and CloudFormation's registry, and the stubs in bin/ simulate AWS. The life of a stack is
+one test, because each step starts from the state that the step before has left.
 """
 
 import json
@@ -28,7 +28,7 @@ ROOT = HERE.parents[2]
 STACK = "task-api-prod"
 SUBJECT = "repo:octocat@1001/tasks@2002:environment:{}"
 ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:task-api/{}-AbCdEf"
-# What a parameter may be, if neither its values nor its type say so.
+# Another valid value of each parameter that has neither allowed values nor a numeric type.
 OTHERS = {
     "AlarmTopicArn": "arn:aws:sns:eu-central-1:123456789012:alarms", "CorsAllowedOrigins": "https://b.example",
     "EnvironmentName": "other", "JwtAudience": "tasks", "JwtIssuer": "https://a.example",
@@ -38,7 +38,7 @@ OTHERS = {
 
 
 def subjects(parameters):
-    """The `sub` that the role of CI trusts."""
+    """Returns the values of `sub` that the role of CI trusts."""
     template = yaml_parse((ROOT / "deploy/ci-role.yaml").read_text())
     defaults = {name: str(it["Default"]) for name, it in template["Parameters"].items() if "Default" in it}
     trust = template["Resources"]["Role"]["Properties"]["AssumeRolePolicyDocument"]
@@ -52,7 +52,7 @@ ROLE = {"Repository": "octocat/tasks", "OwnerId": "1001", "RepositoryId": "2002"
 
 
 class Trust(unittest.TestCase):
-    def test_the_role_trusts_both_forms_of_a_token_and_no_other_repository_or_environment(self):
+    def test_the_role_trusts_both_forms_of_sub_but_no_other_repository_or_environment(self):
         self.assertIn(SUBJECT.format("production"), subjects(ROLE))
         self.assertIn("repo:octocat/tasks:environment:production", subjects(ROLE))
         for stranger in ("repo:octocat@1001/tasks@3003:environment:production", SUBJECT.format("preview"),
@@ -64,11 +64,11 @@ class Trust(unittest.TestCase):
 class Workflows(unittest.TestCase):
     @staticmethod
     def read(name):
-        # YAML takes the key `on` for true.
+        # PyYAML reads the key `on` as true.
         import yaml
         return yaml.safe_load((ROOT / f".github/workflows/{name}.yml").read_text())
 
-    def test_the_jobs_that_build_have_no_credentials(self):
+    def test_jobs_that_build_have_no_credentials(self):
         for name, path in [(path.stem, path) for path in (ROOT / ".github/workflows").glob("*.yml")]:
             for key, job in self.read(name)["jobs"].items():
                 script = json.dumps(job)
@@ -77,7 +77,7 @@ class Workflows(unittest.TestCase):
                     self.assertNotIn("environment", job, f"{name}: {key}")
                     self.assertNotIn("secrets.", script, f"{name}: {key}")
 
-    def test_python_packages_are_installed_by_their_hashes(self):
+    def test_python_packages_are_pinned_by_hash(self):
         lines = (ROOT / "deploy/requirements.txt").read_text().replace("\\\n", "").splitlines()
         pinned = [line for line in lines if not line.startswith("#")]
         self.assertGreater(len(pinned), 20)
@@ -87,20 +87,20 @@ class Workflows(unittest.TestCase):
             for line in re.findall(r".*pip.*install.*", path.read_text()):
                 self.assertIn("--require-hashes", line, path.name)
 
-    def test_a_roll_back_waits_for_nothing_and_no_push_cancels_it(self):
+    def test_a_roll_back_does_not_wait_and_is_not_canceled_by_a_push(self):
         deploy, roll_back = self.read("deploy"), self.read("roll-back")
         self.assertNotEqual(deploy["concurrency"]["group"], roll_back["concurrency"]["group"])
         self.assertFalse(roll_back["concurrency"]["cancel-in-progress"])
         self.assertFalse(any("needs" in job or "checks" in job.get("uses", "") for job in roll_back["jobs"].values()))
 
-    def test_a_preview_runs_no_code_of_a_fork_with_secrets(self):
+    def test_code_of_a_fork_never_runs_with_secrets(self):
         preview = self.read("preview")
-        self.assertEqual(set(preview[True]), {"pull_request"}, "which has no secrets for a fork")
+        self.assertEqual(set(preview[True]), {"pull_request"}, "has no secrets for forks")
         for job in preview["jobs"].values():
             self.assertIn("github.event.pull_request.head.repo.full_name == github.repository", job["if"])
             self.assertIn("vars.PREVIEWS == 'true'", job["if"])
 
-    def test_a_rename_affects_both_places(self):
+    def test_a_rename_counts_as_a_change_of_both_paths(self):
         told = subprocess.run([ROOT / "deploy/changed.py"], check=True, capture_output=True, text=True,
                               input="R090\tfunctions/get-task/src/a.rs\tfunctions/health/src/a.rs\n").stdout
         self.assertEqual(told.split(), ["get-task", "health"])
@@ -108,7 +108,7 @@ class Workflows(unittest.TestCase):
 
 
 class Repository(unittest.TestCase):
-    """A copy of the repository beside an empty account."""
+    """A copy of the repository and an empty AWS account."""
 
     maxDiff = None
     trusted = "production"
@@ -179,7 +179,8 @@ class Repository(unittest.TestCase):
 
 class WalkThrough(Repository):
     def push(self, event="push", meanwhile=None):
-        """Commits, and runs deploy.yml: returns its output, or fails as it does. `meanwhile` gets the run."""
+        """Commits and runs deploy.yml. Returns its output, or fails as it does. `meanwhile` is called with
+        the run."""
         self.commit()
         workflow = self.workflow("deploy", event)
         if meanwhile:
@@ -199,14 +200,14 @@ class WalkThrough(Repository):
         return output
 
     def fails(self, step, **options):
-        """Pushes what is not to be deployed."""
+        """Pushes a change that must not be deployed, and returns the output of the step that must fail."""
         with self.assertRaises(Failed) as raised:
             self.push(**options)
         self.assertEqual(raised.exception.args[0], step, raised.exception.args[1])
         return raised.exception.args[1]
 
     def packages(self):
-        """Function -> package, of those that the stack has."""
+        """Returns {function: package} for the functions of the stack."""
         template = yaml_parse((self.repository / "template.yaml").read_text())
         return {f"{STACK}{it['Properties']['FunctionName']['Fn::Sub'].partition('}')[2]}":
                 it["Metadata"]["BuildProperties"]["Binary"]
@@ -217,18 +218,19 @@ class WalkThrough(Repository):
             return {name: cloud.functions[name]["alias"]["FunctionVersion"] for name in cloud.functions}
 
     def calls(self):
-        """The calls since the last time."""
+        """Returns the calls since the last time."""
         with self.cloud.state() as cloud:
             found, cloud.calls = cloud.calls, []
             return found
 
     def programs(self):
-        """Function -> the program that its alias serves."""
+        """Returns {function: the program that its alias serves}."""
         with self.cloud.state() as cloud:
             return {name: cloud.code[cloud.serving(name)["CodeSha256"]] for name in cloud.functions}
 
     def assert_serves_main(self):
-        """Every function serves the code of main, with the configuration that was asked for last."""
+        """Checks that every function serves the code of main, with the configuration that was requested
+        last."""
         with tempfile.TemporaryDirectory() as folder:
             checkout = self.checkout(Path(folder) / "main")
             self.run_script("deploy/build.sh", folder=checkout)
@@ -246,7 +248,7 @@ class WalkThrough(Repository):
                     self.assertEqual(serving, settings_of(resource["Properties"]), name)
 
     def sam_deploy(self, **parameters):
-        """`sam deploy` by hand: CloudFormation alone, of what was packaged last."""
+        """Runs `sam deploy` by hand, with what was packaged last. Only CloudFormation acts."""
         template = self.repository / "target/deploy/template.yaml"
         self.run_script("sam", "deploy", "--template-file", template,
                         "--config-file", self.repository / "samconfig.toml", "--config-env", "prod",
@@ -258,7 +260,7 @@ class WalkThrough(Repository):
             return next(str(value) for value in parameter["AllowedValues"] if str(value) != current)
         if parameter["Type"] == "Number":
             return str(int(current) + 1)
-        self.assertIn(name, OTHERS, "this test does not know another value of it")
+        self.assertIn(name, OTHERS, "OTHERS needs another value of this parameter")
         return OTHERS[name]
 
     def test_the_life_of_a_stack(self):
@@ -284,7 +286,7 @@ class WalkThrough(Repository):
         self.assertEqual(set(self.versions()), set(self.packages()))
         self.assert_serves_main()
         self.assertIn(f"invoke {STACK}-migrate", self.calls())
-        # The workflow's first run knows of no deployment before it, and finds that there is nothing to move.
+        # The workflow's first run has no deployment to compare with, and finds every function up to date.
         self.push()
         self.assert_serves_main()
 
@@ -299,7 +301,7 @@ class WalkThrough(Repository):
                 self.assert_serves_what_was_requested()
                 self.sam_deploy(**{name: current})
                 self.assert_serves_what_was_requested()
-        # By CI, and nothing but that parameter.
+        # CI changes only this parameter.
         self.variables["PARAMETERS"] = "LogLevel=debug"
         self.push("workflow_dispatch")
         del self.variables["PARAMETERS"]
@@ -334,7 +336,7 @@ class WalkThrough(Repository):
         self.calls()
         self.push()
         calls = [call for call in self.calls() if "migrate" in call or "list-tasks" in call]
-        self.assertEqual(calls[0], f"invoke {STACK}-migrate", "the schema comes first")
+        self.assertEqual(calls[0], f"invoke {STACK}-migrate", "the migration runs first")
         moved = {name for name, version in self.versions().items() if version != before[name]}
         self.assertEqual(moved, {f"{STACK}-migrate", f"{STACK}-list-tasks"})
         self.assert_serves_main()
@@ -346,7 +348,7 @@ class WalkThrough(Repository):
         self.change("functions/list-tasks/src/main.rs")
         self.assertIn("is broken", self.fails("Functions"))
         self.assertEqual(self.versions(), before)
-        # With a change of the template, CloudFormation is what fails.
+        # If the template has changed as well, CloudFormation's deployment fails.
         self.change("template.yaml", "# changed\n")
         self.fails("Stack")
         self.assertEqual(self.programs().keys(), before.keys())
@@ -355,7 +357,7 @@ class WalkThrough(Repository):
         self.assert_serves_main()
 
     def cancel(self, workflow):
-        """Cancels a run as GitHub does, as soon as its canary has started."""
+        """Cancels a run, as GitHub does, as soon as its canary has started."""
         weights = {}
         while not weights:
             time.sleep(0.2)
@@ -375,7 +377,7 @@ class WalkThrough(Repository):
         self.git("revert", "--no-edit", "HEAD")
         self.push()
         self.assert_serves_main()
-        # A job that is cancelled in the middle of a canary.
+        # A job that is canceled during its canary.
         before, self.environment["CANARY_SECONDS"] = self.versions(), "60"
         self.change("functions/get-task/src/main.rs")
         self.fails("Functions", meanwhile=self.cancel)
@@ -387,12 +389,14 @@ class WalkThrough(Repository):
 
     def template_after_functions(self):
         """The template changes after functions were deployed"""
-        # CloudFormation knows the code of its own last deployment; since then a function was deployed without it ...
+        # CloudFormation has the code of its last deployment. Since then, one function was deployed without
+        # CloudFormation.
         main = self.repository / "functions/get-task/src/main.rs"
         known = main.read_text()
         self.change("functions/get-task/src/main.rs", "// a while\n")
         self.push()
-        # ... and another one was rejected. Main goes back to what CloudFormation knows, together with the template.
+        # Another one was rejected. Main goes back to the code that CloudFormation has, and the template
+        # changes.
         self.change("functions/list-tasks/src/main.rs", "// ALARMING\n")
         self.fails("Functions")
         with self.cloud.state() as cloud:
@@ -404,7 +408,7 @@ class WalkThrough(Repository):
         since = time.time()
         self.push()
         self.assert_serves_main()
-        # The code that was rejected has not been in service again on the way.
+        # The rejected code was never in service again meanwhile.
         with self.cloud.state() as cloud:
             recent = [change for alarm in cloud.alarms.values() for change in alarm["history"] if change[0] > since]
         self.assertEqual(recent, [])
@@ -433,7 +437,7 @@ class WalkThrough(Repository):
         temporary = Path(tempfile.mkdtemp(dir=self.folder))
         self.workflow("roll-back", "workflow_dispatch", package="get-task").run("roll-back", temporary)
         self.assertEqual(self.programs()[f"{STACK}-get-task"], before)
-        # It stays, whatever else is deployed, until main says otherwise.
+        # It stays rolled back, whatever else is deployed, until the function changes in main.
         self.change("functions/list-tasks/src/main.rs")
         self.push()
         self.assertEqual(self.programs()[f"{STACK}-get-task"], before)
@@ -497,7 +501,7 @@ class Preview(Repository):
         temporary = Path(tempfile.mkdtemp(dir=self.folder))
         return [workflow.run(job, temporary) for job in ("build", "up", "down")]
 
-    def test_a_pull_request_has_a_stack_and_a_database_until_it_is_closed(self):
+    def test_a_pull_request_has_its_own_stack_and_database_until_it_is_closed(self):
         neon = Neon.serve(self)
         self.environment |= {"NEON_API_URL": neon.url, "NEON_POLL_SECONDS": "0.01"}
         self.variables |= {"PREVIEWS": "true", "NEON_PROJECT_ID": "old-sun-123456", "NEON_PARENT_ID": "br-main"}
@@ -519,7 +523,7 @@ class Preview(Repository):
             self.assertEqual((cloud.stacks, cloud.functions, cloud.secrets), ({}, {}, {}))
         self.assertEqual([branch["name"] for branch in neon.branches], ["main"])
 
-    def test_a_fork_has_none_and_neither_has_a_repository_that_does_not_want_them(self):
+    def test_forks_and_repositories_without_previews_get_none(self):
         self.assertEqual(self.run_jobs("opened"), [None] * 3)
         self.variables["PREVIEWS"] = "true"
         self.assertEqual(self.run_jobs("opened", "somebody/tasks"), [None] * 3)

@@ -1,4 +1,4 @@
-"""Runs a job of a workflow as GitHub does, as far as those of this repository need it."""
+"""Runs a job of a GitHub workflow, with the features that this repository's workflows use."""
 
 import os
 import re
@@ -10,7 +10,7 @@ import yaml
 
 
 class Names(dict):
-    """What expressions refer to with dots; what is not there is empty."""
+    """Values that expressions access with dots. A missing value is an empty string."""
 
     def __getattr__(self, name):
         value = self.get(name, "")
@@ -18,11 +18,11 @@ class Names(dict):
 
 
 class Failed(Exception):
-    """A step, or a command, that failed: (its name, what it printed)."""
+    """A failed step or command: (its name, its output)."""
 
 
 def evaluate(expression, context):
-    """The value of an expression between ${{ and }}."""
+    """Returns the value of an expression between ${{ and }}."""
     python = expression.replace("&&", " and ").replace("||", " or ")
     python = re.sub(r"!(?!=)", " not ", python)
     names = {name: Names(values) for name, values in context.items()}
@@ -39,7 +39,8 @@ def allowed(condition, context):
 
 
 class Workflow:
-    """A run of a workflow file. `checkout` copies the repository, `assume` is told the environment and the role."""
+    """A run of a workflow file. `checkout` copies the repository, `assume` gets the environment and the
+    role."""
 
     def __init__(self, path, checkout, assume, environment, variables, github, inputs):
         self.jobs = yaml.safe_load(path.read_text())["jobs"]
@@ -47,11 +48,12 @@ class Workflow:
         self.context = {"vars": variables, "needs": {}, "inputs": inputs, "secrets": {"NEON_API_KEY": "the-key"},
                         "github": {"token": "a token"} | github}
         self.artifacts = {}
-        # Of the step that is running: the one that GitHub signals when a job is cancelled.
+        # The process of the current step, which GitHub signals when a job is canceled.
         self.process = None
 
     def run(self, name, temporary):
-        """Runs a job, if its condition holds, and returns its output, or raises Failed."""
+        """Runs a job and returns its output, or None if its condition is false. Raises Failed if a step
+        fails."""
         job = self.jobs[name]
         context = self.context | {"steps": {}}
         if not allowed(job.get("if"), context):
@@ -69,7 +71,7 @@ class Workflow:
                 self.artifacts[with_["name"]] = self.collect(folder, with_["path"])
             elif uses == "actions/download-artifact":
                 for path, content in self.artifacts[with_["name"]].items():
-                    # Permissions are lost on the way.
+                    # As on GitHub, artifacts lose the files' permissions.
                     target = folder / with_["path"] / path
                     target.parent.mkdir(parents=True, exist_ok=True)
                     target.write_bytes(content)
@@ -80,13 +82,13 @@ class Workflow:
                 pass
             elif uses:
                 raise AssertionError(f"unknown action {uses}")
-            # What the suite has installed already.
+            # The suite's run.sh has already installed the tools.
             elif step.get("name") != "Tools":
                 outputs = runner / "step-outputs"
                 outputs.write_text("")
                 script = runner / "step.sh"
                 script.write_text(step["run"])
-                # A suite that runs in the background ignores SIGINT, and what it starts would, too.
+                # If the suite runs in the background, it ignores SIGINT, and the process would inherit that.
                 self.process = subprocess.Popen(
                     ["bash", "-e", script], cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                     preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
@@ -103,7 +105,7 @@ class Workflow:
 
     @staticmethod
     def collect(folder, pattern):
-        """Files by their path below what precedes the first wildcard."""
+        """Returns the files that match, by their path relative to what precedes the first wildcard."""
         base = folder / pattern.partition("*")[0]
         return {str(path.relative_to(base)): path.read_bytes() for path in folder.glob(pattern) if path.is_file()} or {
             str(path.relative_to(base)): path.read_bytes() for path in base.rglob("*") if path.is_file()}

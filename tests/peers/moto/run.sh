@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The functions take their configuration from Secrets Manager, as moto serves it.
+# The functions read their configuration from Secrets Manager, which moto simulates.
 cd "$(dirname "$0")" && . ../suite.sh
 
 python_environment "$work" requirements.txt

@@ -1,5 +1,5 @@
-// A person at /docs, in headless Chromium: authorises, reloads, creates two tasks and reads one back. Nothing on the page
-// may break its content security policy, log an error or send a request to another origin.
+// Uses /docs in headless Chromium: authorizes, reloads, creates two tasks and reads one back. The page must
+// not violate its content security policy, log an error or send a request to another origin.
 
 import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -36,7 +36,7 @@ try {
   const started = Date.now();
   await page.goto(`${url}/docs`);
   await page.locator("#operations-envelope-createTask").waitFor();
-  console.log(`/docs shows the operations after ${Date.now() - started} ms`);
+  console.log(`/docs has shown the operations after ${Date.now() - started} ms`);
 
   const intro = await page.locator(".information-container").textContent();
   for (const fact of ["cargo dev token", "authClient.token()", "/plain"]) assert(intro.includes(fact), fact);
@@ -81,13 +81,13 @@ try {
 
   if (screenshot) await page.screenshot({ path: screenshot });
   assert.deepEqual(faults, []);
-  console.log("browser: authorised, created two tasks and read one back");
+  console.log("browser: authorized, created two tasks and read one back");
 } finally {
   await browser.close();
   await rm(profile, { recursive: true, force: true });
 }
 
-/** Opens an operation to try it. */
+/** Opens an operation and its form ("Try it out"). */
 async function open(page, selector) {
   const operation = page.locator(selector);
   await operation.locator(".opblock-summary-control").click();
@@ -95,13 +95,15 @@ async function open(page, selector) {
   return operation;
 }
 
-/** The names of the fields of a task in an example, in the order in which the page shows them. */
+/**
+ * Returns the names of the task's fields in the example response, in the order in which the page shows them.
+ */
 async function shownFields(operation) {
   const text = await operation.locator("[data-code='201'] .highlight-code pre").first().textContent();
   return Object.keys(JSON.parse(text).data);
 }
 
-/** Executes an operation, and returns the response that the page shows. */
+/** Executes an operation and returns the response that the page shows. */
 async function execute(page, operation) {
   const answered = page.waitForResponse((response) => response.url().startsWith(`${url}/api/`));
   await operation.locator("button.execute").click();

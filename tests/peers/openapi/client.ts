@@ -1,5 +1,5 @@
-// Calls every operation of both contracts through a client whose types are generated from openapi.json. That it
-// compiles is half of the test: wherever an error is told apart, `data` must be what the description says, and no less.
+// Calls every operation of both contracts through openapi-fetch, with types generated from openapi.json. Half
+// of the test is that this file compiles: once an error is ruled out, `data` must have the described type.
 
 import assert from "node:assert/strict";
 import createClient, { type Middleware } from "openapi-fetch";
@@ -24,7 +24,7 @@ type Schemas = components["schemas"];
 type EnvelopeTask = Schemas["EnvelopeTask"];
 type PlainTask = Schemas["PlainTask"];
 
-/** What an answer holds, or why there is none. */
+/** Returns the data of a response. Fails if it is an error. */
 function ok<T>(answer: { data?: T; error?: unknown; response: Response }): T {
   assert.equal(answer.error, undefined, JSON.stringify(answer.error));
   assert(answer.data !== undefined);
@@ -72,7 +72,7 @@ async function envelope(): Promise<void> {
   assert.equal(absent.error.error.code, "NOT_FOUND");
   // @ts-expect-error: a title is required.
   const untitled = await client.POST("/api/{user_id}/tasks", { params: { path }, body: {} });
-  // The code says which `details` there are.
+  // The code determines the type of `details`.
   assert(untitled.error?.error.code === "VALIDATION_ERROR");
   assert.deepEqual(untitled.error.error.details.title, ["Field required"]);
   const refused = await stranger.GET("/api/{user_id}/tasks", { params: { path } });

@@ -1,6 +1,7 @@
-// Runs every example of the documents against the API: those of docs/examples.md as curl, as TypeScript and from
-// docs/examples.http, which must all give the answer that the page shows, and the shell blocks of docs/endpoints.md
-// and of README.md's first request. Ids and times are compared by their kind, everything else literally.
+// Runs every example of the documents against the API. Each example of docs/examples.md is run with curl, as
+// TypeScript and from docs/examples.http, and must get the response that the page shows. The shell blocks of
+// docs/endpoints.md and of README.md's first request are run as well. Ids, times and cursors are replaced by
+// placeholders before comparing; everything else must be equal.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -11,9 +12,9 @@ import { fileURLToPath } from "node:url";
 const { TASK_API_URL: api, TASK_API_USER: user, TASK_API_TOKEN: token } = process.env;
 const root = fileURLToPath(new URL("../../..", import.meta.url));
 const read = (path) => readFileSync(join(root, path), "utf8");
-assert.equal(user, "alice", "the examples speak of alice");
+assert.equal(user, "alice", "the examples are for the user alice");
 
-/** The fenced blocks of a document, with the heading that each stands under. */
+/** Returns the fenced blocks of a document, each with its heading. */
 function blocks(markdown) {
   const found = [];
   let heading = "";
@@ -29,7 +30,7 @@ function blocks(markdown) {
   return found;
 }
 
-/** Text in which what differs from run to run is only told by its kind. */
+/** Replaces what differs from run to run by placeholders. */
 function normalised(text) {
   return text
     .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z/g, "<time>")
@@ -40,7 +41,7 @@ function normalised(text) {
     .replace(/(\/plain\/api\/alice\/tasks\/)\d+/g, "$1<number>");
 }
 
-/** Status, header fields and body of an HTTP message. */
+/** Returns status, header fields and body of an HTTP message. */
 function parse(message) {
   const [head, ...body] = message.replaceAll("\r", "").split("\n\n");
   const [statusLine, ...fields] = head.split("\n");
@@ -50,7 +51,7 @@ function parse(message) {
   return { status: Number(statusLine.split(" ")[1]), headers, body: body.join("\n\n").trim() };
 }
 
-/** Holds an answer against the one that a document shows. */
+/** Checks that a response equals the one that a document shows. */
 function compare(answer, shown, name) {
   const body = (text) => (text === "" ? null : JSON.parse(normalised(JSON.stringify(JSON.parse(text)))
     .replaceAll(":<number>", ':"<number>"')));
@@ -68,7 +69,7 @@ const call = (method, path, body) =>
     ...(body ? { body: JSON.stringify(body) } : {}),
   });
 
-/** Leaves alice with no task but the one that the examples begin with, and gives its ids. */
+/** Resets alice to the one task with which each example begins, and returns its ids. */
 async function reset() {
   await clear();
   const id = (await (await call("POST", "/api/alice/tasks", { title: "Buy milk" })).json()).data.id;
@@ -76,12 +77,12 @@ async function reset() {
   return { id, number };
 }
 
-/** Also forgets idempotency keys, which outlive their tasks. */
+/** Deletes everything about alice, including idempotency keys, which are kept after a task is deleted. */
 async function clear() {
   assert.equal((await call("DELETE", "/api/alice")).status, 204);
 }
 
-/** Runs a script of bash, and gives what it printed. */
+/** Runs a bash script and returns its output. */
 const bash = (script, variables) =>
   execFileSync("bash", ["-euo", "pipefail", "-c", script], {
     env: { ...process.env, API: api, TOKEN: token, ...variables },
@@ -89,7 +90,10 @@ const bash = (script, variables) =>
     stdio: ["ignore", "pipe", "inherit"],
   });
 
-/** The examples of docs/examples.md: for each heading a block of curl, one of TypeScript, and the answer. */
+/**
+ * Returns the examples of docs/examples.md: under each heading a block of curl, one of TypeScript, and the
+ * response.
+ */
 function examples() {
   const page = blocks(read("docs/examples.md")).filter(({ heading }) => heading !== "Setup");
   const headings = [...new Set(page.map(({ heading }) => heading))];
@@ -100,7 +104,7 @@ function examples() {
   });
 }
 
-/** The requests of docs/examples.http, by heading. */
+/** Returns the requests of docs/examples.http by heading. */
 function requests() {
   const [, ...parts] = read("docs/examples.http").split(/^### /m);
   return new Map(
@@ -115,7 +119,7 @@ function requests() {
   );
 }
 
-/** Type-checks the TypeScript of all examples, and gives it as functions. */
+/** Compiles the TypeScript of all examples and returns it as functions. */
 async function compiled(all) {
   const folder = join(root, "tests/peers/openapi/node_modules/.examples");
   mkdirSync(folder, { recursive: true });
@@ -140,7 +144,7 @@ const filled = (text, values) => text.replace(/\{\{(\w+)\}\}/g, (_, name) => val
 
 const all = examples();
 const http = requests();
-assert.deepEqual([...http.keys()], all.map(({ heading }) => heading), "the page and the .http file have the same");
+assert.deepEqual([...http.keys()], all.map(({ heading }) => heading), "docs/examples.md and docs/examples.http have the same headings");
 const functions = await compiled(all);
 const covered = new Map();
 const { paths } = JSON.parse(read("openapi.json"));
@@ -180,7 +184,7 @@ for (const { operationId, tags } of Object.values(paths).flatMap((methods) => Ob
 }
 console.log(`docs/examples.md: ${all.length} examples of ${covered.size} operations, each in three forms`);
 
-/** Runs the shell blocks of a document in order, in one shell, and compares what they print with the blocks after them. */
+/** Runs the shell blocks of a document in one shell, and compares their output with the responses after them. */
 async function follow(name, markdown) {
   await clear();
   const steps = blocks(markdown);

@@ -1,8 +1,8 @@
-"""Schemathesis against the running API: each contract by itself, with a valid token and without, all checks on.
+"""Runs Schemathesis against the API with all checks, for each contract, with and without a valid token.
 
-A contract by itself, since Schemathesis would otherwise follow the id of a task from one contract into the other. The
-user of the paths is narrowed to the token's, so that requests reach what lies behind the token; any other value is
-still tried as an invalid one. Ends with status 1 where a check fails or too few cases were made.
+The contracts are tested separately because Schemathesis would otherwise use a task's id from one contract in the other.
+The user in the paths is limited to the token's, so that requests pass authentication; other values are still tried as
+invalid ones. Exits with status 1 if a check fails, or if fewer than LEAST_CASES cases were generated.
 """
 
 import copy
@@ -18,15 +18,16 @@ import urllib.request
 HERE = pathlib.Path(__file__).parent
 SEED = os.environ.get("SCHEMATHESIS_SEED", "20261120")
 LEAST_CASES = 5000
-# Cases of an operation in the fuzzing phase; without a token they all end at the same place.
+# Cases per operation in the fuzzing phase. Fewer without a token, because then nearly all of them end with
+# 401.
 WITH_TOKEN, WITHOUT_TOKEN = 180, 40
 
 description = json.loads((HERE / "../../../openapi.json").read_text())
 user = os.environ["TASK_API_USER"]
 token = os.environ["TASK_API_TOKEN"]
 
-# A tag of the right form that doesn't match is 412, and one that does match may be 304. A cursor is 410 once the user
-# was erased.
+# A valid ETag leads to 412 if it doesn't match, and can lead to 304 if it does. A cursor leads to 410 after
+# the user was erased.
 CONFIGURATION = """
 [checks]
 positive_data_acceptance.expected-statuses = ["2xx", "304", "401", "403", "404", "409", "410", "412", "5xx"]
@@ -34,15 +35,15 @@ positive_data_acceptance.expected-statuses = ["2xx", "304", "401", "403", "404",
 
 
 def cursor():
-    """A cursor of the changes."""
+    """Returns a valid cursor of the changes feed."""
     request = urllib.request.Request(f"{os.environ['TASK_API_URL']}/plain/api/{user}/tasks/changes")
     request.add_header("Authorization", f"Bearer {token}")
     with urllib.request.urlopen(request) as response:
         return json.load(response)["cursor"]
 
 
-# What these parameters are narrowed to, as the user is. Schemathesis changes a header that has a pattern into one that
-# doesn't match it, and takes it for valid all the same.
+# These parameters are limited to some valid values, like the user. Schemathesis can change a header with a
+# pattern into one that doesn't match it, and still expects it to be accepted.
 VALUES = {
     "since": [cursor()],
     "If-Match": ["*", '"1-2-3"', 'W/"a", "b"'],
@@ -50,7 +51,7 @@ VALUES = {
 
 
 def part(tag):
-    """The operations with a tag, for the token's user."""
+    """Returns the description of the operations with this tag, limited to the token's user."""
     narrowed = copy.deepcopy(description)
     for path, methods in list(narrowed["paths"].items()):
         for method, operation in list(methods.items()):
@@ -62,7 +63,7 @@ def part(tag):
                     parameter["example"] = user
                 if parameter["name"] in VALUES:
                     parameter["schema"] = {"type": "string", "enum": VALUES[parameter["name"]]}
-            # A cursor of a list is only valid together with the query that it was returned for.
+            # A cursor of a list is only valid with the query that it was returned for.
             operation["parameters"] = [
                 parameter for parameter in operation.get("parameters", []) if parameter["name"] != "cursor"
             ]
@@ -72,7 +73,7 @@ def part(tag):
 
 
 def run(tag, with_token, cases):
-    """Runs Schemathesis, and gives how many cases it made and whether all checks held."""
+    """Runs Schemathesis. Returns the number of generated cases, and whether all checks passed."""
     with tempfile.TemporaryDirectory() as folder:
         narrowed = pathlib.Path(folder, "openapi.json")
         narrowed.write_text(json.dumps(part(tag)))
@@ -81,8 +82,8 @@ def run(tag, with_token, cases):
             pathlib.Path(sys.executable).with_name("st"), "run", narrowed, "--url", os.environ["TASK_API_URL"],
             "--seed", SEED, "--max-examples", str(cases), "--checks", "all", "--continue-on-failure",
         ]
-        # A method without a route never reaches a function: API Gateway answers 404, and `PUT …/tasks/changes` is a PUT
-        # of a task with an odd id.
+        # A method without a route never reaches a function: API Gateway responds with 404, where the check
+        # expects 405. And `PUT …/tasks/changes` is the PUT of a task with the invalid id "changes".
         command += ["--exclude-checks", "unsupported_method"]
         if with_token:
             command += ["--header", f"Authorization: Bearer {token}"]
@@ -91,7 +92,8 @@ def run(tag, with_token, cases):
     if done.returncode != 0 or made is None:
         print(done.stdout)
     made = int(made[1]) if made else 0
-    print(f"{tag}, {'with' if with_token else 'without'} a token: {made} cases, status {done.returncode}", flush=True)
+    token_ = "with" if with_token else "without"
+    print(f"{tag}, {token_} a token: {made} cases, Schemathesis exited with {done.returncode}", flush=True)
     return made, done.returncode == 0
 
 

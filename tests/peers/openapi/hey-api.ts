@@ -1,4 +1,5 @@
-// The same through the client of @hey-api/openapi-ts: every operation on tasks once, and the types of their bodies.
+// Calls every operation on tasks through the client of @hey-api/openapi-ts, and checks the types of the
+// bodies.
 
 import assert from "node:assert/strict";
 import { client } from "./generated/hey-api/client.gen.js";

@@ -1,4 +1,4 @@
-// The same through the client of orval: every operation on tasks once, and the types of their bodies.
+// Calls every operation on tasks through orval's client, and checks the types of the bodies.
 
 import assert from "node:assert/strict";
 import * as api from "./generated/orval/index.js";

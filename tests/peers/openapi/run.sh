@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# openapi.json, /docs and the examples against software that nobody here wrote: a linter, Schemathesis, TypeScript
-# clients of three generators, Chromium, curl and Node. They use an API of their own, or the one that TASK_API_URL,
-# TASK_API_USER and TASK_API_TOKEN name. A screenshot of /docs is left in target/peers/openapi.
+# Tests openapi.json, /docs and the examples with third-party software: a linter, Schemathesis, the TypeScript
+# clients of three generators, Chromium, curl and Node.js. Starts an API, unless TASK_API_URL, TASK_API_USER
+# and TASK_API_TOKEN name one. Leaves a screenshot of /docs in target/peers/openapi.
 cd "$(dirname "$0")" && . ../suite.sh
 
 if [ -z "${TASK_API_URL:-}" ]; then
@@ -15,7 +15,7 @@ lint() {
     REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true npx --no-install redocly lint "$root/openapi.json"
 }
 
-# Clients as three generators write them: they must type-check together with what calls them, and then work.
+# Generates three clients and type-checks them together with the code that uses them.
 clients() {
     rm -rf generated
     npx --no-install openapi-typescript "$root/openapi.json" --output generated/openapi.d.ts &&
@@ -25,7 +25,7 @@ clients() {
 }
 
 check "Redocly's linter" lint
-# First, as they begin with a user who has no task.
+# Runs first, because the examples begin with a user who has no tasks.
 check "examples" node examples.mjs
 check "generated clients type-check" clients
 check "client of openapi-typescript" node generated/out/client.js

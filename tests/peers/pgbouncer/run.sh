@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The black-box suite over PgBouncer in transaction mode, as Neon's pooler is, with four server connections for each
-# database and more processes of functions than that; and half a minute of load. Twice: with the distribution's
-# PgBouncer, and with one that keeps track of prepared statements (from 1.21 on, as Neon's does).
+# The black-box suite through PgBouncer in transaction mode, like Neon's pooler, with four server connections
+# for each database and more function processes than that, and half a minute of load. It runs twice: with the
+# distribution's PgBouncer, and with one that tracks prepared statements (1.21 or later, like Neon's).
 cd "$(dirname "$0")" && . ../suite.sh
 
 PATH=$PATH:/usr/sbin
@@ -15,12 +15,13 @@ keeps_prepared_statements() {
     printf '1.21\n%s\n' "$("$1" --version | awk 'NR == 1 { print $2 }')" | sort --check --version-sort 2>/dev/null
 }
 
-# Builds the PgBouncer of Debian 13 from the source that apt verifies, wherever apt gets this release from.
+# Builds Debian 13's PgBouncer from source, which apt verifies. Uses the same archive as apt does for this
+# release.
 build_newer() {
     local apt=$work/apt archive
     archive=$(. /etc/os-release && apt-get indextargets --format '$(REPO_URI)' \
         'Created-By: Packages' 'Origin: Debian' "Codename: $VERSION_CODENAME" | head -n 1)
-    [ -n "$archive" ] || { echo "apt knows no archive of Debian's"; return 1; }
+    [ -n "$archive" ] || { echo "apt has no source for Debian's packages"; return 1; }
     install dpkg-dev gcc libevent-dev libssl-dev make pkg-config
     rm -rf "$apt" && mkdir -p "$apt/lists/partial" "$apt/source" && cd "$apt/source"
     cat >"$apt/debian.sources" <<END
@@ -32,7 +33,7 @@ Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 END
     local options=(-qq -o "Dir::Etc::sourcelist=$apt/debian.sources" -o Dir::Etc::sourceparts=/dev/null
         -o "Dir::State::lists=$apt/lists" -o "Dir::Cache=$apt/cache" -o APT::Sandbox::User=)
-    # A check's command goes on after a failure, unless told otherwise.
+    # Chained with && because `set -e` has no effect in a check's command.
     apt-get "${options[@]}" update &&
         apt-get "${options[@]}" source pgbouncer/trixie &&
         cd pgbouncer-*/ &&
@@ -43,13 +44,13 @@ END
 
 need pgbouncer pgbouncer
 pgbouncer=$(command -v pgbouncer)
-check "over the distribution's PgBouncer" api_over "$pgbouncer"
+check "API suite through the distribution's PgBouncer" api_over "$pgbouncer"
 one_connection() { TEST_PGBOUNCER=$pgbouncer TEST_PGBOUNCER_CONNECTIONS=1 LOAD_USERS=30 cargo_tests --test api -- load::; }
-check "thirty users over one server connection" one_connection
+check "load of thirty users through one server connection" one_connection
 
 if ! keeps_prepared_statements "$pgbouncer"; then
     pgbouncer=$work/pgbouncer
-    [ -x "$pgbouncer" ] || check "PgBouncer 1.21 or later can be built" build_newer
+    [ -x "$pgbouncer" ] || check "build of PgBouncer 1.21 or later" build_newer
 fi
-check "over a PgBouncer that keeps prepared statements" api_over "$pgbouncer"
+check "API suite through a PgBouncer that tracks prepared statements" api_over "$pgbouncer"
 close

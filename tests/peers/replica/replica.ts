@@ -1,6 +1,6 @@
-// An offline-first copy of a user's tasks. It can be read and changed without a connection: changes wait in a queue, each
-// with an idempotency key, so that they can be sent again whatever became of the response. `sync` sends them, and then
-// follows the list by its changes feed.
+// An offline-first copy of a user's tasks. It can be read and changed without a connection. Changes wait in a
+// queue, each with an idempotency key, so that they can be sent again if the response is lost. `sync` sends
+// the queue, and then reads what else has changed from the changes feed.
 
 import createClient, { type ClientOptions } from "openapi-fetch";
 import type { components, paths } from "./node_modules/.client/openapi.js";
@@ -13,10 +13,10 @@ export interface Write {
   kind: "create" | "edit" | "delete";
   /** The idempotency key. */
   key: string;
-  /** The task as the user saw it. The id of a task that was not sent yet is the key of its create. */
+  /** The task as the user saw it. Until a new task has been sent, its id is the key of its create. */
   task: Task;
   fields: Fields;
-  /** The version that may be changed, once it has been compared with what the user saw. */
+  /** The version of the task that has been compared with what the user saw, and may be changed. */
   etag?: string;
 }
 
@@ -28,7 +28,7 @@ export interface Rejection {
   theirs?: Task;
 }
 
-/** All there is to keep, as JSON. */
+/** Everything to persist. It can be stored as JSON. */
 export interface State {
   tasks: Record<string, Task>;
   queue: Write[];
@@ -41,7 +41,7 @@ export class Replica {
   #client;
   #running: Promise<Rejection[]> | undefined;
 
-  /** `save` is called with every new state, before anything that depends on it is sent. */
+  /** `save` is called with every new state, before any request that depends on it is sent. */
   constructor(
     options: ClientOptions,
     readonly userId: string,
@@ -51,7 +51,7 @@ export class Replica {
     this.#client = createClient<paths>(options);
   }
 
-  /** The tasks as they will be once the queue is sent, by id. */
+  /** The tasks by id, as they will be once the queue has been sent. */
   get tasks(): Record<string, Task> {
     const tasks = { ...this.state.tasks };
     for (const { kind, task, fields } of this.state.queue) {
@@ -78,12 +78,15 @@ export class Replica {
     this.#enqueue({ kind: "delete", key: crypto.randomUUID(), task: this.tasks[id]!, fields: {} });
   }
 
-  /** Makes a new write of one that was rejected, for the task as it is now. */
+  /** Repeats a rejected write on the task as it is now. */
   keepMine({ write: { kind, fields }, theirs }: Rejection): void {
     this.#enqueue({ kind, key: crypto.randomUUID(), task: theirs!, fields });
   }
 
-  /** Sends the queue, then catches up with the list. Throws if the API can't be reached; what was done is kept. */
+  /**
+   * Sends the queue, then reads the changes. Throws if the API can't be reached; what was done until then is
+   * kept.
+   */
   sync(): Promise<Rejection[]> {
     return (this.#running ??= this.#sync().finally(() => (this.#running = undefined)));
   }
@@ -116,7 +119,7 @@ export class Replica {
       check(current.response);
       if (!current.data) return this.#done(write, { write, status: current.response.status });
       const theirs = current.data.data;
-      // A change elsewhere matters if it is to what this write is about, and isn't the same change.
+      // A change made elsewhere is a conflict if it affects the same fields, and is not the same change.
       const names = write.kind === "delete" ? FIELDS : FIELDS.filter((name) => name in write.fields);
       const unseen = (name: (typeof FIELDS)[number]) =>
         theirs[name] !== write.task[name] && theirs[name] !== write.fields[name];
@@ -134,7 +137,7 @@ export class Replica {
           : await this.#client.DELETE("/api/{user_id}/tasks/{task_id}", { params });
     check(response);
     if (response.status === 412) {
-      // Changed since it was compared, so compare again.
+      // The task was changed since it was compared: compare again.
       delete write.etag;
       return;
     }
@@ -143,19 +146,19 @@ export class Replica {
     return;
   }
 
-  /** Takes a write off the queue. The copy shows its result at once. */
+  /** Removes a write from the queue and applies its result to the copy. */
   #done(write: Write, rejection?: Rejection, result?: Task): Rejection | undefined {
     const tasks = { ...this.state.tasks };
     if (!rejection && write.kind === "delete") delete tasks[write.task.id];
     if (result) tasks[result.id] = result;
-    // What was queued for a new task now knows its id.
+    // Later writes to a new task get its id.
     const rename = (later: Write) =>
       result && later.task.id === write.task.id ? { ...later, task: { ...later.task, id: result.id } } : later;
     this.#commit({ tasks, queue: this.state.queue.slice(1).map(rename) });
     return rejection;
   }
 
-  /** Reads the changes since the last time, until there are no more. */
+  /** Reads all changes since the last sync. */
   async #follow(): Promise<void> {
     const path = { user_id: this.userId };
     let { cursor, tasks } = this.state;
@@ -164,7 +167,7 @@ export class Replica {
       const params = { path, query: cursor ? { since: cursor } : {} };
       const { data, response } = await this.#client.GET("/api/{user_id}/tasks/changes", { params });
       if (response.status === 410) {
-        // Too long ago to know what was deleted: start again, and drop what is not sent.
+        // The cursor is too old: start a full copy, and drop the tasks that it does not contain.
         cursor = undefined;
         tasks = {};
         continue;
@@ -179,7 +182,7 @@ export class Replica {
   }
 }
 
-/** Throws if the same request may succeed later. */
+/** Throws if the same request could succeed later. */
 function check({ status }: Response): void {
   if (status === 401 || status === 429 || status >= 500) throw new Error(`not now: ${status}`);
 }

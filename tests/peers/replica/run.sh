@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# replica.ts, an offline-first client, against an API of its own. SEED repeats one of the random runs.
+# Tests replica.ts, an offline-first client, against an API that this script starts. SEED repeats one of the
+# random runs.
 cd "$(dirname "$0")" && . ../suite.sh
 
 if [ -z "${TASK_API_URL:-}" ]; then

@@ -1,4 +1,4 @@
-// Drives replicas against the API, and compares them with the list task by task.
+// Runs replicas against the API, and compares them with the list task by task.
 
 import assert from "node:assert/strict";
 import { createHmac, randomInt, randomUUID } from "node:crypto";
@@ -14,9 +14,9 @@ function token(sub: string): string {
   return `${content}.${createHmac("sha256", secret!).update(content).digest("base64url")}`;
 }
 
-/** A device of a user: a replica whose connection can fail, and which keeps its state as text. */
+/** A device of a user: a replica whose connection can fail, with its state saved as text. */
 class Device {
-  /** What becomes of the next requests. */
+  /** What happens to the next requests. */
   connection: "works" | "is cut before" | "is cut after" = "works";
   saved = "";
   replica: Replica;
@@ -24,7 +24,7 @@ class Device {
   constructor(readonly user: User) {
     this.replica = this.start();
   }
-  /** Starts the program, with what was saved when it ended. */
+  /** Restarts the program with the saved state. */
   start(): Replica {
     const state: State | undefined = this.saved ? JSON.parse(this.saved) : undefined;
     const save = (state: State) => (this.saved = JSON.stringify(state));
@@ -37,14 +37,14 @@ class Device {
     if (this.connection === "is cut after") throw new TypeError("offline");
     return response;
   };
-  /** Syncs until it succeeds, as the connection does. */
+  /** Syncs with a connection that works. */
   async sync(): Promise<Rejection[]> {
     this.connection = "works";
     return this.replica.sync();
   }
 }
 
-/** A user of a front end that is always online. */
+/** A user with a front end that is always online. */
 class User {
   readonly id = `replica-${randomUUID()}`;
   readonly headers = { Authorization: `Bearer ${token(this.id)}` };
@@ -105,7 +105,7 @@ test("more changes than a response holds are all read", async () => {
   assert.deepEqual(Object.keys(device.replica.tasks), [tasks[0]!.id]);
 });
 
-test("what is done offline is sent in order, also by a program that was restarted", async () => {
+test("changes made offline are sent in order, also after a restart of the program", async () => {
   const user = new User();
   const device = new Device(user);
   const old = await user.create("Old");
@@ -171,7 +171,7 @@ test("an edit does not overwrite one made elsewhere meanwhile, unless the user s
   await user.compare(device);
   assert.equal(device.replica.tasks[id]?.title, "Buy soy milk");
 
-  // Edits of different fields are no conflict, deleting what has changed is.
+  // Edits of different fields don't conflict. Deleting a task that has changed does.
   device.replica.edit(id, { completed: true });
   await user.edit(id, { description: "2 litres" });
   assert.deepEqual(await device.sync(), []);
@@ -191,7 +191,7 @@ test("an edit does not overwrite one made elsewhere meanwhile, unless the user s
   await user.compare(device);
 });
 
-test("an edit between comparing and writing is noticed by If-Match", async () => {
+test("If-Match detects an edit between comparing and writing", async () => {
   const user = new User();
   const device = new Device(user);
   const { id } = await user.create("Buy milk");
@@ -212,7 +212,7 @@ test("an edit between comparing and writing is noticed by If-Match", async () =>
   await user.compare(device);
 });
 
-test("with a cursor that is too old, a copy starts again and drops what is not sent", async () => {
+test("with an expired cursor, the copy starts again and drops tasks that are not in it", async () => {
   const user = new User();
   const device = new Device(user);
   await user.create("Erased");
@@ -249,17 +249,17 @@ for (const seed of seeds) {
         if (random() < 0.3) device.start();
       }
     }
-    // Twice: the first device does not know what the others sent after it.
+    // Twice, because the first device has not yet seen what the others sent after it.
     for (const device of [...devices, ...devices]) keep(device, await device.sync());
     for (const device of [...devices, ...devices]) await device.sync();
     for (const device of devices) await user.compare(device);
-    // Nothing was created twice.
+    // No task was created twice.
     const originals = titles(devices[0]!).map((title) => title.replace(/\++$/, ""));
     assert.equal(new Set(originals).size, originals.length);
   });
 }
 
-/** A user who keeps what they wrote, if there is something left to keep it in. */
+/** Repeats every rejected write whose task still exists. */
 function keep({ replica }: Device, rejections: Rejection[]): void {
   for (const rejection of rejections) {
     if (rejection.theirs && replica.tasks[rejection.theirs.id]) replica.keepMine(rejection);
@@ -284,7 +284,7 @@ async function synced(device: Device): Promise<Device> {
   return device;
 }
 
-/** Numbers from 0 to 1, the same for the same seed (mulberry32). */
+/** A generator of numbers from 0 to 1 that depend only on the seed (mulberry32). */
 function generator(seed: number): () => number {
   return () => {
     seed = (seed + 0x6d2b79f5) | 0;

@@ -1,4 +1,4 @@
-"""Lays out what `sam build` made by package: PACKAGE/bootstrap. Usage: bootstraps.py BUILD-FOLDER TARGET"""
+"""Copies the output of `sam build` to TARGET/PACKAGE/bootstrap. Usage: bootstraps.py BUILD-FOLDER TARGET"""
 
 import shutil
 import sys

@@ -1,6 +1,7 @@
-"""What can be said of a deployment without making one.
+"""Checks the template and deploy/changed.py without deploying.
 
-The expansion is compared with docs/contracts.md, and each check fails on a copy of the template with a mistake.
+The expansion of the template is compared with docs/contracts.md. Each check is shown to fail on a copy of the template
+with a mistake.
 """
 
 import json
@@ -26,7 +27,7 @@ METADATA = changed.workspace()
 
 
 def documented():
-    """Route -> package, from the table of docs/contracts.md. A row is a function and its routes between backquotes."""
+    """Returns {route: package} from docs/contracts.md's table, where routes are in backquotes."""
     routes = {}
     for line in (ROOT / "docs/contracts.md").read_text().splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
@@ -41,12 +42,12 @@ def by_type(expansion, kind):
 
 
 def if_true(value):
-    """What stands there if its condition holds."""
+    """Returns the value for the case that its condition is true."""
     return value["Fn::If"][1] if "Fn::If" in value else value
 
 
 def aliases(expansion):
-    """(route, alias of a function), as API Gateway is told."""
+    """Yields (route, alias of a function) from the API Gateway definition."""
     (api,) = by_type(expansion, "AWS::ApiGatewayV2::Api").values()
     for path, methods in api["Body"]["paths"].items():
         for method, operation in if_true(methods).items():
@@ -55,7 +56,7 @@ def aliases(expansion):
 
 
 def routes(expansion):
-    """Route -> package, through the alias of a function to its code."""
+    """Returns {route: package}, following the alias of a function to its code."""
     found = {}
     for route, alias in aliases(expansion):
         function = expansion["Resources"][alias]["Properties"]["FunctionName"]["Ref"]
@@ -64,7 +65,7 @@ def routes(expansion):
 
 
 def permitted(expansion):
-    """(alias, route with * for parameters) that API Gateway may invoke."""
+    """Returns the pairs (alias, route with * for parameters) that API Gateway is allowed to invoke."""
     found = set()
     for permission in by_type(expansion, "AWS::Lambda::Permission").values():
         assert permission["Principal"] == "apigateway.amazonaws.com", permission
@@ -79,7 +80,7 @@ def needed(expansion):
 
 
 def statements(expansion):
-    """(where, statement) of every policy that is written out."""
+    """Yields (resource, statement) for every inline or customer-managed policy."""
     for kind in ("AWS::IAM::Role", "AWS::IAM::ManagedPolicy", "AWS::IAM::Policy"):
         for name, properties in by_type(expansion, kind).items():
             documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
@@ -94,7 +95,7 @@ def listed(value):
 
 
 def secrets_read(expansion):
-    """Package -> the parameter with the secret that its function may read."""
+    """Returns {package: parameter with the secret that its function is allowed to read}."""
     found = {}
     for function in by_type(expansion, "AWS::Lambda::Function").values():
         role = function["Role"]["Fn::GetAtt"][0]
@@ -116,7 +117,7 @@ def names(expansion):
     return {function["FunctionName"]["Fn::Sub"].removeprefix("${AWS::StackName}-") for function in functions}
 
 
-# For logs, and for X-Ray where tracing is on. The boundary leaves little of them.
+# For logs, and for X-Ray if tracing is on. The permissions boundary leaves only a small part of them.
 MANAGED_POLICIES = {
     "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole",
     "arn:aws:iam::aws:policy/AWSXrayWriteOnlyAccess",
@@ -124,13 +125,16 @@ MANAGED_POLICIES = {
 
 
 def attached(expansion):
-    """AWS's own policies that the functions' roles have."""
+    """Returns the AWS-managed policies of the functions' roles."""
     roles = {function["Role"]["Fn::GetAtt"][0] for function in by_type(expansion, "AWS::Lambda::Function").values()}
     return {policy for role in roles for policy in expansion["Resources"][role]["Properties"]["ManagedPolicyArns"]}
 
 
 def misplaced(template):
-    """Functions whose folder or name is not that of their package. Two that one package makes begin alike."""
+    """Returns the functions whose folder or name doesn't match their package.
+
+    If a package makes two functions, the name of each starts with the package's.
+    """
     found = []
     for name, resource in yaml_parse(template)["Resources"].items():
         if resource["Type"] == "AWS::Serverless::Function":
@@ -143,7 +147,7 @@ def misplaced(template):
 
 
 def refused(expansion):
-    """What is wrong with an expansion, in a word each."""
+    """Returns the kinds of errors in an expansion."""
     faults = []
     if not attached(expansion) <= MANAGED_POLICIES:
         faults.append("managed policies")
@@ -156,7 +160,7 @@ def refused(expansion):
     return faults
 
 
-# AWS offers nothing narrower: these know no resources.
+# These actions don't support resource-level permissions.
 WITHOUT_RESOURCE = {"cloudwatch:DescribeAlarms", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 
 
@@ -168,13 +172,13 @@ class Expansion(unittest.TestCase):
     def functions(self):
         return by_type(self.expansion, "AWS::Lambda::Function")
 
-    def test_has_the_routes_of_the_contracts_each_to_its_own_function_that_may_be_invoked(self):
+    def test_routes_are_those_of_the_contracts_and_api_gateway_may_invoke_their_functions(self):
         self.assertGreater(len(documented()), 15)
         self.assertEqual(routes(self.expansion), documented())
         self.assertEqual(permitted(self.expansion), needed(self.expansion))
         self.assertEqual(refused(self.expansion), [])
 
-    def test_a_mistake_is_found(self):
+    def test_mistakes_in_the_template_are_found(self):
         secret = "      Policies: [{ AWSSecretsManagerGetSecretValuePolicy: { SecretArn: !Ref SecretArn } }]\n"
         for right, wrong, fault in [
             ('Method: POST, Path: "/api/{user_id}/tasks" }', 'Method: POST, Path: "/api/{user_id}/task" }', "routes"),
@@ -195,18 +199,18 @@ class Expansion(unittest.TestCase):
         ]:
             self.assertIn(right, TEMPLATE)
             self.assertEqual(misplaced(TEMPLATE.replace(right, wrong, 1)), ["GetTaskFunction"])
-        # A misspelt key is nothing that lint minds; it is no route either.
+        # A misspelled key, which lint accepts, makes no route.
         with self.assertRaises(Exception):
             self.assertEqual(refused(expand(TEMPLATE.replace("Method: DELETE", "Methood: DELETE", 1))), [])
-        # What SAM makes of an event is two things; one without the other is found as well.
+        # SAM makes a route and a permission from an event. One without the other is found as well.
         expansion = expand(TEMPLATE)
         del expansion["Resources"]["GetTaskFunctionPlainPermission"]
         self.assertEqual(refused(expansion), ["permissions to invoke"])
 
-    def test_every_function_is_made_from_the_folder_of_its_package_and_named_after_it(self):
+    def test_functions_have_the_folder_and_the_name_of_their_package(self):
         self.assertEqual(misplaced(TEMPLATE), [])
 
-    def test_policies_name_no_star(self):
+    def test_policies_have_no_wildcards(self):
         seen = 0
         for name, statement in statements(self.expansion):
             seen += 1
@@ -214,7 +218,7 @@ class Expansion(unittest.TestCase):
             self.assertFalse([action for action in actions if "*" in action], name)
             if not actions <= WITHOUT_RESOURCE:
                 for resource in listed(statement["Resource"]):
-                    # CodeDeploy's: the functions of this stack.
+                    # Except for CodeDeploy's role: all functions of this stack.
                     self.assertNotIn("*", json.dumps(resource).replace(":function:${AWS::StackName}-*", ""), name)
         self.assertGreater(seen, 8)
 
@@ -226,16 +230,16 @@ class Expansion(unittest.TestCase):
             own, given = {"Ref": "FunctionBoundary"}, {"Ref": "PermissionsBoundaryArn"}
             self.assertEqual(properties["PermissionsBoundary"], {"Fn::If": ["MakesBoundary", own, given]})
 
-    def test_no_secret_stands_in_a_functions_environment(self):
+    def test_environments_contain_no_secrets(self):
         for name, function in self.functions().items():
             variables = function["Environment"]["Variables"]
             settings = {key: value for key, value in variables.items() if not isinstance(value, dict)}
-            # `sam local` passes on these alone.
+            # `sam local` can set only variables that the template has.
             self.assertLessEqual({"DATABASE_URL", "JWT_SECRET", "JWT_JWKS_URL", "JWT_ISSUER", "JWT_AUDIENCE"},
                                  set(settings), name)
             self.assertEqual(set(settings.values()), {""}, name)
 
-    def test_functions_log_to_a_group_with_retention_and_end_before_the_gateway_gives_up(self):
+    def test_log_groups_have_a_retention_and_functions_time_out_before_the_gateway(self):
         for name, function in self.functions().items():
             self.assertEqual(function["LoggingConfig"]["LogGroup"], {"Ref": "FunctionLogs"}, name)
             self.assertTrue(function["Timeout"] < 30 or name == "MigrateFunction", name)
@@ -257,7 +261,7 @@ class Expansion(unittest.TestCase):
         off = expand(TEMPLATE, PARAMETERS | {"CanaryDeployments": "false"})
         self.assertEqual(by_type(off, "AWS::CodeDeploy::DeploymentGroup"), {})
 
-    def test_cors_reaches_the_gateway_as_it_is_meant(self):
+    def test_the_gateway_gets_the_cors_configuration_of_the_parameter(self):
         (api,) = by_type(self.expansion, "AWS::ApiGatewayV2::Api").values()
         condition, any_origin, other = api["Body"]["x-amazon-apigateway-cors"]["Fn::If"]
         no_origin, nothing, named = other["Fn::If"]
@@ -272,7 +276,7 @@ class Expansion(unittest.TestCase):
             {key: value for key, value in named.items() if key not in same},
         )
 
-    def test_parameters_refuse_what_is_wrong(self):
+    def test_parameters_reject_invalid_values(self):
         parameters = self.expansion["Parameters"]
         for name, good, bad in [
             ("SecretArn", [PARAMETERS["SecretArn"]], ["task-api/dev", PARAMETERS["SecretArn"][:-7], "*", ""]),
@@ -283,7 +287,7 @@ class Expansion(unittest.TestCase):
             ("Release", ["", "0123456789ab", "v1.2-rc_1"], ["a b", "a" * 17]),
             ("PermissionsBoundaryArn", ["", "arn:aws:iam::123456789012:policy/task-api-ci/Boundary-1A"], ["Boundary"]),
         ]:
-            # CloudFormation matches the whole value.
+            # CloudFormation matches the pattern with the whole value.
             pattern = re.compile(parameters[name]["AllowedPattern"])
             for value in good:
                 self.assertTrue(pattern.fullmatch(value), f"{name}: {value}")
@@ -292,9 +296,9 @@ class Expansion(unittest.TestCase):
         for name, parameter in parameters.items():
             self.assertTrue(parameter["Description"].endswith("."), name)
             bounds = {"AllowedPattern", "AllowedValues", "MinValue"} & set(parameter)
-            self.assertTrue(bounds, f"{name} takes anything")
+            self.assertTrue(bounds, f"{name} accepts any value")
 
-    def test_the_access_log_is_json_that_the_metrics_can_read(self):
+    def test_the_access_log_is_json_with_the_fields_of_the_metric_filters(self):
         (stage,) = by_type(self.expansion, "AWS::ApiGatewayV2::Stage").values()
         line = re.sub(r'(?<!")\$context\.\w+', "200", stage["AccessLogSettings"]["Format"])
         line = json.loads(line)
@@ -306,7 +310,7 @@ class Expansion(unittest.TestCase):
             for field in re.findall(r"\$\.(\w+)", pattern):
                 self.assertIn(field, line)
 
-    def test_docs_are_limited_by_themselves_and_can_be_left_out(self):
+    def test_docs_have_their_own_throttling_and_can_be_left_out(self):
         docs = {route for route, package in documented().items() if package == "docs"}
         stack = Stack(self.expansion, "task-api", PARAMETERS)
         (stage,) = stack.of_type("AWS::ApiGatewayV2::Stage").values()
@@ -323,13 +327,13 @@ class Expansion(unittest.TestCase):
         (api,) = stack.of_type("AWS::ApiGatewayV2::Api").values()
         self.assertEqual({path for path in api["Body"]["paths"] if path in ("/docs", "/openapi.json")}, set())
 
-    def test_log_groups_outlive_the_stack_on_request_alone(self):
+    def test_log_groups_are_retained_after_the_stack_only_if_requested(self):
         for policy, parameters in [("Delete", {}), ("Retain", {"LogDeletionPolicy": "Retain"})]:
             stack = Stack(self.expansion, "task-api", PARAMETERS | parameters)
             groups = [it for it in stack.resources.values() if it["Type"] == "AWS::Logs::LogGroup"]
             self.assertEqual([it["DeletionPolicy"] for it in groups], [policy, policy])
 
-    def test_alarms_need_many_failures_and_a_large_share_of_them(self):
+    def test_alarms_need_many_failures_and_a_large_share_of_all_requests(self):
         stack = Stack(self.expansion, "task-api", PARAMETERS)
         alarms = {it["AlarmName"]: it for it in stack.of_type("AWS::CloudWatch::Alarm").values()}
         kinds = ("errors", "latency", "crashes", "unavailable", "throttles")
@@ -355,13 +359,13 @@ class Expansion(unittest.TestCase):
                     for it in alarm.get("Metrics", []) if "MetricStat" in it}
         self.assertEqual(watched, metrics)
 
-    def test_the_dashboard_shows_metrics_that_there_are(self):
+    def test_the_dashboard_shows_existing_metrics(self):
         stack = Stack(self.expansion, "task-api", PARAMETERS)
         (dashboard,) = stack.of_type("AWS::CloudWatch::Dashboard").values()
         widgets = [it["properties"] for it in json.loads(dashboard["DashboardBody"])["widgets"]]
         filtered = {it["MetricTransformations"][0]["MetricName"]
                     for it in stack.of_type("AWS::Logs::MetricFilter").values()}
-        # Written by functions in the embedded metric format, into the namespace of the others.
+        # Functions write these in the embedded metric format, into the same namespace as the metric filters.
         declared = re.search(r"const METRICS: .* = \[(.*)\]", (ROOT / "shared/src/logs.rs").read_text()).group(1)
         by_route = set(re.findall(r'"(\w+)"', declared))
         for function in stack.of_type("AWS::Lambda::Function").values():
@@ -380,58 +384,60 @@ class Expansion(unittest.TestCase):
         for query in (it["query"] for it in widgets if "query" in it):
             self.assertIn("SOURCE '/task-api/task-api/functions'", query)
 
-    def test_time_limits_add_up_to_less_than_the_functions(self):
+    def test_time_limits_of_a_request_add_up_to_less_than_the_functions_timeout(self):
         limits = {}
         for name, files, pattern in [("secret", "secrets*", "FETCH_LIMIT"), ("keys", "auth/jwks*", "FETCH_LIMIT"),
                                      ("database", "store/*", "REQUEST_LIMIT")]:
             sources = "".join(path.read_text() for path in (ROOT / "shared/src").glob(files) if path.is_file())
             declaration = rf"const {pattern}: Duration = Duration::from_secs\((\d+)\)"
             (limits[name],) = map(int, re.findall(declaration, sources))
-        self.assertEqual(limits, {"secret": 4, "keys": 5, "database": 8}, "template.yaml names them at Timeout")
+        self.assertEqual(limits, {"secret": 4, "keys": 5, "database": 8}, "update the comment at Timeout in template.yaml")
         for name, function in self.functions().items():
-            # Starting, the answer and what else takes time have a second.
+            # One second is left for everything else.
             self.assertGreater(function["Timeout"], sum(limits.values()) + 1, name)
-        # Lambda initialises a function for ten seconds, which waits for keys and database at the same time.
+        # Lambda allows ten seconds for initialization, in which a function waits for keys and database at the
+        # same time.
         self.assertLess(limits["secret"] + limits["keys"], 10)
 
 
 class Changed(unittest.TestCase):
     FUNCTIONS = sorted(path.name for path in (ROOT / "functions").iterdir() if path.is_dir())
 
-    def test_one_in_one_function_deploys_one(self):
+    def test_a_change_in_one_function_deploys_only_that_function(self):
         for name in self.FUNCTIONS:
             for path in ("src/main.rs", "Cargo.toml"):
                 self.assertEqual(changed.changed([f"functions/{name}/{path}"], METADATA), [name])
 
-    def test_one_in_shared_or_in_what_steers_the_build_deploys_all(self):
+    def test_a_change_in_shared_or_in_the_build_configuration_deploys_all(self):
         for path in ("shared/src/task.rs", "shared/Cargo.toml", "Cargo.lock", "Cargo.toml", ".cargo/config.toml"):
             self.assertEqual(changed.changed([path], METADATA), self.FUNCTIONS, path)
 
-    def test_one_that_no_binary_is_made_from_deploys_none(self):
+    def test_a_change_outside_of_the_inputs_of_binaries_deploys_none(self):
         paths = ["README.md", "docs/contracts.md", "tests/api/main.rs", "local/src/main.rs", "events/health.json", "",
                  ".github/workflows/deploy.yml", "Cargo.lock.md", "functions/README.md", "shared-not/src/lib.rs"]
         self.assertEqual(changed.changed(paths, METADATA), [])
 
-    def test_a_migration_deploys_migrate_the_description_docs_and_the_template_is_told(self):
+    def test_migrations_deploy_migrate_openapi_json_deploys_docs_and_the_template_is_reported(self):
         self.assertEqual(changed.changed(["migrations/V2__more.sql"], METADATA), ["migrate"])
         self.assertEqual(changed.changed(["openapi.json"], METADATA), ["docs"])
         self.assertEqual(changed.changed(["template.yaml"], METADATA), ["template"])
         paths = ["functions/get-task/src/main.rs", "samconfig.toml", "functions/health/src/main.rs"]
         self.assertEqual(changed.changed(paths, METADATA), ["get-task", "health", "template"])
 
-    def test_reads_from_git(self):
+    def test_paths_are_read_from_standard_input(self):
         command = [str(ROOT / "deploy/changed.py")]
         told = subprocess.run(command, input="migrations/V2__more.sql\n", check=True, capture_output=True, text=True)
         self.assertEqual(told.stdout, "migrate\n")
 
-    def test_what_a_function_includes_is_among_its_inputs(self):
-        # include_str!, include_bytes! and embed_migrations! reach outside of a package, where cargo metadata does not.
+    def test_files_that_a_function_includes_are_among_its_inputs(self):
+        # include_str!, include_bytes! and embed_migrations! can read outside of a package, which cargo
+        # metadata doesn't show.
         inputs = changed.inputs_by_function(METADATA)
         for name in self.FUNCTIONS:
             folder = ROOT / "functions" / name
             for source in folder.rglob("*.rs"):
                 for included in re.findall(r'(?:include_\w+|embed_migrations)!\(\s*"([^"]+)"', source.read_text()):
-                    # refinery's path is the package's, the others the file's.
+                    # refinery's path is relative to the package, the others' to the file.
                     bases = {folder, source.parent}
                     paths = [str((base / included).resolve()) for base in bases]
                     paths = [path.removeprefix(f"{ROOT}/") for path in paths]

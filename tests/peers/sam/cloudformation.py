@@ -1,4 +1,5 @@
-"""What CloudFormation makes of a template: conditions decided, intrinsic functions resolved, names generated."""
+"""Resolves a template as CloudFormation does: evaluates conditions and intrinsic functions, and generates
+names."""
 
 import re
 
@@ -11,7 +12,8 @@ def arn(service, resource, region=REGION):
     return f"arn:aws:{service}:{region}:{ACCOUNT}:{resource}"
 
 
-# "Return values" of each type's page, https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/ and then:
+# "Return values" of each type's page, https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/
+# and then:
 REF = {
     "AWS::ApiGatewayV2::Api": lambda name: "a1b2c3d4e5",  # aws-resource-apigatewayv2-api.html: the ID
     "AWS::CloudWatch::Alarm": lambda name: name,  # aws-resource-cloudwatch-alarm.html: the name
@@ -40,7 +42,7 @@ NAMED_BY = {
 
 
 class Stack:
-    """A template that SAM has expanded, or one that needs no SAM, deployed under a name."""
+    """A stack with this name, of a template that SAM has expanded or that needs no SAM."""
 
     def __init__(self, template, name, parameters):
         self.template, self.name = template, name

@@ -1,4 +1,4 @@
-"""The sums of docs/deployment.md: each is right, and made of the template's own numbers."""
+"""Checks the sums in docs/deployment.md: each is calculated correctly and uses the template's numbers."""
 
 import re
 import sys
@@ -19,7 +19,7 @@ def number(text):
 
 
 def tables():
-    """The rows (label, sum, result) of each table of sums."""
+    """Yields the rows (label, sum, result) of each table of sums."""
     for table in re.findall(r"^\| \| sum \| \|\n\|---\|---\|---\|\n((?:\|.*\n)+)", DOCUMENT, re.MULTILINE):
         yield [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
 
@@ -68,7 +68,7 @@ class Costs(unittest.TestCase):
     def test_the_fixed_costs_count_what_the_template_has(self):
         metrics = self.stack.of_type("AWS::Logs::MetricFilter")
         alarms = self.stack.of_type("AWS::CloudWatch::Alarm").values()
-        # One that computes reads several.
+        # An alarm on an expression reads several metrics.
         read = sum("MetricName" in alarm or sum("MetricStat" in it for it in alarm["Metrics"]) for alarm in alarms)
         self.assertEqual(factors(row("metrics of the alarms")[0])[0], len(metrics))
         self.assertEqual(factors(row("alarms, by")[0])[0], read)

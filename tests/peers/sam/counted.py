@@ -1,4 +1,4 @@
-"""Runs unittest's tests of a module and closes with the line that ../suite.sh reads the counts from."""
+"""Runs the tests of a module, and prints the counts in the last line, in the form that ../suite.sh reads."""
 
 import sys
 import unittest

@@ -1,4 +1,5 @@
-"""What CloudFormation is given: the template as SAM expands it, offline. Usage: expand.py TEMPLATE > EXPANSION"""
+"""Expands a template as SAM does before CloudFormation gets it, offline. Usage: expand.py TEMPLATE >
+EXPANSION"""
 
 import json
 import logging
@@ -10,16 +11,16 @@ from samtranslator.public.translator import ManagedPolicyLoader
 from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
-# It warns of switches that it has within AWS alone.
+# The translator warns about feature switches that exist only inside AWS.
 logging.disable(logging.WARNING)
 
-# What a deployment must say; every other parameter has a default.
+# The required parameters. Every other one has a default.
 SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:task-api/dev"
 PARAMETERS = {"SecretArn": f"{SECRET}-AbCdEf", "MigrationSecretArn": f"{SECRET}-migrate-GhIjKl"}
 
 
 class Policies(ManagedPolicyLoader):
-    """AWS's managed policies by name, without asking IAM for the list."""
+    """AWS-managed policies by name, without requesting the list from IAM."""
 
     def __init__(self):
         super().__init__(None)
@@ -29,11 +30,14 @@ class Policies(ManagedPolicyLoader):
 
 
 def expand(template, parameters=PARAMETERS, codes={}):
-    """The expansion of a template's text. `codes` are keys of built code by binary, if they are not its name."""
+    """Returns the expansion of a template's text.
+
+    `codes` maps binaries to the S3 keys of their code. The default key is the binary's name.
+    """
     document = yaml_parse(template)
     for resource in document["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
-            # As `sam package` leaves it: where the built code is.
+            # `sam package` replaces the folder by the place of the uploaded code.
             binary = resource["Metadata"]["BuildProperties"]["Binary"]
             resource["Properties"]["CodeUri"] = {"Bucket": "artifacts", "Key": codes.get(binary, binary)}
     return transform(document, dict(parameters), Policies())

@@ -1,10 +1,11 @@
-// Decides calls by IAM's rules. Reads a JSON array from standard input, of objects with `action`, `resource`, `context`
-// and the documents of the caller's `policies` and of its `boundary`, which may be null; writes the decisions.
+// Decides calls by IAM's rules. Standard input is a JSON array of objects with `action`, `resource`,
+// `context`, and the documents of the caller's `policies` and of its `boundary`, or null. Prints a JSON array
+// of decisions.
 import { readFileSync } from "node:fs";
 import { runSimulation, runUnsafeSimulation } from "@cloud-copilot/iam-simulate";
 
 const accountId = "123456789012";
-// Documented, but unknown to the simulator: transforms, and the ARNs of HTTP APIs.
+// AWS documents these, but the simulator does not know them: transforms, and the ARNs of HTTP APIs.
 const isUnknown = (action, resource) => action.startsWith("apigateway:") || resource.includes(":aws:transform/");
 const named = (policy, index) => ({ name: String(index), policy });
 const decisions = [];
@@ -26,7 +27,7 @@ for (const { action, resource, context, policies, boundary } of JSON.parse(readF
     continue;
   }
   const result = await runSimulation(simulation, {});
-  // An action that does not exist, or not on such a resource, is a mistake of the test.
+  // An error means that the action does not exist, or not for this type of resource: the test is wrong.
   decisions.push(result.overallResult ?? `${result.errors.message}`);
 }
 console.log(JSON.stringify(decisions));

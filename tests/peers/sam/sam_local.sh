@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# `sam local` on what `sam build` made: each function in a container, on a Docker engine that is there for this alone,
-# against a database on this machine. Run by run.sh, whose tools it takes.
+# Runs `sam local` on the output of `sam build`: each function in a container, on a Docker engine that this
+# script starts, with a database on this machine. run.sh calls it and provides the tools.
 cd "$(dirname "$0")" && . ../suite.sh
 
 if [ -z "${TASK_API_DATABASE_URL:-}" ]; then
     if [ "$(id -u)" -ne 0 ]; then
-        skip "sam local" "a Docker engine of its own takes root"
+        skip "sam local" "starting a Docker engine needs root"
         close
         exit
     fi
@@ -17,13 +17,13 @@ if [ -z "${TASK_API_DATABASE_URL:-}" ]; then
     exec cargo run --quiet --locked --package tests --example with-api -- bash "$PWD/sam_local.sh"
 fi
 
-# Not in $work, for the path of a socket must be short.
+# Not in $work, because the path of a socket must be short.
 engine=$(mktemp -d)
 bridge=task-api-sam gateway=172.31.254.1
 export DOCKER_HOST=unix://$engine/socket
 processes=()
 
-# The last that began ends first; the engine unmounts what it has mounted.
+# Stops the processes in reverse order. The engine unmounts its file systems.
 clean_up() {
     local index
     for ((index = ${#processes[@]} - 1; index >= 0; index--)); do
@@ -36,7 +36,7 @@ trap clean_up EXIT
 
 ask_engine() { curl --silent --show-error --fail --unix-socket "$engine/socket" "$@"; }
 
-# No rules of a firewall are set: what the engine's own proxy and the bridge carry is enough.
+# Without firewall rules: the engine's own proxy and the bridge are enough.
 start_engine() {
     ip link delete "$bridge" 2>/dev/null || true
     ip link add "$bridge" type bridge && ip address add "$gateway/24" dev "$bridge" || return
@@ -52,8 +52,8 @@ start_engine() {
     return 1
 }
 
-# Stands in for Amazon's image, under its name, where SAM looks for it: a shell with which SAM puts in its emulator, and
-# the libraries that a bootstrap is linked against.
+# Creates an image under the name of Amazon's, where SAM looks for it. It has a shell, with which SAM installs
+# its emulator, and the libraries that a bootstrap is linked against.
 import_image() {
     local files=$engine/image command libraries
     mkdir -p "$files"/{bin,etc,tmp,var/task,var/runtime} || return
@@ -66,11 +66,11 @@ import_image() {
         "http://docker/images/create?fromSrc=-&repo=public.ecr.aws/lambda/provided&tag=al2023-x86_64"
 }
 
-# What `sam local` is told each time.
+# Options of every `sam local`.
 options=(--template "$work/build/template.yaml" --parameter-overrides Architecture=x86_64 --skip-pull-image
     --add-host host.docker.internal:host-gateway --env-vars "$engine/env.json")
 
-# invoked FUNCTION EVENT STATUS TEXT: what the function answers to a sample of events/
+# Checks status and text of a function's response to a sample of events/: invoked FUNCTION EVENT STATUS TEXT
 invoked() {
     local answer
     sed "s/REPLACE_WITH_A_TOKEN/$token/" "$root/events/$2" >"$engine/event.json" || return
@@ -79,7 +79,7 @@ invoked() {
     [[ $answer == *"\"statusCode\": $3,"* && $answer == *"$4"* ]]
 }
 
-# served STATUS TEXT ARGUMENT…: what curl with these arguments gets from start-api
+# Checks status and text of the response that curl gets from start-api: served STATUS TEXT CURL_ARGUMENT...
 served() {
     local answer
     answer=$(curl --silent --show-error --write-out ' %{http_code}' --header "Authorization: Bearer $token" "${@:3}") ||
@@ -97,14 +97,14 @@ served_by_start_api() {
 }
 
 if ! start_engine; then
-    reason=$(tail -n 1 "$engine/log" 2>/dev/null || echo "no bridge can be made")
-    skip "sam local" "no Docker engine starts here: $reason"
+    reason=$(tail -n 1 "$engine/log" 2>/dev/null || echo "no bridge can be created")
+    skip "sam local" "the Docker engine does not start: $reason"
     close
     exit
 fi
-check "an image under the name of Amazon's" import_image
+check "image under the name of Amazon's" import_image
 
-# PostgreSQL listens on 127.0.0.1 alone; a container reaches this machine by the bridge.
+# PostgreSQL listens only on 127.0.0.1, but containers reach this machine through the bridge.
 database_port=$(sed -E 's/.*:([0-9]+)\/.*/\1/' <<<"$TASK_API_DATABASE_URL")
 socat "TCP-LISTEN:$database_port,bind=$gateway,fork,reuseaddr" "TCP:127.0.0.1:$database_port" &
 processes+=($!)

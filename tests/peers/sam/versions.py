@@ -1,6 +1,6 @@
-"""Whether a deployment puts into service what was requested.
+"""Checks that every deployment puts into service what was requested.
 
-SAM's expansion is deployed to a model of CloudFormation and Lambda that does what their documentation says of versions.
+SAM's expansion is deployed to a model of CloudFormation and Lambda that handles versions as documented.
 """
 
 import re
@@ -30,7 +30,7 @@ OTHERS = {
 REPLACED_WITH = [path.removeprefix("/properties/") for path in PROVIDER_SCHEMA_MANAGER.get_resource_schema(
     "us-east-1", "AWS::Lambda::Version").schema["createOnlyProperties"]]
 
-# A version does not keep these: they belong to the function.
+# Not part of a version: these belong to the function.
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-versions.html
 UNVERSIONED = {"FunctionName", "ReservedConcurrentExecutions", "Tags"}
 
@@ -40,14 +40,15 @@ class AlreadyExists(Exception):
 
 
 class Function:
-    """In Lambda: $LATEST, the versions, and the one that the alias `live` names."""
+    """A Lambda function: $LATEST, the versions, and the version of the alias `live`."""
 
     def __init__(self):
         self.latest, self.versions, self.live = None, [], None
 
     def publish(self, description):
-        # "Lambda doesn't publish a version if the function's configuration and code haven't changed since the last
-        # version." https://docs.aws.amazon.com/lambda/latest/api/API_PublishVersion.html. To CloudFormation, an error.
+        # "Lambda doesn't publish a version if the function's configuration and code haven't changed since the
+        # last version." https://docs.aws.amazon.com/lambda/latest/api/API_PublishVersion.html. To
+        # CloudFormation, an error.
         if self.versions and self.versions[-1] == self.latest:
             raise AlreadyExists(f"A version for this Lambda function exists ( {len(self.versions)} )")
         # "to override the description in the function configuration"
@@ -56,7 +57,7 @@ class Function:
 
 
 class Account:
-    """What CloudFormation deployed last, and the functions as they are."""
+    """What CloudFormation has deployed last, and the actual functions."""
 
     def __init__(self):
         self.functions, self.requested, self.published = {}, {}, {}
@@ -72,7 +73,7 @@ class Account:
         for key, properties in declared.items():
             functions[properties["FunctionName"]] = function = self.functions.setdefault(key, Function())
             versioned = {name: value for name, value in properties.items() if name not in UNVERSIONED}
-            # CloudFormation compares with what it deployed last, not with what is there.
+            # CloudFormation compares with what it has deployed last, not with the actual function.
             if self.requested.get(key) != versioned:
                 self.requested[key] = function.latest = versioned
         published = {}
@@ -100,7 +101,7 @@ class Versions(unittest.TestCase):
     def assert_in_service(self, account):
         self.assertEqual(account.in_service(), account.requested)
 
-    def test_another_value_of_any_parameter_is_put_into_service(self):
+    def test_a_changed_value_of_any_parameter_is_put_into_service(self):
         for name, value in OTHERS.items():
             with self.subTest(name):
                 account = Account()
@@ -110,10 +111,10 @@ class Versions(unittest.TestCase):
                 account.deploy()
                 self.assert_in_service(account)
 
-    def test_every_parameter_has_another_value_here(self):
+    def test_the_test_above_has_another_value_of_every_parameter(self):
         self.assertEqual(set(OTHERS), set(expand(TEMPLATE)["Parameters"]))
 
-    def test_code_is_put_into_service_in_the_functions_made_from_it_alone(self):
+    def test_new_code_is_put_into_service_only_in_its_own_functions(self):
         account = Account()
         account.deploy()
         account.deploy(codes={"health": "new"})
@@ -121,7 +122,7 @@ class Versions(unittest.TestCase):
         changed = {key for key, number in account.numbers().items() if number != 1}
         self.assertEqual(changed, {"HealthFunction", "HealthReadyFunction"})
 
-    def test_what_a_version_does_not_keep_publishes_none(self):
+    def test_settings_that_versions_do_not_have_publish_no_version(self):
         account = Account()
         account.deploy()
         before = account.numbers()
@@ -134,9 +135,10 @@ class Versions(unittest.TestCase):
         account.deploy(EndpointConcurrency="20", ReserveConcurrency="false")
         self.assertEqual(account.numbers(), before)
 
-    def test_a_versions_description_has_all_that_a_version_keeps(self):
-        # A change of one of these values in the template then changes the description, which replaces the version.
-        # Of the rest, SAM publishes a version for code and for the text of Environment, and a function keeps its role.
+    def test_a_versions_description_contains_every_setting_of_a_version(self):
+        # So a change of any of these values changes the description, which makes CloudFormation replace the
+        # version. For code and the text of Environment, SAM publishes a version anyway, and a function's role
+        # never changes.
         for parameters in ({}, OTHERS | {"ServeDocs": "true"}):
             account = Account()
             account.deploy(**parameters)
@@ -175,7 +177,7 @@ class Versions(unittest.TestCase):
     def test_a_release_deploys_over_functions_that_were_published_without_cloudformation(self):
         account = Account()
         account.deploy(Release="1")
-        # As deploy/functions.sh does it.
+        # Does what deploy/functions.sh does.
         function = account.functions["GetTaskFunction"]
         function.latest = function.latest | {"Code": {"S3Bucket": "artifacts", "S3Key": "new"}}
         function.live = function.publish(None)
@@ -183,13 +185,13 @@ class Versions(unittest.TestCase):
         codes = {"get-task": "new"}
         account.deploy(codes=codes, Release="2")
         self.assert_in_service(account)
-        # Also if the code is again that which CloudFormation deployed last.
+        # The same, if the code is again the one that CloudFormation has deployed last.
         function.latest = function.latest | {"Code": {"S3Bucket": "artifacts", "S3Key": "newer"}}
         function.live = function.publish(None)
         account.deploy(codes=codes, Release="3")
         self.assert_in_service(account)
 
-    def test_a_deployment_of_the_same_publishes_nothing(self):
+    def test_a_deployment_without_changes_publishes_nothing(self):
         account = Account()
         account.deploy(Release="1")
         before = account.numbers()

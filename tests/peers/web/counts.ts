@@ -1,6 +1,6 @@
 import type { FullResult, Reporter, TestCase, TestResult } from "@playwright/test/reporter";
 
-/** Closes with the line that tests/peers/suite.sh counts by. */
+/** Prints the counts in the last line, in the form that tests/peers/suite.sh reads. */
 export default class Counts implements Reporter {
   #counts = { passed: 0, failed: 0, skipped: 0 };
 

@@ -5,7 +5,7 @@ const { BETTER_AUTH_URL, SCREENSHOTS, TASK_API_URL, WORK } = process.env as Reco
 export default defineConfig({
   testMatch: SCREENSHOTS ? "screenshots.ts" : "web.ts",
   outputDir: `${WORK}/results`,
-  // What one tab does shows in another within 5 s.
+  // Generous, because a change in one tab takes up to 5 s to show in another.
   timeout: 60_000,
   expect: { timeout: 15_000 },
   workers: 2,

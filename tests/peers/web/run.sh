@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# examples/web in Chromium, with Better Auth and an API that accepts its tokens. SCREENSHOTS=docs takes the pictures of
-# README.md again: the folder is relative to the root of the repository.
+# Tests examples/web in Chromium, with Better Auth and an API that accepts its tokens. SCREENSHOTS=docs takes
+# the screenshots of the documentation instead; the folder is relative to the root of the repository.
 cd "$(dirname "$0")" && . ../suite.sh
 
 example=$root/examples/web

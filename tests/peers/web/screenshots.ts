@@ -1,4 +1,4 @@
-// Takes the pictures of README.md: tests/peers/run.sh web with SCREENSHOTS set to the folder for them.
+// Takes the screenshots of the documentation. Run `SCREENSHOTS=docs tests/peers/run.sh web`.
 import { add, checkbox, edit, saved, test } from "./user";
 
 const { SCREENSHOTS } = process.env;
@@ -18,7 +18,7 @@ test("screenshots", async ({ context, user: page }) => {
     await page.screenshot({ path: `${SCREENSHOTS}/web-${name}.png` });
   }
 
-  // Another tab changes a task that this one is changing.
+  // Two tabs edit the same task.
   const other = await context.newPage();
   await other.goto("/");
   const [mine, theirs] = [await edit(page, "Buy milk"), await edit(other, "Buy milk")];

@@ -1,6 +1,6 @@
 import { expect, test as base, type Page } from "@playwright/test";
 
-/** A page on which somebody has signed up. No request of any tab may be answered with 401. */
+/** A page with a user who has just signed up. Fails if any tab gets a 401. */
 export const test = base.extend<{ user: Page }>({
   user: async ({ context, page }, use) => {
     const unauthorized: string[] = [];
@@ -34,7 +34,7 @@ export const task = (page: Page, title: string) => tasks(page).filter({ hasText:
 
 export const checkbox = (page: Page, title: string) => page.getByRole("checkbox", { name: title, exact: true });
 
-/** Adds a task, and waits until the API has it. */
+/** Adds a task and waits until the API has stored it. */
 export async function add(page: Page, title: string, more: { description?: string; due?: string } = {}) {
   const form = page.getByRole("form", { name: "New task" });
   await form.getByLabel("Title").fill(title);
@@ -44,10 +44,10 @@ export async function add(page: Page, title: string, more: { description?: strin
   await saved(page, title);
 }
 
-/** Waits until nothing is on its way for a task. */
+/** Waits until no request for a task is pending. */
 export const saved = (page: Page, title: string) => expect(task(page, title)).toHaveAttribute("aria-busy", "false");
 
-/** Opens the form of a task, with the version that the API has. */
+/** Opens the form for editing a task. */
 export async function edit(page: Page, title: string) {
   await page.getByRole("button", { name: `Edit ${title}` }).click();
   const form = page.getByRole("form", { name: /^Edit / });

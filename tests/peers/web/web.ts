@@ -1,4 +1,4 @@
-// What a user of examples/web does, in Chromium, with Better Auth and the API.
+// Uses examples/web in Chromium, with Better Auth and the API.
 import { createRequire } from "node:module";
 import { resolve } from "node:path";
 import AxeBuilder from "@axe-core/playwright";
@@ -56,7 +56,7 @@ test("tasks are filtered, searched, edited, completed and deleted", async ({ use
 
 test("more than a page of tasks is shown page by page", async ({ user: page }) => {
   await add(page, "The first");
-  // The page's own requests, sent again.
+  // Creates tasks directly through the API, with the URL and the token of the page's own request.
   const create = page.waitForRequest((request) => request.method() === "POST" && request.url().endsWith("/tasks"));
   await add(page, "The second");
   const { authorization } = await (await create).allHeaders();
@@ -131,7 +131,7 @@ test("keys are rotated while two tabs work, and no request is answered with 401"
   expect(kids.size).toBe(2);
 });
 
-test("errors are shown beside the fields they are about", async ({ user: page }) => {
+test("errors are shown next to their fields", async ({ user: page }) => {
   const form = page.getByRole("form", { name: "New task" });
   await form.getByLabel("Title").fill(" ");
   await form.getByLabel("Description").fill("x".repeat(2001));
@@ -152,7 +152,7 @@ test("errors are shown beside the fields they are about", async ({ user: page })
   await expect(tasks(page)).toHaveText([/Buy milk.*2 litres/]);
 });
 
-test("the keyboard is enough", async ({ user: page }) => {
+test("everything can be done with the keyboard", async ({ user: page }) => {
   const press = async (...keys: string[]) => {
     for (const key of keys) await page.keyboard.press(key);
   };
@@ -163,7 +163,7 @@ test("the keyboard is enough", async ({ user: page }) => {
   await saved(page, "Buy milk");
   await expect(focused).toHaveAccessibleName("Title");
 
-  // The date alone takes four.
+  // The date field alone takes four.
   for (let tabs = 0; tabs < 12 && !(await isFocused(checkbox(page, "Buy milk"))); tabs++) await press("Tab");
   await press("Space");
   await expect(checkbox(page, "Buy milk")).toBeChecked();
@@ -184,7 +184,7 @@ test("the keyboard is enough", async ({ user: page }) => {
 const isFocused = (locator: Locator) => locator.evaluate((element) => element === document.activeElement);
 
 for (const width of [390, 1280]) {
-  test(`${width} pixels: nothing overflows, and axe finds nothing`, async ({ page }) => {
+  test(`${width} pixels: nothing overflows, and axe finds no accessibility problems`, async ({ page }) => {
     await page.setViewportSize({ width, height: 844 });
     const check = async (where: string) => {
       const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
@@ -215,7 +215,7 @@ for (const width of [390, 1280]) {
   });
 }
 
-test("what is done offline is sent later, in order", async ({ context, user: page }) => {
+test("changes made offline are sent later, in order", async ({ context, user: page }) => {
   for (const title of ["Buy milk", "Walk the dog"]) await add(page, title);
   await context.setOffline(true);
   const form = page.getByRole("form", { name: "New task" });
@@ -260,7 +260,7 @@ test("an edit made offline does not overwrite one made elsewhere meanwhile", asy
   await elsewhere.close();
 });
 
-test("a write whose response is lost is sent again, over a reload, and carried out once", async ({ user: page }) => {
+test("a write whose response is lost is sent again after a reload and carried out once", async ({ user: page }) => {
   await add(page, "Buy milk");
   const keys: string[] = [];
   await page.route(API, async (route) => {
@@ -285,7 +285,7 @@ test("a write whose response is lost is sent again, over a reload, and carried o
   expect(new Set(keys).size).toBe(1);
 });
 
-/** Ends the life of the keys that Better Auth has, as its `rotationInterval` would. */
+/** Makes Better Auth's current keys expire, as its `rotationInterval` would. */
 function rotateKeys() {
   const Database = createRequire(`${WEB}/package.json`)("libsql");
   const database = new Database(`${process.env.WORK}/auth/auth.db`);

@@ -1,4 +1,4 @@
-//! Only answers.
+//! A Lambda handler that only responds: the floor of the benchmarks.
 
 use lambda_http::{Body, Error, Request, Response, run, service_fn};
 

@@ -1,4 +1,4 @@
-"""The plain contract with FastAPI, SQLAlchemy and asyncpg, on Lambda by way of Mangum."""
+"""The plain contract with FastAPI, SQLAlchemy and asyncpg, adapted to Lambda by Mangum."""
 
 import asyncio
 import logging
@@ -52,7 +52,7 @@ class TaskRow(Base):
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.now())
 
 
-# PostgreSQL can't hold U+0000.
+# PostgreSQL can't store U+0000.
 Title = Annotated[str, StringConstraints(strict=True, max_length=200, pattern=r"^[^\x00]*[^\s\x00][^\x00]*$")]
 Description = Annotated[str, StringConstraints(strict=True, max_length=1000, pattern=r"^[^\x00]*$")]
 
@@ -69,11 +69,11 @@ class TaskChanges(BaseModel):
     completed: StrictBool | None = None
 
     def to_columns(self) -> dict[str, Any]:
-        """What to set: null clears the description, and elsewhere counts as absent."""
+        """Returns the columns to set. Null clears the description; for other fields it counts as absent."""
         fields = self.model_dump(exclude_unset=True)
         columns = {name: value for name, value in fields.items() if value is not None or name == "description"}
         if "completed" in columns:
-            # What was completed before stays completed since then.
+            # A task that is already completed keeps its time.
             columns["completed_at"] = func.coalesce(TaskRow.completed_at, func.now()) if self.completed else None
         return columns
 
@@ -96,7 +96,7 @@ def make_engine() -> AsyncEngine:
     return create_async_engine(
         url.set(drivername="postgresql+asyncpg", query={}),
         connect_args={"ssl": ssl.create_default_context(cadata=os.environ.get("DATABASE_CA_CERT")) if tls else False},
-        # A process serves one request at a time.
+        # A process handles one request at a time.
         pool_size=1,
         max_overflow=0,
     )
@@ -104,7 +104,7 @@ def make_engine() -> AsyncEngine:
 
 engine = make_engine()
 Transaction = async_sessionmaker(engine, expire_on_commit=False)
-# A single select needs no BEGIN and COMMIT, each of which would be one more round trip.
+# A single select needs no BEGIN and COMMIT, each of which would take another round trip.
 Reading = async_sessionmaker(engine.execution_options(isolation_level="AUTOCOMMIT"), expire_on_commit=False)
 
 
@@ -123,7 +123,7 @@ def unauthorized(detail: str) -> HTTPException:
 
 
 async def authenticate(user_id: str, authorization: Annotated[str | None, Header()] = None) -> str:
-    """The user id of the token, which must be that of the path."""
+    """Returns the user id of the token, which must equal that of the path."""
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise unauthorized("Missing authorization token")
@@ -142,7 +142,7 @@ async def authenticate(user_id: str, authorization: Annotated[str | None, Header
 
 Caller = Annotated[str, Depends(authenticate)]
 TaskId = Annotated[int, Path(ge=1, le=2**63 - 1)]
-# A session ends before the answer goes out: otherwise a commit that fails would be answered with success.
+# The session ends before the response is sent. Otherwise a failed commit would be reported as success.
 Read = Annotated[AsyncSession, Depends(open_reading, scope="function")]
 Write = Annotated[AsyncSession, Depends(open_transaction, scope="function")]
 
@@ -201,7 +201,7 @@ async def delete_task(caller: Caller, task_id: TaskId, session: Write) -> None:
         raise HTTPException(404, "Task not found")
 
 
-# Nobody asks a function for its documentation.
+# Without FastAPI's documentation routes.
 app = FastAPI(openapi_url=None)
 app.include_router(router)
 
@@ -219,11 +219,11 @@ async def connect() -> None:
             pass
     except (OSError, SQLAlchemyError):
         # The first request tries again.
-        logging.exception("The database is out of reach")
+        logging.exception("The database can't be reached")
 
 
 configure_mappers()
-# The engine's connection belongs to the loop that it was made in: Mangum goes on with this one.
+# The engine's connection is bound to the event loop that created it, so Mangum must use the same loop.
 loop = asyncio.new_event_loop()
 asyncio.set_event_loop(loop)
 loop.run_until_complete(connect())

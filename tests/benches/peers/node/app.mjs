@@ -18,29 +18,29 @@ const key = await crypto.subtle.importKey(
   ["verify"],
 );
 
-// bigint comes as text otherwise. The ids of tasks stay far below 2^53.
+// By default, bigint is parsed as text. Task ids stay far below 2^53.
 pg.types.setTypeParser(pg.types.builtins.INT8, Number);
 const pool = openPool();
 // Without a listener, a connection that breaks between requests ends the process.
 pool.on("error", (error) => console.error(error));
-// The first request tries again where this fails.
+// If this fails, the first request tries again.
 await pool.query("select").catch((error) => console.error(error));
 
 function openPool() {
   const url = new URL(process.env.DATABASE_URL);
   const tls = (url.searchParams.get("sslmode") ?? "disable") !== "disable";
-  // The URL's parameters would take the place of `ssl`.
+  // The URL's parameters would override `ssl`.
   url.search = "";
   return new pg.Pool({
     connectionString: url.href,
     ssl: tls && { ca: process.env.DATABASE_CA_CERT },
-    // A process serves one request at a time, and is frozen in between.
+    // A process handles one request at a time, and is frozen in between.
     max: 1,
     idleTimeoutMillis: 0,
   });
 }
 
-/** A request that can't be fulfilled, and what its sender is told. */
+/** A request that is rejected, with its response. */
 class Refusal extends Error {
   constructor(status, detail, headers) {
     super();
@@ -80,7 +80,7 @@ function answer(statusCode, body, headers) {
   return { statusCode, headers: { "content-type": "application/json", ...headers }, body: JSON.stringify(body) };
 }
 
-/** The user id of the token, which must be that of the path. */
+/** Returns the user id of the token, which must equal that of the path. */
 async function authenticate({ headers, pathParameters }) {
   const refuse = (detail) => new Refusal(401, detail, { "www-authenticate": "Bearer" });
   const [, token] = headers.authorization?.match(/^bearer (.+)$/i) ?? [];
@@ -189,11 +189,11 @@ function readTaskId({ pathParameters: { task_id: text } }) {
     const msg = "Input should be an integer from 1";
     throw new Refusal(422, [{ type: "int_parsing", loc: ["path", "task_id"], msg }]);
   }
-  // As text, since a number would lose digits past 2^53.
+  // As text, because a number would lose digits beyond 2^53.
   return text;
 }
 
-/** The fields of the JSON object in the body; `check` gives all that is wrong with them. */
+/** Parses the JSON object in the body. `check` returns all its errors. */
 function readFields({ body = "", isBase64Encoded }, check) {
   let fields;
   try {
@@ -251,11 +251,11 @@ function checkText(name, text, max) {
   if (typeof text !== "string") {
     return [fault(name, "string_type", "Input should be a valid string")];
   }
-  // A character is a Unicode scalar value, which may take two units of a string.
+  // A character is a Unicode scalar value, which takes one or two units of a string.
   if (text.length > max && [...text].length > max) {
     return [fault(name, "string_too_long", `String should have at most ${max} characters`)];
   }
-  // PostgreSQL can't hold it.
+  // PostgreSQL can't store it.
   return text.includes("\0") ? [fault(name, "string_null_character", "String should not contain U+0000")] : [];
 }
 
