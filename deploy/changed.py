@@ -6,8 +6,8 @@ Usage: git diff --name-only --no-renames BASE HEAD | deploy/changed.py
 Also accepts the output of `git diff --name-status -M`, and uses both paths of a rename.
 
 A function is affected by a change in its package's folder, in the folder of a workspace package that it
-depends on, or in a path listed in `package.metadata.deploy.inputs` of its Cargo.toml. Files that configure the
-build affect all functions.
+depends on, or in a path listed in `package.metadata.deploy.inputs` of its Cargo.toml. Files that configure
+the build affect all functions.
 """
 
 import json

@@ -2,12 +2,12 @@
 # Deploys built functions and rolls them back. Needs the AWS CLI, python3 and openssl.
 #
 #   deploy/functions.sh deploy STACK PACKAGE...             deploy what deploy/build.sh has built
-#   deploy/functions.sh roll-back STACK PACKAGE [VERSION]   to VERSION, or to the one promoted before the current
-#   deploy/functions.sh stage STACK PACKAGE...              upload code before `sam deploy`: see deploy/stack.sh
+#   deploy/functions.sh roll-back STACK PACKAGE [VERSION]   to VERSION, or to the previously promoted one
+#   deploy/functions.sh stage STACK PACKAGE...              upload code before `sam deploy` (see stack.sh)
 #
-# `deploy` publishes each function whose code or configuration differs from what its alias `live` serves. The new
-# version gets a tenth of the traffic for CANARY_SECONDS (default 300; 0 for no canary), then all of it unless an
-# alarm goes off. Programs are read from $BOOTSTRAPS/PACKAGE/bootstrap (default target/lambda).
+# `deploy` publishes each function whose code or configuration differs from what its alias `live` serves. The
+# new version gets a tenth of the traffic for CANARY_SECONDS (default 300; 0 for no canary), then all of it
+# unless an alarm goes off. Programs are read from $BOOTSTRAPS/PACKAGE/bootstrap (default target/lambda).
 set -euo pipefail
 # Also exit on errors in $(…): if packing a program fails, the previous program's archive must not be
 # uploaded.

@@ -27,7 +27,7 @@ async fn envelope_changes_only_the_fields_present() {
         // Unknown fields next to a known one.
         (
             json!({
-                "title": "Sleep", "id": uuid::Uuid::nil(), "user_id": "mallory", "colour": "red",
+                "title": "Sleep", "id": uuid::Uuid::nil(), "user_id": "mallory", "color": "red",
                 "created_at": "2000-01-01T00:00:00Z", "completed_at": null, "updated_at": null,
             }),
             json!({ "title": "Sleep" }),

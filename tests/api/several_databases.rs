@@ -1,5 +1,5 @@
-//! Users distributed over several databases, as docs/performance.md describes: the user's id alone determines the
-//! database.
+//! Users distributed over several databases, as docs/performance.md describes: the user's id alone determines
+//! the database.
 
 use std::{collections::BTreeSet, iter};
 

@@ -28,7 +28,7 @@ const NO_TIMES: Option<Vec<SystemTime>> = None;
 
 /// A migrated database, with a connection of each login.
 struct Database {
-    /// The superuser, whom row-level security does not restrict.
+    /// The superuser. Row-level security does not restrict it.
     owner: Client,
     /// The login of the endpoints.
     endpoint: Client,

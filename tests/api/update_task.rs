@@ -191,7 +191,7 @@ async fn unknown_and_server_set_fields_are_ignored() {
         let front = alice.at(contract);
         let before = front.new_task("Buy milk").await;
         let body = json!({
-            "title": "Sleep", "id": front.unknown_id(), "user_id": "mallory", "colour": [1, { "a": null }],
+            "title": "Sleep", "id": front.unknown_id(), "user_id": "mallory", "color": [1, { "a": null }],
             "created_at": "2000-01-01T00:00:00Z", "updated_at": "2000-01-01T00:00:00Z",
             "completed_at": "2000-01-01T00:00:00Z",
         });

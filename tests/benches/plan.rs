@@ -46,7 +46,7 @@ const POOLER_CONNECTIONS: f64 = 10_000.0;
 const LARGEST_COMPUTE: f64 = 16.0;
 
 /// The share of a core that requests should use. The rest is for peaks, for writing the WAL and for vacuum.
-const UTILISATION: f64 = 0.5;
+const UTILIZATION: f64 = 0.5;
 
 /// Dollars per hour for a core with 4 GB on the Scale plan (Neon plans).
 const CORE_HOUR: f64 = 0.222;
@@ -92,7 +92,7 @@ fn print_rates(database_us: f64, billed: f64) {
         .into_iter()
         .map(|rate| {
             let environments = (rate / ENVIRONMENT_RATE).max(rate * billed / 1000.0).ceil();
-            let cores = rate * database_us / 1e6 / UTILISATION;
+            let cores = rate * database_us / 1e6 / UTILIZATION;
             let databases = (cores / LARGEST_COMPUTE).max(environments / POOLER_CONNECTIONS).ceil();
             let millions = rate * SECONDS_PER_MONTH / 1e6;
             let (first, factor) = GATEWAY_TIER;
@@ -118,13 +118,13 @@ fn print_rates(database_us: f64, billed: f64) {
     let title = format!(
         "What a rate needs, at {billed:.1} billed ms and {database_us:.0} µs of database CPU per request, \
          with cores used to {} %; dollars per month:",
-        UTILISATION * 100.0
+        UTILIZATION * 100.0
     );
     print_table(&title, &head, &rows);
 }
 
 fn print_limits(database_us: f64, billed: f64) {
-    let core_rate = UTILISATION * 1e6 / database_us;
+    let core_rate = UTILIZATION * 1e6 / database_us;
     let mut limits = [
         ("throttling in template.yaml", TEMPLATE_RATE),
         ("the gateway's requests per second", GATEWAY_RATE),

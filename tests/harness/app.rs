@@ -193,7 +193,7 @@ impl Local {
         self.gateway.as_ref().expect("taken only during drop")
     }
 
-    /// Connects to this test's database as the server's superuser, to whom row-level security does not apply.
+    /// Connects to this test's database as the server's superuser, so that row-level security does not apply.
     pub async fn database(&self) -> Client {
         connect(&self.database_url).await
     }

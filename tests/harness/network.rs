@@ -44,14 +44,14 @@ impl Network {
     /// Drops every packet that is sent to the other side, without an error for the sender.
     pub fn cut(&self) {
         let Self { server, device } = self;
-        let to_nobody = format!("neighbour replace {server} lladdr {NOBODY} dev {device} nud permanent");
+        let to_nobody = format!("neighbor replace {server} lladdr {NOBODY} dev {device} nud permanent");
         ip(&to_nobody).expect("this process created the device");
     }
 
     /// Lets packets through again.
     pub fn heal(&self) {
         let Self { server, device } = self;
-        ip(&format!("neighbour delete {server} dev {device}")).expect("it was cut");
+        ip(&format!("neighbor delete {server} dev {device}")).expect("it was cut");
     }
 }
 

@@ -27,7 +27,7 @@ pub enum NetworkFault {
     Reset,
     /// Both ends are closed in the normal way.
     Close,
-    /// Nothing is passed on any more, without an error at either end. The server's end is closed 5 s later.
+    /// Nothing more is passed on, without an error at either end. The server's end is closed 5 s later.
     Stall,
     /// Bytes are lost, and later ones are passed on.
     Drop,
@@ -81,7 +81,7 @@ struct State {
     reply: Mutex<Option<Vec<u8>>>,
     /// Tells all connections to close.
     hang_up: watch::Sender<()>,
-    /// Tells all connections to pass nothing on any more.
+    /// Tells all connections to pass on nothing more.
     forget: watch::Sender<()>,
     /// The numbers of the open connections.
     connections: Mutex<BTreeSet<usize>>,

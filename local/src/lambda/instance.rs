@@ -114,7 +114,7 @@ impl Instance {
     pub(super) async fn invoke(&mut self, event: Bytes, limit: Duration) -> Result<Bytes, InvocationFailure> {
         let next = match self.next.take() {
             Some(next) => next,
-            // The process has responded to its last event but may not have asked for another yet.
+            // The process has responded to its last event but might not have asked for another yet.
             None => time::timeout(limit, self.init())
                 .await
                 .map_err(|_| InvocationFailure::NotTaken)?

@@ -90,7 +90,7 @@ async fn check<I: Input>(
     Ok(Request { contract, caller, input, store: Arc::clone(&backend.store) })
 }
 
-/// Runs a public endpoint, which needs no token, until Lambda ends the process. `read` reads its configuration.
+/// Runs an endpoint that needs no token, until Lambda ends the process. `read` reads its configuration.
 pub async fn serve_public<C, F, Fut>(
     read: impl FnOnce(&mut Variables) -> Result<C, Recorded>,
     endpoint: F,

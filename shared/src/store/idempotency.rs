@@ -110,7 +110,8 @@ mod tests {
             due_date: Patch::Value("2026-12-24T18:00:00+01:00".parse().expect("RFC 3339")),
             completed: Some(Completion::Set(false)),
         };
-        // {"method":"PUT","title":"Buy milk","description":null,"due_date":"2026-12-24T17:00:00Z","completed":false}
+        // {"method":"PUT","title":"Buy milk","description":null,"due_date":"2026-12-24T17:00:00Z",
+        //  "completed":false}, in one line without the space
         assert_eq!(hash("PUT", &most), "ed3274c95f1c519cb5a8397ef5fa3e7de57e99094f2ee2bc3c78bfb943fcc833");
     }
 

@@ -187,7 +187,7 @@ async fn limit_must_be_one_whole_number_from_1_to_500() {
             let answer = front.changes(&format!("?limit={value}")).await;
             answer.assert_invalid_value(contract, "query", "limit");
         }
-        for query in ["?limit=1", "?limit=500", "?colour=red&Since=x&offset=-1"] {
+        for query in ["?limit=1", "?limit=500", "?color=red&Since=x&offset=-1"] {
             assert_eq!(changes(&front, query).await.changed.len(), 1, "{query}");
         }
     }

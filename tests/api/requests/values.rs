@@ -93,7 +93,7 @@ async fn limit_and_offset_must_be_single_whole_numbers_within_bounds() {
         (Contract::Envelope, "?limit=100", 1),
         (Contract::Envelope, "?%6Cimit=%31", 1),
         (Contract::Envelope, "?offset=10000", 0),
-        (Contract::Envelope, "?colour=red&Limit=x&&=&after=x&%ff=%ff", 1),
+        (Contract::Envelope, "?color=red&Limit=x&&=&after=x&%ff=%ff", 1),
         (Contract::Plain, "?limit=1&offset=-1&%zz", 1),
         (Contract::Plain, "?after=x", 1),
     ] {

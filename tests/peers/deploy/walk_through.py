@@ -1,7 +1,7 @@
 """Runs the deployment scripts and workflows against a simulation of AWS, in the order of docs/deployment.md.
 
-cloud.py, with SAM's translator and CloudFormation's registry, and the stubs in bin/ simulate AWS. The life of a stack is
-one test, because each step starts from the state that the step before has left.
+cloud.py, with SAM's translator and CloudFormation's registry, and the stubs in bin/ simulate AWS. The life of
+a stack is one test, because each step starts from the state that the step before has left.
 """
 
 import json

@@ -31,7 +31,7 @@ function blocks(markdown) {
 }
 
 /** Replaces what differs from run to run by placeholders. */
-function normalised(text) {
+function normalized(text) {
   return text
     .replace(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z/g, "<time>")
     .replace(/("timestamp": ?)"[^"]*"/g, '$1"<time>"')
@@ -53,12 +53,12 @@ function parse(message) {
 
 /** Checks that a response equals the one that a document shows. */
 function compare(answer, shown, name) {
-  const body = (text) => (text === "" ? null : JSON.parse(normalised(JSON.stringify(JSON.parse(text)))
+  const body = (text) => (text === "" ? null : JSON.parse(normalized(JSON.stringify(JSON.parse(text)))
     .replaceAll(":<number>", ':"<number>"')));
   assert.equal(answer.status, shown.status, `${name}: ${answer.body}`);
   assert.deepEqual(body(answer.body), body(shown.body), name);
   for (const [header, value] of shown.headers) {
-    assert.equal(normalised(answer.headers.get(header) ?? ""), normalised(value), `${name}: ${header}`);
+    assert.equal(normalized(answer.headers.get(header) ?? ""), normalized(value), `${name}: ${header}`);
   }
 }
 
@@ -184,7 +184,7 @@ for (const { operationId, tags } of Object.values(paths).flatMap((methods) => Ob
 }
 console.log(`docs/examples.md: ${all.length} examples of ${covered.size} operations, each in three forms`);
 
-/** Runs the shell blocks of a document in one shell, and compares their output with the responses after them. */
+/** Runs the shell blocks of a document in one shell, and compares their output with what it shows. */
 async function follow(name, markdown) {
   await clear();
   const steps = blocks(markdown);
@@ -195,9 +195,9 @@ async function follow(name, markdown) {
   const answers = steps.flatMap((step, index) => (step.language === "sh" ? [] : [index]));
   for (const index of answers) {
     const [shown, command] = [steps[index], steps[index - 1]];
-    const output = normalised(printed[commands.indexOf(command)].replaceAll("\r", "").trim());
+    const output = normalized(printed[commands.indexOf(command)].replaceAll("\r", "").trim());
     const actual = shown.language === "json" ? output : output.split("\n")[0];
-    assert.equal(actual, normalised(shown.text), command.text);
+    assert.equal(actual, normalized(shown.text), command.text);
   }
   console.log(`${name}: ${commands.length} commands, ${answers.length} answers`);
   return answers.length;

@@ -1,8 +1,9 @@
 """Runs Schemathesis against the API with all checks, for each contract, with and without a valid token.
 
-The contracts are tested separately because Schemathesis would otherwise use a task's id from one contract in the other.
-The user in the paths is limited to the token's, so that requests pass authentication; other values are still tried as
-invalid ones. Exits with status 1 if a check fails, or if fewer than LEAST_CASES cases were generated.
+The contracts are tested separately because Schemathesis would otherwise use a task's id from one contract in
+the other. The user in the paths is limited to the token's, so that requests pass authentication; other values
+are still tried as invalid ones. Exits with status 1 if a check fails, or if fewer than LEAST_CASES cases were
+generated.
 """
 
 import copy

@@ -1,7 +1,7 @@
 """Checks the template and deploy/changed.py without deploying.
 
-The expansion of the template is compared with docs/contracts.md. Each check is shown to fail on a copy of the template
-with a mistake.
+The expansion of the template is compared with docs/contracts.md. Each check is shown to fail on a copy of the
+template with a mistake.
 """
 
 import json

@@ -12,19 +12,19 @@ def arn(service, resource, region=REGION):
     return f"arn:aws:{service}:{region}:{ACCOUNT}:{resource}"
 
 
-# "Return values" of each type's page, https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/
-# and then:
+# What Ref returns, by the section "Return values" of each type's page. The addresses of the pages begin with
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-
 REF = {
-    "AWS::ApiGatewayV2::Api": lambda name: "a1b2c3d4e5",  # aws-resource-apigatewayv2-api.html: the ID
-    "AWS::CloudWatch::Alarm": lambda name: name,  # aws-resource-cloudwatch-alarm.html: the name
-    "AWS::CodeDeploy::Application": lambda name: name,  # aws-resource-codedeploy-application.html: the name
-    "AWS::CodeDeploy::DeploymentGroup": lambda name: name,  # aws-resource-codedeploy-deploymentgroup.html: the name
-    "AWS::IAM::ManagedPolicy": lambda name: arn("iam", f"policy/{name}", ""),  # aws-resource-iam-managedpolicy.html
-    "AWS::IAM::Role": lambda name: name,  # aws-resource-iam-role.html: the name
-    "AWS::Lambda::Alias": lambda name: arn("lambda", f"function:{name}"),  # aws-resource-lambda-alias.html: the ARN
-    "AWS::Lambda::Function": lambda name: name,  # aws-resource-lambda-function.html: the name
-    "AWS::Lambda::Version": lambda name: arn("lambda", f"function:{name}"),  # aws-resource-lambda-version.html: the ARN
-    "AWS::Logs::LogGroup": lambda name: name,  # aws-resource-logs-loggroup.html: the name
+    "AWS::ApiGatewayV2::Api": lambda name: "a1b2c3d4e5",  # apigatewayv2-api.html: the ID
+    "AWS::CloudWatch::Alarm": lambda name: name,  # cloudwatch-alarm.html: the name
+    "AWS::CodeDeploy::Application": lambda name: name,  # codedeploy-application.html: the name
+    "AWS::CodeDeploy::DeploymentGroup": lambda name: name,  # codedeploy-deploymentgroup.html: the name
+    "AWS::IAM::ManagedPolicy": lambda name: arn("iam", f"policy/{name}", ""),  # iam-managedpolicy.html
+    "AWS::IAM::Role": lambda name: name,  # iam-role.html: the name
+    "AWS::Lambda::Alias": lambda name: arn("lambda", f"function:{name}"),  # lambda-alias.html: the ARN
+    "AWS::Lambda::Function": lambda name: name,  # lambda-function.html: the name
+    "AWS::Lambda::Version": lambda name: arn("lambda", f"function:{name}"),  # lambda-version.html: the ARN
+    "AWS::Logs::LogGroup": lambda name: name,  # logs-loggroup.html: the name
 }
 GET_ATT = {
     ("AWS::IAM::Role", "Arn"): lambda name: arn("iam", f"role/{name}", ""),

@@ -1,7 +1,7 @@
 """Checks which calls the roles are allowed to make, by IAM's rules. Usage: permissions.py MOTO_PYTHON
 
-The templates are resolved as CloudFormation does, and @cloud-copilot/iam-simulate decides every call. It has the
-resource types and condition keys of each action. The documents of AWS-managed policies are moto's copies.
+The templates are resolved as CloudFormation does, and @cloud-copilot/iam-simulate decides every call. It has
+the resource types and condition keys of each action. The documents of AWS-managed policies are moto's copies.
 """
 
 import json
@@ -337,7 +337,7 @@ class CloudFormation(Permissions):
             case _:
                 self.fail(f"add the calls for {kind} here, and permissions to deploy/ci-role.yaml")
 
-    def test_it_can_not_extend_its_own_or_other_permissions(self):
+    def test_it_cannot_extend_its_own_or_other_permissions(self):
         own, another = named("role", f"{STACK}-X-{'1' * 13}"), named("role", "another")
         ci_roles = [CI.get_att("Role", "Arn"), CI.get_att("CloudFormationRole", "Arn")]
         foreign = {"iam:PermissionsBoundary": arn("iam", f"policy/{STACK}-mine", "")}

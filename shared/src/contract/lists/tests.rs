@@ -241,7 +241,7 @@ fn longest_cursor_is_read() {
 }
 
 #[test]
-fn forged_cursor_with_values_that_postgresql_can_not_store_is_rejected() {
+fn forged_cursor_with_values_that_postgresql_cannot_store_is_rejected() {
     let query = read(Plain, "alice", "sort=title").expect("valid");
     let hash = hash(&query.filter, query.order);
     let forge = |content: serde_json::Value| {
