@@ -19,7 +19,7 @@ import urllib.request
 from datetime import datetime, timedelta, timezone
 
 API = os.environ.get("NEON_API_URL", "https://console.neon.tech/api/v2")
-# After this time, Neon deletes a branch that nobody has deleted.
+# Neon itself deletes a branch after this time.
 LIFETIME = timedelta(days=14)
 # The status with which Neon rejects a request while another operation runs.
 LOCKED = 423

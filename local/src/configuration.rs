@@ -157,7 +157,7 @@ impl Configuration {
     /// Returns the functions' environment variables, with `database_url` as `DATABASE_URL`.
     ///
     /// # Errors
-    /// As [`Configuration::secret`].
+    /// The same as for [`Configuration::secret`].
     pub fn function_environment(&self, database_url: &str) -> Result<BTreeMap<String, String>> {
         let mut environment = self.variables.clone();
         environment.retain(|name, _| {

@@ -228,7 +228,7 @@ pub fn patch(contract: Contract) -> Body {
                     "completed",
                     nullable(boolean("Whether the task is completed. Null leaves it unchanged.")),
                 ),
-            "The fields to change. Null clears `description` and leaves the other fields unchanged.",
+            "The fields to change. Null clears `description`; a null `title` or `completed` is ignored.",
             json!({ "title": "Buy oat milk" }),
         ),
     }

@@ -72,7 +72,7 @@ pub fn path() -> PathBuf {
 
 /// Returns the contents of openapi.json.
 pub fn json() -> String {
-    document().to_pretty_json().expect("a description is JSON") + "\n"
+    document().to_pretty_json().expect("an OpenAPI description serializes to JSON") + "\n"
 }
 
 /// Builds the description.

@@ -63,8 +63,8 @@ fn tasks(contract: Contract) -> Vec<(HttpMethod, String, Operation)> {
     let (put, put_description) = match contract {
         Envelope => (
             "Replace a task",
-            "Replaces `title`, `description`, `due_date` and `completed`. Fields that are left out become null, \
-             `completed` false.",
+            "Replaces `title`, `description`, `due_date` and `completed`. `title` is required. If left out, \
+             `description` and `due_date` become null, and `completed` becomes false.",
         ),
         Plain => ("Update a task", UPDATE),
     };

@@ -43,7 +43,7 @@ begin
     delete from public.users u where u.id = p_user_id;
 
     delete from public.erased_users e where e.erased_at < clock_timestamp() - interval '5 minutes';
-    -- The newest hundred suffice: a user sends fewer erasures within the time that one can be late.
+    -- The newest hundred suffice: a user sends fewer in the time by which an erasure can be late.
     insert into public.erased_users as e (id_hash, attempts, attempts_evicted, voided, erased_at)
     values (
         v_id_hash, coalesce(v_attempts, '{}'), v_attempts_evicted, (p_attempt || v_voided)[1:100], clock_timestamp()

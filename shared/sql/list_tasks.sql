@@ -72,7 +72,7 @@ begin
         where t.user_id = p_user_id;
     end if;
     if v_numbers is null and p_descending and p_offset > 0 then
-        -- Finds the numbers first, so that the skipped tasks are read in the index alone.
+        -- Finds the numbers first, so that the skipped tasks are read from the index alone.
         v_numbers := array(
             select t.number
             from public.tasks t

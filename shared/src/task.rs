@@ -116,7 +116,7 @@ pub struct WriteHeaders {
 pub struct Written<T> {
     /// What was written, in its current state.
     pub value: T,
-    /// Whether an earlier request with the same idempotency key carried it out.
+    /// Whether an earlier request with the same idempotency key carried out the write.
     pub replayed: bool,
     /// The user's write budget. `None` if writes are unlimited.
     pub rate_limit: Option<RateLimit>,

@@ -42,7 +42,7 @@ const CLEARANCE: Duration = Duration::from_millis(20);
 /// Number of tasks of each user, and so the length of the list.
 const TASKS: usize = 10;
 
-/// The figures of a subject with a request. Times are medians, except for `warm_p99_us`.
+/// The figures of one subject for one request. Times are medians, except for `warm_p99_us`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Figures {
     pub subject: String,

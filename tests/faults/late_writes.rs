@@ -44,7 +44,7 @@ const WITH_KEY: [Endpoint; 3] = [Endpoint::FlipOnce, Endpoint::DeleteOnce, Endpo
 /// How often each test repeats each write, concurrently.
 const REPETITIONS: usize = 3;
 
-/// Time from the request after which a write that was answered with 503 can no longer be carried out.
+/// How long after its request a write that was answered with 503 can still be carried out.
 const BOUND: Duration = Duration::from_secs(4);
 
 /// Allowance for a busy machine: for the time from a test's request until the function reads its clock, and

@@ -1,4 +1,4 @@
-//! TLS and the spellings of Neon's URLs, against a server with certificates of a test authority.
+//! TLS and the forms of Neon's URLs, against a server with certificates from a test authority.
 
 use local::postgres::Cluster;
 use reqwest::Method;

@@ -207,7 +207,7 @@ pub struct Refusal {
     pub detail: &'static str,
 }
 
-/// Every error response with fixed texts.
+/// Every error response whose texts are fixed.
 pub mod refusals {
     use super::Refusal;
 

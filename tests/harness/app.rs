@@ -66,7 +66,7 @@ pub struct Options {
     pub environment: BTreeMap<String, String>,
     /// The template's parameters.
     pub parameters: BTreeMap<String, String>,
-    /// A port on 127.0.0.1 by which the functions reach the database, instead of the server's own.
+    /// A port on 127.0.0.1 through which the functions reach the database, instead of the server's own.
     pub database_port: Option<u16>,
     /// The maximum number of concurrent processes of each function; 4 if not set.
     pub max_instances: Option<usize>,

@@ -62,10 +62,10 @@ pub const DELAY: Duration = Duration::from_millis(300);
 /// How long the server's end of a stalled connection stays open.
 const STALLED: Duration = Duration::from_secs(5);
 
-/// How long the server must send nothing for its answer to count as complete.
+/// How long the server must be silent before its answer counts as complete.
 const SILENCE: Duration = Duration::from_millis(100);
 
-/// Messages of the client in a login by SCRAM (RFC 5802): the user name, the first message, the proof.
+/// Messages that the client sends in a SCRAM login (RFC 5802): user name, first message, proof.
 const LOGIN_TURNS: usize = 3;
 
 /// A proxy on a port of its own, which runs until the tokio runtime ends.
@@ -383,7 +383,7 @@ impl Ends {
                 Ok(false)
             }
             NetworkFault::Stall => {
-                // Reads on from the server, so that its send buffer does not fill up.
+                // Keeps reading from the server, so that the server's send buffer does not fill up.
                 timeout(STALLED, drain(&mut self.server)).await.ok();
                 self.server.shutdown().await.ok();
                 drain(&mut self.client).await;
@@ -394,7 +394,7 @@ impl Ends {
                 Ok(true)
             }
             NetworkFault::Corrupt => {
-                // In the middle, which is after the header of a TLS record, so that its content is corrupted.
+                // The middle lies after the TLS record's header, so the record's content is corrupted.
                 let place = bytes.len() / 2;
                 if let Some(byte) = bytes.get_mut(place) {
                     *byte ^= 0x55;

@@ -14,7 +14,7 @@ use tokio::{process::Command, time};
 
 use crate::Server;
 
-/// Interval in which Better Auth rotates its keys, if it does.
+/// Interval at which Better Auth rotates its keys, in tests with rotation.
 const ROTATION: Duration = Duration::from_secs(5);
 
 async fn better_auth(algorithm: &str, rotation: Option<Duration>) -> Server {

@@ -91,7 +91,7 @@ impl Cluster {
     /// Starts a server for tests, which trades durability for speed. Its data is removed when it stops.
     ///
     /// # Errors
-    /// As [`Cluster::persistent`].
+    /// The same as for [`Cluster::persistent`].
     pub async fn temporary() -> Result<Self> {
         let account = Account::for_server()?;
         let programs = programs::find(&account, &|notice: &str| eprintln!("{notice}")).await?;

@@ -97,7 +97,7 @@ pub struct EnvelopeChanges<'a> {
     pub(super) changed: Vec<EnvelopeTask<'a>>,
     /// The ids of tasks that were deleted.
     pub(super) deleted: Vec<Uuid>,
-    /// The `since` of the next request.
+    /// The value of `since` for the next request.
     pub(super) cursor: String,
     /// Whether there are more changes. If so, send the next request at once.
     pub(super) has_more: bool,

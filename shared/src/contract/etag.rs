@@ -34,7 +34,7 @@ fn versions<'a>(value: &'a [u8], opaque: impl Fn(&Tag<'a>) -> Option<&'a [u8]>) 
     }
 }
 
-/// An entity tag of a list.
+/// One of the entity tags in a header.
 struct Tag<'a> {
     is_weak: bool,
     opaque: &'a [u8],

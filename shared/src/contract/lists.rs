@@ -150,7 +150,7 @@ fn read_cursor(user_id: &str, text: &str) -> Option<(u64, ListPosition)> {
 
 /// Returns the hash of a query, to which a cursor is bound.
 fn hash(filter: &TaskFilter, order: TaskOrder) -> u64 {
-    let query = serde_json::to_vec(&(filter, order)).expect("plain values are JSON");
+    let query = serde_json::to_vec(&(filter, order)).expect("plain values serialize to JSON");
     let hash = digest(&SHA256, &query);
     u64::from_be_bytes(*hash.as_ref().first_chunk().expect("a SHA-256 has 32 bytes"))
 }

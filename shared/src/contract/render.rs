@@ -135,7 +135,7 @@ impl Contract {
         with_version(response, list.version)
     }
 
-    /// Renders an error, without anything that the client must not read.
+    /// Renders an error, without the details that only the log may contain.
     pub fn error(self, error: &Error, request_id: &str) -> Response {
         if let Error::NotWritten(error, rate_limit) = error {
             let response = with_rate_limit(self.error(error, request_id), *rate_limit);

@@ -21,7 +21,7 @@ impl<'a> FromSql<'a> for Composite<'a> {
     fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
         // The number of fields comes first. It is skipped because the reader relies on the function's
         // definition.
-        Ok(Self(raw.get(4..).ok_or("the composite has no number of fields")?))
+        Ok(Self(raw.get(4..).ok_or("the composite has no field count")?))
     }
 
     fn accepts(ty: &Type) -> bool {

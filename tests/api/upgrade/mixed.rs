@@ -152,7 +152,7 @@ async fn a_cursor_from_before_an_erase_is_410_even_if_the_old_code_creates_the_u
     }
 }
 
-/// The task that the new code returned with each id and ETag.
+/// The tasks that the new code returned, by id and ETag.
 type Shown = Mutex<BTreeMap<(String, String), Value>>;
 
 /// Checks that the task is the same as in every earlier response with this ETag.

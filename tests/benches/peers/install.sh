@@ -4,7 +4,7 @@
 cd "$(dirname "$0")" && . ../../peers/suite.sh
 work=$root/target/benches
 
-# Whether a folder was installed from this file of pinned versions: installed PINS FOLDER
+# installed PINS FOLDER: succeeds if FOLDER was installed from the pinned versions in the file PINS.
 installed() {
     cmp -s "$1" "$2/$(basename "$1")"
 }

@@ -42,7 +42,7 @@ def by_type(expansion, kind):
 
 
 def if_true(value):
-    """Returns the value for the case that its condition is true."""
+    """Returns the value that applies if the condition of its Fn::If is true."""
     return value["Fn::If"][1] if "Fn::If" in value else value
 
 

@@ -73,7 +73,7 @@ class Account:
         for key, properties in declared.items():
             functions[properties["FunctionName"]] = function = self.functions.setdefault(key, Function())
             versioned = {name: value for name, value in properties.items() if name not in UNVERSIONED}
-            # CloudFormation compares with what it has deployed last, not with the actual function.
+            # CloudFormation compares the template with what it last deployed, not with the actual function.
             if self.requested.get(key) != versioned:
                 self.requested[key] = function.latest = versioned
         published = {}
@@ -185,7 +185,7 @@ class Versions(unittest.TestCase):
         codes = {"get-task": "new"}
         account.deploy(codes=codes, Release="2")
         self.assert_in_service(account)
-        # The same, if the code is again the one that CloudFormation has deployed last.
+        # Also if newer code was published meanwhile, and the code is again what CloudFormation last deployed.
         function.latest = function.latest | {"Code": {"S3Bucket": "artifacts", "S3Key": "newer"}}
         function.live = function.publish(None)
         account.deploy(codes=codes, Release="3")

@@ -251,7 +251,7 @@ function checkText(name, text, max) {
   if (typeof text !== "string") {
     return [fault(name, "string_type", "Input should be a valid string")];
   }
-  // A character is a Unicode scalar value, which takes one or two units of a string.
+  // A character is a Unicode scalar value, which is one or two UTF-16 code units of a string.
   if (text.length > max && [...text].length > max) {
     return [fault(name, "string_too_long", `String should have at most ${max} characters`)];
   }
