@@ -4,7 +4,7 @@ create function task_api_functions.get_task(
     p_user_id text,
     p_id uuid,
     p_number bigint,
-    p_known_revisions bigint[],         -- with the next: versions that the client has; a null element matches any
+    p_known_revisions bigint[],         -- with the next: the client's versions; a null element matches any
     p_known_times timestamptz[],
     out outcome text,
 -- include: task_columns

@@ -2,8 +2,8 @@
     -- The budget holds at most ten minutes' worth of writes.
     budget_since := greatest(budget_since, written_at - interval '10 minutes');
     if v_is_stale then
-        -- Code without revisions may have created the row again after an erasure. Microseconds since the epoch
-        -- exceed every revision from before the erasure.
+        -- Code without revisions may have created the row again after an erasure. Microseconds since the
+        -- epoch exceed every revision from before the erasure.
         v_revision := greatest(v_revision, extract(epoch from written_at) * 1000000);
         v_task_count := (
             select count(*)

@@ -10,8 +10,8 @@ use super::{path, sign};
 const ISSUER: &str = "https://auth.example";
 const AUDIENCE: &str = "tasks";
 
-/// Leaves out the two cases in which jsonwebtoken departs from RFC 7519: it accepts lists of issuers, and rejects
-/// times before 1970.
+/// Leaves out the two cases in which jsonwebtoken departs from RFC 7519: it accepts lists of issuers, and
+/// rejects times before 1970.
 #[tokio::test(flavor = "multi_thread")]
 async fn times_issuer_and_audience_get_the_same_verdict_from_jsonwebtoken() {
     let options = Options::default().with("JWT_ISSUER", ISSUER).with("JWT_AUDIENCE", AUDIENCE);
