@@ -116,8 +116,7 @@ impl Function {
         &self.pool.spec
     }
 
-    /// Passes `event` to an idle process, or to a new one if none is idle, and returns the function's
-    /// response.
+    /// Passes `event` to an idle process, starting one if necessary, and returns the function's response.
     ///
     /// Once a process has the event, the invocation completes even if the returned future is dropped.
     ///

@@ -48,6 +48,9 @@ FAULTS = [
 
 class Faults(unittest.TestCase):
     def setUp(self):
+        self.start_from_sound_folder()
+
+    def start_from_sound_folder(self) -> None:
         self.folder = Path(self.enterContext(tempfile.TemporaryDirectory())).resolve()
         for path, text in SOUND.items():
             self.write(path, text)
@@ -61,11 +64,9 @@ class Faults(unittest.TestCase):
             self.assertEqual(list(check(self.folder)), [], name)
 
     def test_every_kind_of_fault_is_found(self):
-        for number, (path, fault, check, found) in enumerate(FAULTS):
-            with self.subTest(path=path, fault=fault), tempfile.TemporaryDirectory() as folder:
-                self.folder = Path(folder).resolve()
-                for sound, text in SOUND.items():
-                    self.write(sound, text)
+        for path, fault, check, found in FAULTS:
+            with self.subTest(path=path, fault=fault):
+                self.start_from_sound_folder()
                 gap = "\n" if path.endswith(".md") else ""
                 self.write(path, f"{SOUND[path]}{gap}{fault}\n")
                 self.assertIn(found, "".join(CHECKS[check](self.folder)))
@@ -75,7 +76,7 @@ class Faults(unittest.TestCase):
             self.write(path, comment.format(LONG))
             self.assertIn(f"{path}:", "".join(CHECKS["width"](self.folder)))
 
-    def test_what_can_not_be_wrapped_is_not_too_wide(self):
+    def test_what_cannot_be_wrapped_is_not_too_wide(self):
         self.write("a.py", f"# https://example.com/{'a' * WIDTH}\nA = '{LONG}'\n")
         self.write("a.md", f"# A\n\n<https://example.com/{'a' * WIDTH}>\n\n| {LONG} |\n| --- |\n")
         self.assertEqual([*CHECKS["width"](self.folder), *CHECKS["markdown"](self.folder)], [])
