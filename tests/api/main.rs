@@ -30,5 +30,4 @@ mod several_databases;
 mod sql_functions;
 mod tokens;
 mod update_task;
-mod upgrade;
 mod walls;
