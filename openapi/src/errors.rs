@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use shared::{
     Contract::{self, Envelope, Plain},
-    Error, StatusCode,
+    Error, Failure, StatusCode,
     contract::{bodies::PlainFieldError, schemas as values},
     error::{InputError, Place},
 };
@@ -65,16 +65,16 @@ fn responses_of(contract: Contract) -> Vec<(String, Response)> {
 /// Renders every error in a contract.
 fn render_all(contract: Contract) -> Vec<shared::Response> {
     let complete = |error| match error {
-        Error::Invalid(_) => Error::Invalid(vec![InputError {
+        Error::Invalid(_) => Failure::from(Error::Invalid(vec![InputError {
             place: Place::Body,
             field: Some("title".into()),
             kind: "missing",
             message: "Field required".into(),
-        }]),
+        }])),
         Error::Conflict | Error::TooManyTasks(_) | Error::Changed(_) | Error::RateLimited => {
-            Error::NotWritten(Box::new(error), samples::RATE_LIMIT)
+            Failure { error, rate_limit: Some(samples::RATE_LIMIT) }
         }
-        error => error,
+        error => error.into(),
     };
     let errors = values::errors().into_iter().map(complete);
     errors.map(|error| contract.error(&error, samples::REQUEST_ID)).collect()

@@ -224,8 +224,7 @@ pub enum Completion {
     Toggle,
 }
 
-/// A change of a task, the content of [`PutTask`], [`PatchTask`] and [`CompleteTask`]. These are separate
-/// types because each endpoint reads its body differently.
+/// Input of `PUT` and `PATCH …/tasks/{task_id}` and of `PATCH …/tasks/{task_id}/complete`.
 #[derive(Debug)]
 pub struct TaskUpdate {
     /// The task to change.
@@ -238,18 +237,6 @@ pub struct TaskUpdate {
     pub headers: WriteHeaders,
 }
 
-/// Input of `PUT …/tasks/{task_id}`. In the envelope contract, it sets every field.
-#[derive(Debug)]
-pub struct PutTask(pub TaskUpdate);
-
-/// Input of `PATCH …/tasks/{task_id}`.
-#[derive(Debug)]
-pub struct PatchTask(pub TaskUpdate);
-
-/// Input of `PATCH …/tasks/{task_id}/complete`.
-#[derive(Debug)]
-pub struct CompleteTask(pub TaskUpdate);
-
 /// Input of `DELETE …/tasks/{task_id}`.
 #[derive(Debug)]
 pub struct DeleteTask {
@@ -258,10 +245,6 @@ pub struct DeleteTask {
     /// The headers of the request.
     pub headers: WriteHeaders,
 }
-
-/// Input of `DELETE /api/{user_id}`. It is empty because the user to erase is the caller.
-#[derive(Debug)]
-pub struct EraseUser;
 
 /// Input of `GET …/tasks/changes`.
 #[derive(Debug, Clone, PartialEq)]

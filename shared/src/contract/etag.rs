@@ -2,7 +2,11 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::task::{Version, Versions};
+use crate::{
+    error::Recorded,
+    request::Reader,
+    task::{Version, Versions},
+};
 
 /// The first part of every tag. Increment it when the same version of a task or list is rendered as a
 /// different body, so that clients don't keep the old body.
@@ -20,9 +24,14 @@ pub(super) fn if_match(value: &[u8]) -> Option<Versions> {
     versions(value, |tag| (!tag.is_weak).then_some(tag.opaque))
 }
 
+/// Reads the header `If-None-Match`. A malformed value is ignored, because the header only saves a transfer.
+pub(super) fn known(request: &mut Reader) -> Result<Option<Versions>, Recorded> {
+    Ok(request.header("if-none-match", |value| Ok(if_none_match(value)))?.flatten())
+}
+
 /// Parses `If-None-Match`, which is compared weakly (§13.1.2). `None` if the value is neither `*` nor a list
 /// of tags.
-pub(super) fn if_none_match(value: &[u8]) -> Option<Versions> {
+fn if_none_match(value: &[u8]) -> Option<Versions> {
     versions(value, |tag| Some(tag.opaque))
 }
 

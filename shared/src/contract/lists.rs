@@ -11,7 +11,7 @@ use super::{
         TASK_NUMBER,
     },
     cursor::{self, Kind},
-    read::{Input, known},
+    etag::known,
 };
 use crate::{
     error::Recorded,
@@ -63,32 +63,31 @@ impl Contract {
     }
 }
 
-impl Input for TaskQuery {
-    fn read(contract: Contract, request: &mut Reader) -> Result<Self, Recorded> {
-        let limits = match contract {
-            Envelope => ENVELOPE_LIMIT,
-            Plain => PLAIN_LIMIT,
-        };
-        let limit = request.query_integer("limit", limits, contract.limit_default());
-        let offset = match contract {
-            Envelope => request.query("offset", offset),
-            Plain => Ok(None),
-        };
-        let filter = filter(request);
-        let order = request.query("sort", one_of(&ORDERS));
-        let order = order.map(|order| order.unwrap_or(contract.default_order()));
-        let start = match cursor(request, filter.as_ref().ok(), order.ok()) {
-            Ok(Some(_)) if offset != Ok(None) => {
-                let message = "Input should not be given together with offset";
-                Err(request.reject_query("cursor", ("value_error", message.into())))
-            }
-            Ok(Some(position)) => Ok(ListStart::After(position)),
-            Ok(None) => offset.map(|offset| ListStart::Offset(offset.unwrap_or(0))),
-            Err(Recorded) => Err(Recorded),
-        };
-        let known = known(request);
-        Ok(Self { filter: filter?, order: order?, limit: limit?, start: start?, known: known? })
-    }
+/// Reads the input of `GET …/tasks`.
+pub fn list_tasks(contract: Contract, request: &mut Reader) -> Result<TaskQuery, Recorded> {
+    let limits = match contract {
+        Envelope => ENVELOPE_LIMIT,
+        Plain => PLAIN_LIMIT,
+    };
+    let limit = request.query_integer("limit", limits, contract.limit_default());
+    let offset = match contract {
+        Envelope => request.query("offset", offset),
+        Plain => Ok(None),
+    };
+    let filter = filter(request);
+    let order = request.query("sort", one_of(&ORDERS));
+    let order = order.map(|order| order.unwrap_or(contract.default_order()));
+    let start = match cursor(request, filter.as_ref().ok(), order.ok()) {
+        Ok(Some(_)) if offset != Ok(None) => {
+            let message = "Input should not be given together with offset";
+            Err(request.reject_query("cursor", ("value_error", message.into())))
+        }
+        Ok(Some(position)) => Ok(ListStart::After(position)),
+        Ok(None) => offset.map(|offset| ListStart::Offset(offset.unwrap_or(0))),
+        Err(Recorded) => Err(Recorded),
+    };
+    let known = known(request);
+    Ok(TaskQuery { filter: filter?, order: order?, limit: limit?, start: start?, known: known? })
 }
 
 fn filter(request: &mut Reader) -> Result<TaskFilter, Recorded> {

@@ -6,7 +6,7 @@ mod bounds;
 mod cursor;
 mod etag;
 mod lists;
-mod read;
+pub mod read;
 mod render;
 #[cfg(feature = "openapi")]
 pub mod schemas;
@@ -16,7 +16,6 @@ pub use bounds::{
     PLAIN_LIMIT_DEFAULT, SEARCH_MAX, TASK_NUMBER,
 };
 pub use lists::{ORDERS, STATUSES};
-pub use read::Input;
 
 /// The API contract that a front end uses, determined by the path: paths below `/plain` use the plain
 /// contract.

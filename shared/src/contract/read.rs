@@ -1,125 +1,90 @@
-//! Reads requests into the inputs of endpoints.
+//! Reads requests into the inputs of endpoints: one function for each.
 
 use chrono::{DateTime, Utc};
-use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 
+pub use super::lists::list_tasks;
 use super::{
     Contract::{self, Envelope, Plain},
     bounds::{CHANGES_LIMIT, CHANGES_LIMIT_DEFAULT, TASK_NUMBER},
     cursor::read_changes,
-    etag::{if_match, if_none_match},
+    etag::{if_match, known},
 };
 use crate::{
-    error::{Error, Recorded},
+    error::Recorded,
     request::{Fields, Reader, boolean, date_time_value, idempotency_key, text, title},
     task::{
-        ChangesQuery, CompleteTask, Completion, DeleteTask, EraseUser, GetTask, NewTask, NewTaskFields,
-        Patch, PatchTask, PutTask, TaskChanges, TaskKey, TaskUpdate, Versions, WriteHeaders,
+        ChangesQuery, Completion, DeleteTask, GetTask, NewTask, NewTaskFields, Patch, TaskChanges, TaskKey,
+        TaskUpdate, WriteHeaders,
     },
 };
 
-/// The input of an endpoint.
-pub trait Input: Sized {
-    /// Reads the input from a request. Must read every value before it returns an error, so that all errors
-    /// are reported.
-    ///
-    /// # Errors
-    /// If a value is invalid.
-    fn read(contract: Contract, request: &mut Reader) -> Result<Self, Recorded>;
+/// Reads the input of `GET …/tasks/{task_id}`.
+pub fn get_task(contract: Contract, request: &mut Reader) -> Result<GetTask, Recorded> {
+    Ok(GetTask { key: task_key(contract, request)?, known: known(request)? })
 }
 
-impl Contract {
-    /// Reads the input of an endpoint.
-    ///
-    /// # Errors
-    /// See [`Reader::finish`].
-    pub fn read<I: Input>(self, event: &ApiGatewayV2httpRequest) -> Result<I, Error> {
-        let mut request = Reader::new(event);
-        let input = I::read(self, &mut request);
-        request.finish(input)
-    }
+/// Reads the input of `GET …/tasks/changes`.
+pub fn list_changes(_: Contract, request: &mut Reader) -> Result<ChangesQuery, Recorded> {
+    let user_id = request.user_id();
+    let since = request.query("since", |cursor| {
+        read_changes(user_id, cursor)
+            .ok_or(("value_error", "Input should be a cursor from an earlier response".into()))
+    });
+    let limit = request.query_integer("limit", CHANGES_LIMIT, CHANGES_LIMIT_DEFAULT);
+    Ok(ChangesQuery { since: since?.flatten(), limit: limit? })
 }
 
-impl Input for TaskKey {
-    fn read(contract: Contract, request: &mut Reader) -> Result<Self, Recorded> {
-        match contract {
-            Envelope => request.path_uuid("task_id").map(TaskKey::Id),
-            Plain => request.path_integer("task_id", TASK_NUMBER).map(TaskKey::Number),
-        }
-    }
+/// Reads the input of `POST …/tasks`.
+pub fn create_task(contract: Contract, request: &mut Reader) -> Result<NewTask, Recorded> {
+    let idempotency_key = request.header("idempotency-key", idempotency_key);
+    let fields = new_task(contract, &mut request.body()?);
+    let headers = WriteHeaders { idempotency_key: idempotency_key?, expected: None };
+    Ok(NewTask { fields: fields?, headers })
 }
 
-impl Input for GetTask {
-    fn read(contract: Contract, request: &mut Reader) -> Result<Self, Recorded> {
-        Ok(Self { key: TaskKey::read(contract, request)?, known: known(request)? })
-    }
+/// Reads the input of `PUT …/tasks/{task_id}`.
+pub fn update_task(contract: Contract, request: &mut Reader) -> Result<TaskUpdate, Recorded> {
+    update(contract, request, "PUT", |request| match contract {
+        Envelope => replacement(&mut request.body()?),
+        Plain => plain_changes(&mut request.body()?),
+    })
 }
 
-impl Input for ChangesQuery {
-    fn read(_: Contract, request: &mut Reader) -> Result<Self, Recorded> {
-        let user_id = request.user_id();
-        let since = request.query("since", |cursor| {
-            read_changes(user_id, cursor)
-                .ok_or(("value_error", "Input should be a cursor from an earlier response".into()))
-        });
-        let limit = request.query_integer("limit", CHANGES_LIMIT, CHANGES_LIMIT_DEFAULT);
-        Ok(Self { since: since?.flatten(), limit: limit? })
-    }
+/// Reads the input of `PATCH …/tasks/{task_id}`.
+pub fn patch_task(contract: Contract, request: &mut Reader) -> Result<TaskUpdate, Recorded> {
+    update(contract, request, "PATCH", |request| match contract {
+        Envelope => envelope_changes(&mut request.body()?),
+        Plain => plain_changes(&mut request.body()?),
+    })
 }
 
-impl Input for NewTask {
-    fn read(contract: Contract, request: &mut Reader) -> Result<Self, Recorded> {
-        let idempotency_key = request.header("idempotency-key", idempotency_key);
-        let fields = new_task(contract, &mut request.body()?);
-        let headers = WriteHeaders { idempotency_key: idempotency_key?, expected: None };
-        Ok(Self { fields: fields?, headers })
-    }
-}
-
-impl Input for PutTask {
-    fn read(contract: Contract, request: &mut Reader) -> Result<Self, Recorded> {
-        let read_changes = |request: &mut Reader| match contract {
-            Envelope => replacement(&mut request.body()?),
-            Plain => plain_changes(&mut request.body()?),
+/// Reads the input of `PATCH …/tasks/{task_id}/complete`.
+pub fn complete_task(contract: Contract, request: &mut Reader) -> Result<TaskUpdate, Recorded> {
+    update(contract, request, "PATCH", |request| {
+        let completion = match contract {
+            Envelope => request.body()?.required("completed", boolean).map(Completion::Set),
+            Plain => Ok(Completion::Toggle),
         };
-        update(contract, request, "PUT", read_changes).map(Self)
-    }
+        Ok(TaskChanges { completed: Some(completion?), ..TaskChanges::default() })
+    })
 }
 
-impl Input for PatchTask {
-    fn read(contract: Contract, request: &mut Reader) -> Result<Self, Recorded> {
-        let read_changes = |request: &mut Reader| match contract {
-            Envelope => envelope_changes(&mut request.body()?),
-            Plain => plain_changes(&mut request.body()?),
-        };
-        update(contract, request, "PATCH", read_changes).map(Self)
-    }
+/// Reads the input of `DELETE …/tasks/{task_id}`.
+pub fn delete_task(contract: Contract, request: &mut Reader) -> Result<DeleteTask, Recorded> {
+    let key = task_key(contract, request);
+    let headers = write_headers(request);
+    Ok(DeleteTask { key: key?, headers: headers? })
 }
 
-impl Input for CompleteTask {
-    fn read(contract: Contract, request: &mut Reader) -> Result<Self, Recorded> {
-        let read_changes = |request: &mut Reader| {
-            let completion = match contract {
-                Envelope => request.body()?.required("completed", boolean).map(Completion::Set),
-                Plain => Ok(Completion::Toggle),
-            };
-            Ok(TaskChanges { completed: Some(completion?), ..TaskChanges::default() })
-        };
-        update(contract, request, "PATCH", read_changes).map(Self)
-    }
+/// `DELETE /api/{user_id}` has no input: the user to erase is the caller.
+pub fn erase_user(_: Contract, _: &mut Reader) -> Result<(), Recorded> {
+    Ok(())
 }
 
-impl Input for DeleteTask {
-    fn read(contract: Contract, request: &mut Reader) -> Result<Self, Recorded> {
-        let key = TaskKey::read(contract, request);
-        let headers = write_headers(request);
-        Ok(Self { key: key?, headers: headers? })
-    }
-}
-
-impl Input for EraseUser {
-    fn read(_: Contract, _: &mut Reader) -> Result<Self, Recorded> {
-        Ok(Self)
+fn task_key(contract: Contract, request: &mut Reader) -> Result<TaskKey, Recorded> {
+    match contract {
+        Envelope => request.path_uuid("task_id").map(TaskKey::Id),
+        Plain => request.path_integer("task_id", TASK_NUMBER).map(TaskKey::Number),
     }
 }
 
@@ -129,7 +94,7 @@ fn update(
     method: &'static str,
     read_changes: impl FnOnce(&mut Reader) -> Result<TaskChanges, Recorded>,
 ) -> Result<TaskUpdate, Recorded> {
-    let key = TaskKey::read(contract, request);
+    let key = task_key(contract, request);
     let headers = write_headers(request);
     let changes = read_changes(request);
     Ok(TaskUpdate { key: key?, method, changes: changes?, headers: headers? })
@@ -141,11 +106,6 @@ fn write_headers(request: &mut Reader) -> Result<WriteHeaders, Recorded> {
         if_match(value).ok_or(("value_error", "Input should be * or a list of entity tags".into()))
     });
     Ok(WriteHeaders { idempotency_key: idempotency_key?, expected: expected? })
-}
-
-/// Reads the header `If-None-Match`. A malformed value is ignored, because the header only saves a transfer.
-pub(super) fn known(request: &mut Reader) -> Result<Option<Versions>, Recorded> {
-    Ok(request.header("if-none-match", |value| Ok(if_none_match(value)))?.flatten())
 }
 
 fn new_task(contract: Contract, body: &mut Fields) -> Result<NewTaskFields, Recorded> {

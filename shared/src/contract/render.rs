@@ -19,7 +19,7 @@ use super::{
     lists::{next_cursor, next_query},
 };
 use crate::{
-    error::{Error, TokenError},
+    error::{Error, Failure, TokenError},
     response::Response,
     task::{
         Change, ChangeList, ChangesPosition, ListStart, RateLimit, Shown, Task, TaskList, TaskQuery, Version,
@@ -136,14 +136,8 @@ impl Contract {
     }
 
     /// Renders an error, without the details that only the log may contain.
-    pub fn error(self, error: &Error, request_id: &str) -> Response {
-        if let Error::NotWritten(error, rate_limit) = error {
-            let response = with_rate_limit(self.error(error, request_id), *rate_limit);
-            return match **error {
-                Error::RateLimited => response.with(RETRY_AFTER, rate_limit.retry_after.to_string()),
-                _ => response,
-            };
-        }
+    pub fn error(self, failure: &Failure, request_id: &str) -> Response {
+        let Failure { error, rate_limit } = failure;
         const INVALID_TOKEN: &str = "Missing or invalid JWT token";
         let limit_reached: String;
         #[rustfmt::skip]
@@ -165,7 +159,6 @@ impl Contract {
             Error::Changed(_) => same("PRECONDITION_FAILED", "Task was changed since it was read"),
             Error::Gone => same("GONE", "Cursor has expired, start again without since"),
             Error::RateLimited => same("RATE_LIMITED", "Too many requests"),
-            Error::NotWritten(..) => unreachable!("handled above"),
             Error::Unavailable(_) => same("SERVICE_UNAVAILABLE", "Service temporarily unavailable"),
             Error::Internal(_) => ("INTERNAL_SERVER_ERROR", "An unexpected error occurred", "Internal server error"),
         };
@@ -182,10 +175,17 @@ impl Contract {
             (Plain, Error::Invalid(errors)) => Response::json(error.status(), &PlainError::of_values(errors)),
             (Plain, _) => Response::json(error.status(), &PlainError { detail, error: detail.into() }),
         };
-        match error {
-            Error::Unauthorized(_) => response.with(WWW_AUTHENTICATE, "Bearer"),
-            Error::Unavailable(_) => response.with(RETRY_AFTER, RETRY_AFTER_SECONDS),
-            Error::Changed(version) => with_version(response, *version),
+        let response = match rate_limit {
+            Some(rate_limit) => with_rate_limit(response, *rate_limit),
+            None => response,
+        };
+        match (error, rate_limit) {
+            (Error::Unauthorized(_), _) => response.with(WWW_AUTHENTICATE, "Bearer"),
+            (Error::Unavailable(_), _) => response.with(RETRY_AFTER, RETRY_AFTER_SECONDS),
+            (Error::Changed(version), _) => with_version(response, *version),
+            (Error::RateLimited, Some(rate_limit)) => {
+                response.with(RETRY_AFTER, rate_limit.retry_after.to_string())
+            }
             _ => response,
         }
     }

@@ -11,7 +11,7 @@ use super::{
     tasks::{RevisionsAndTimes, id_and_number, only, revisions_and_times, task, unexpected},
 };
 use crate::{
-    error::Error,
+    error::{Error, Failure},
     logs::audit,
     task::{
         Caller, Completion, DeleteTask, NewTask, Patch, Task, TaskChanges, TaskUpdate, Versions,
@@ -27,7 +27,7 @@ impl Store {
     /// [`Error::Conflict`], [`Error::RateLimited`], [`Error::TooManyTasks`]; [`Error::NotFound`] if an
     /// earlier request or attempt created the task and it has been deleted since; [`Error::Unavailable`],
     /// [`Error::Internal`].
-    pub async fn create_task(&self, caller: &Caller, new: &NewTask) -> Result<Written<Task>, Error> {
+    pub async fn create_task(&self, caller: &Caller, new: &NewTask) -> Result<Written<Task>, Failure> {
         let Caller { user_id, email, name, image, email_verified } = caller;
         let NewTask { fields, headers } = new;
         let id = Uuid::now_v7();
@@ -57,7 +57,7 @@ impl Store {
     /// # Errors
     /// [`Error::Conflict`], [`Error::RateLimited`], [`Error::NotFound`], [`Error::Changed`];
     /// [`Error::Unavailable`], [`Error::Internal`].
-    pub async fn update_task(&self, caller: &Caller, update: &TaskUpdate) -> Result<Written<Task>, Error> {
+    pub async fn update_task(&self, caller: &Caller, update: &TaskUpdate) -> Result<Written<Task>, Failure> {
         let TaskUpdate { key, method, changes, headers } = update;
         let TaskChanges { title, description, due_date, completed } = changes;
         let (id, number) = id_and_number(*key);
@@ -94,7 +94,7 @@ impl Store {
     /// # Errors
     /// [`Error::Conflict`], [`Error::RateLimited`], [`Error::NotFound`], [`Error::Changed`];
     /// [`Error::Unavailable`], [`Error::Internal`].
-    pub async fn delete_task(&self, caller: &Caller, deletion: &DeleteTask) -> Result<Written<()>, Error> {
+    pub async fn delete_task(&self, caller: &Caller, deletion: &DeleteTask) -> Result<Written<()>, Failure> {
         let DeleteTask { key, headers } = deletion;
         let (id, number) = id_and_number(*key);
         let (revisions, times) = expected(headers);
@@ -121,12 +121,12 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Internal`].
-    pub async fn erase_user(&self, caller: &Caller) -> Result<(), Error> {
+    pub async fn erase_user(&self, caller: &Caller) -> Result<(), Failure> {
         let arguments: Arguments = &[(&caller.user_id, Type::TEXT)];
         let rows = self.call("erase_user", arguments, Some(Write::new(Uuid::now_v7()))).await?;
         match only(&rows)?.get(0) {
             "done" => tracing::info!(audit = "erased", "user erased"),
-            outcome => return Err(not_carried_out(outcome)),
+            outcome => return Err(not_carried_out(outcome).into()),
         }
         Ok(())
     }
@@ -140,7 +140,7 @@ impl Store {
         headers: &WriteHeaders,
         hash: impl FnOnce() -> Vec<u8>,
         read: impl FnOnce(Composite) -> T,
-    ) -> Result<Written<T>, Error> {
+    ) -> Result<Written<T>, Failure> {
         let hash = headers.idempotency_key.as_ref().map(|_| hash());
         let limits: Arguments = &[
             (&headers.idempotency_key, Type::TEXT),
@@ -160,12 +160,9 @@ impl Store {
             "full" => Error::TooManyTasks(self.limits.tasks_per_user),
             "not_found" | "deleted" => Error::NotFound,
             "changed" => Error::Changed(fields.version()),
-            outcome => return Err(not_carried_out(outcome)),
+            outcome => return Err(not_carried_out(outcome).into()),
         };
-        Err(match rate_limit {
-            Some(rate_limit) => Error::NotWritten(Box::new(error), rate_limit),
-            None => error,
-        })
+        Err(Failure { error, rate_limit })
     }
 }
 

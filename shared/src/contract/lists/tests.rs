@@ -18,7 +18,9 @@ fn read(contract: Contract, user_id: &str, query: &str) -> Result<TaskQuery, Err
         "isBase64Encoded": false,
     });
     let event: ApiGatewayV2httpRequest = serde_json::from_value(event).expect("an event");
-    contract.read(&event)
+    let mut request = Reader::new(&event);
+    let query = list_tasks(contract, &mut request);
+    request.finish(query)
 }
 
 /// Returns the errors of a query as `parameter kind`.

@@ -104,13 +104,13 @@ fn empty_plain_list_is_an_empty_array() {
 
 #[test]
 fn server_errors_do_not_reveal_their_cause() {
-    for error in [Error::Internal("secret".into()), Error::Unavailable("secret".into())] {
-        for contract in [Envelope, Plain] {
-            let body = contract.error(&error, "id-1").body;
+    for contract in [Envelope, Plain] {
+        for error in [Error::Internal("secret".into()), Error::Unavailable("secret".into())] {
+            let body = contract.error(&error.into(), "id-1").body;
             assert!(!String::from_utf8_lossy(&body).contains("secret"));
         }
     }
-    let response = Envelope.error(&Error::Internal("secret".into()), "id-1");
+    let response = Envelope.error(&Error::Internal("secret".into()).into(), "id-1");
     assert_eq!(
         body(&response),
         json!({
@@ -121,7 +121,7 @@ fn server_errors_do_not_reveal_their_cause() {
             },
         })
     );
-    let response = Plain.error(&Error::Internal("secret".into()), "id-1");
+    let response = Plain.error(&Error::Internal("secret".into()).into(), "id-1");
     assert_eq!(
         body(&response),
         json!({ "detail": "Internal server error", "error": "Internal server error" })
