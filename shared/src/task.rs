@@ -153,13 +153,13 @@ pub struct NewTask {
 /// The fields of a task to create.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewTaskFields {
-    /// See [`Task::title`].
+    /// See [`Task`].
     pub title: String,
-    /// See [`Task::description`].
+    /// See [`Task`].
     pub description: Option<String>,
-    /// See [`Task::due_date`].
+    /// See [`Task`].
     pub due_date: Option<DateTime<Utc>>,
-    /// See [`Task::completed`].
+    /// See [`Task`].
     pub completed: bool,
 }
 
@@ -205,13 +205,13 @@ impl<T> Patch<T> {
 /// The changes to a task. `None` and [`Patch::Absent`] leave a field unchanged.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TaskChanges {
-    /// See [`Task::title`].
+    /// See [`Task`].
     pub title: Option<String>,
-    /// See [`Task::description`].
+    /// See [`Task`].
     pub description: Patch<String>,
-    /// See [`Task::due_date`].
+    /// See [`Task`].
     pub due_date: Patch<DateTime<Utc>>,
-    /// See [`Task::completed`].
+    /// See [`Task`].
     pub completed: Option<Completion>,
 }
 
@@ -314,7 +314,7 @@ pub struct TaskQuery {
 }
 
 /// Selects the tasks of a list. A task must meet every condition that is present.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct TaskFilter {
     /// The task is completed, or open.
     pub completed: Option<bool>,
@@ -327,7 +327,7 @@ pub struct TaskFilter {
 }
 
 /// The order of a list. Equal tasks are sorted from oldest to newest.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TaskOrder {
     /// What the tasks are sorted by.
     pub by: SortKey,
@@ -335,7 +335,7 @@ pub struct TaskOrder {
     pub descending: bool,
 }
 
-/// What a list is sorted by.
+/// What a list is sorted by. List cursors contain the names, in snake case.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SortKey {
@@ -345,7 +345,7 @@ pub enum SortKey {
     CreatedAt,
     /// [`Task::updated_at`].
     UpdatedAt,
-    /// [`Task::due_date`]. Tasks without one come last in both directions.
+    /// When they are due. Tasks without a due date come last in both directions.
     DueDate,
     /// [`Task::title`]: first in lower case, then unchanged, both compared by code point.
     Title,

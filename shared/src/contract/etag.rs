@@ -2,14 +2,10 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::{
-    error::Recorded,
-    request::Reader,
-    task::{Version, Versions},
-};
+use crate::task::{Version, Versions};
 
-/// The first part of every tag. Increment it when the same version of a task or list is rendered as a
-/// different body, so that clients don't keep the old body.
+/// The first part of every tag. Increment it when a task or list is rendered differently, so that clients
+/// don't keep the old body of a version that hasn't changed.
 const RENDERING: u32 = 1;
 
 /// Returns the tag of a version. It is strong: equal tags mean equal bodies.
@@ -24,14 +20,9 @@ pub(super) fn if_match(value: &[u8]) -> Option<Versions> {
     versions(value, |tag| (!tag.is_weak).then_some(tag.opaque))
 }
 
-/// Reads the header `If-None-Match`. A malformed value is ignored, because the header only saves a transfer.
-pub(super) fn known(request: &mut Reader) -> Result<Option<Versions>, Recorded> {
-    Ok(request.header("if-none-match", |value| Ok(if_none_match(value)))?.flatten())
-}
-
 /// Parses `If-None-Match`, which is compared weakly (§13.1.2). `None` if the value is neither `*` nor a list
 /// of tags.
-fn if_none_match(value: &[u8]) -> Option<Versions> {
+pub(super) fn if_none_match(value: &[u8]) -> Option<Versions> {
     versions(value, |tag| Some(tag.opaque))
 }
 

@@ -1,10 +1,15 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
+use lambda_http::{aws_lambda_events::apigw::ApiGatewayV2httpRequest, http::header::ETAG};
 use serde_json::{Value, json};
-
-use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
+use uuid::Uuid;
 
 use super::*;
-use crate::{error::Error, request::MAX_BODY_LEN};
+use crate::{
+    contract::tests::{body, task},
+    error::Error,
+    request::MAX_BODY_LEN,
+    response::Body,
+};
 
 type Reads<I> = fn(Contract, &mut Reader) -> Result<I, Recorded>;
 
@@ -184,4 +189,54 @@ fn put_without_a_title_is_rejected_in_envelope_and_changes_nothing_in_plain() {
     });
     let put = read_event(update_task, Contract::Plain, &event).expect("valid");
     assert_eq!(put.changes, TaskChanges::default());
+}
+
+fn written(task: Task, replayed: bool) -> Written<Task> {
+    Written { value: task, replayed, rate_limit: None }
+}
+
+#[test]
+fn task_has_the_fields_of_its_contract() {
+    let task = task("2 litres".into());
+    let response = Envelope.created(&written(task.clone(), false));
+    assert_eq!(
+        body(&response),
+        json!({
+            "data": {
+                "id": "00000000-0000-0000-0000-000000000000", "user_id": "a/b c", "title": "Buy milk",
+                "description": "2 litres", "due_date": null, "completed": true,
+                "completed_at": "2026-01-06T15:30:00Z", "created_at": "2026-01-06T15:30:00Z",
+                "updated_at": "2026-01-06T15:30:00Z",
+            },
+            "error": null,
+        })
+    );
+    assert_eq!(response.headers[LOCATION], "/api/a%2Fb%20c/tasks/00000000-0000-0000-0000-000000000000");
+    assert!(!response.headers.contains_key("idempotency-replayed"));
+
+    let response = Plain.created(&written(task, true));
+    assert_eq!(
+        body(&response),
+        json!({
+            "id": 7, "user_id": "a/b c", "title": "Buy milk", "description": "2 litres", "completed": true,
+            "created_at": "2026-01-06T15:30:00Z", "updated_at": "2026-01-06T15:30:00Z",
+        })
+    );
+    assert_eq!(response.headers[LOCATION], "/plain/api/a%2Fb%20c/tasks/7");
+    assert_eq!(response.headers["idempotency-replayed"], "true");
+}
+
+/// If this test fails, increment `RENDERING`: clients have stored the old bodies with the old tags.
+#[test]
+fn tag_changes_with_the_rendering_of_a_task() {
+    let tagged = |contract: Contract| {
+        let response = contract.shown(&Shown::New(task("2 litres".into())));
+        let Body::Text(body) = response.body else { panic!("the body of a task is text") };
+        (response.headers[ETAG].to_str().expect("ASCII").to_owned(), body)
+    };
+    let tag = "\"1-3-647b9d9458e00\"".to_owned();
+    let envelope = r#"{"data":{"id":"00000000-0000-0000-0000-000000000000","user_id":"a/b c","title":"Buy milk","description":"2 litres","due_date":null,"completed":true,"completed_at":"2026-01-06T15:30:00Z","created_at":"2026-01-06T15:30:00Z","updated_at":"2026-01-06T15:30:00Z"},"error":null}"#;
+    assert_eq!(tagged(Envelope), (tag.clone(), envelope.into()));
+    let plain = r#"{"id":7,"user_id":"a/b c","title":"Buy milk","description":"2 litres","completed":true,"created_at":"2026-01-06T15:30:00Z","updated_at":"2026-01-06T15:30:00Z"}"#;
+    assert_eq!(tagged(Plain), (tag, plain.into()));
 }
