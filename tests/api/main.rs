@@ -16,6 +16,7 @@ mod get_task;
 mod headers;
 mod health;
 mod idempotency;
+mod large_requests;
 mod layers;
 mod limits;
 mod list_tasks;

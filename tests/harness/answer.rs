@@ -244,7 +244,7 @@ pub mod refusals {
     /// A task that was changed since its ETag was read.
     pub const CHANGED: Refusal = same(412, "PRECONDITION_FAILED", "Task was changed since it was read");
     /// A cursor of the changes feed that is too old.
-    pub const CURSOR_EXPIRED: Refusal = same(410, "GONE", "Cursor has expired, start again without since");
+    pub const CURSOR_EXPIRED: Refusal = same(410, "GONE", "Cursor has expired: start again without since");
     /// A user whose write budget is used up.
     pub const TOO_MANY_WRITES: Refusal = same(429, "RATE_LIMITED", "Too many requests");
     /// The database is unavailable.

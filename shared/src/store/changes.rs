@@ -31,7 +31,6 @@ impl Store {
             let (revision, list_updated_at): (Option<i64>, Option<_>) = (fields.read(), fields.read());
             end = revision.zip(list_updated_at).map(|(revision, list_updated_at)| ChangesPosition {
                 revision,
-                number: i64::MAX,
                 copied_from: since.map_or(revision, |since| since.copied_from),
                 list_updated_at,
             });

@@ -25,10 +25,13 @@ use chrono::Utc;
 use deadpool::managed::{Object, Pool};
 use tokio::time::{sleep_until, timeout};
 use tokio_postgres::{Row, types::Type};
-use tracing::{Span, info, warn};
+use tracing::{info, warn};
 use uuid::Uuid;
 
-use crate::{error::Error, logs::milliseconds};
+use crate::{
+    error::Error,
+    logs::{milliseconds, set_database_time},
+};
 pub use config::DatabaseConfig;
 pub use limits::Limits;
 use pool::{Arguments, Connection, Manager};
@@ -122,7 +125,7 @@ impl Store {
         {
             sleep_until(pending_until.into()).await;
         }
-        Span::current().record("database_ms", milliseconds(started.elapsed()));
+        set_database_time(started.elapsed());
         outcome.map_err(QueryError::into_error)
     }
 

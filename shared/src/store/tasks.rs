@@ -13,7 +13,7 @@ use super::{
     versions::{expected, known},
 };
 use crate::{
-    error::Error,
+    error::{Error, Failure},
     logs::audit,
     task::{
         Caller, Completion, DeleteTask, GetTask, NewTask, Patch, Shown, Task, TaskChanges, TaskKey,
@@ -53,7 +53,7 @@ impl Store {
     /// [`Error::Conflict`], [`Error::RateLimited`], [`Error::TooManyTasks`]; [`Error::NotFound`] if an
     /// earlier request or attempt created the task and it has been deleted since; [`Error::Unavailable`],
     /// [`Error::Internal`].
-    pub async fn create_task(&self, caller: &Caller, new: &NewTask) -> Result<Written<Task>, Error> {
+    pub async fn create_task(&self, caller: &Caller, new: &NewTask) -> Result<Written<Task>, Failure> {
         let Caller { user_id, email, name, image, email_verified } = caller;
         let NewTask { fields, headers } = new;
         let id = Uuid::now_v7();
@@ -83,7 +83,7 @@ impl Store {
     /// # Errors
     /// [`Error::Conflict`], [`Error::RateLimited`], [`Error::NotFound`], [`Error::Changed`];
     /// [`Error::Unavailable`], [`Error::Internal`].
-    pub async fn update_task(&self, caller: &Caller, update: &TaskUpdate) -> Result<Written<Task>, Error> {
+    pub async fn update_task(&self, caller: &Caller, update: &TaskUpdate) -> Result<Written<Task>, Failure> {
         let TaskUpdate { key, method, changes, headers } = update;
         let TaskChanges { title, description, due_date, completed } = changes;
         let (id, number) = id_and_number(*key);
@@ -119,7 +119,7 @@ impl Store {
     /// # Errors
     /// [`Error::Conflict`], [`Error::RateLimited`], [`Error::NotFound`], [`Error::Changed`];
     /// [`Error::Unavailable`], [`Error::Internal`].
-    pub async fn delete_task(&self, caller: &Caller, deletion: &DeleteTask) -> Result<Written<()>, Error> {
+    pub async fn delete_task(&self, caller: &Caller, deletion: &DeleteTask) -> Result<Written<()>, Failure> {
         let DeleteTask { key, headers } = deletion;
         let (id, number) = id_and_number(*key);
         let (revisions, times) = expected(headers.expected.as_ref());
@@ -150,7 +150,7 @@ impl Store {
         headers: &WriteHeaders,
         hash: impl FnOnce() -> Vec<u8>,
         read: impl FnOnce(&mut Composite) -> Result<T, Error>,
-    ) -> Result<Written<T>, Error> {
+    ) -> Result<Written<T>, Failure> {
         let hash = headers.idempotency_key.as_ref().map(|_| hash());
         let conditions: Arguments = &[
             ("p_idempotency_key", &headers.idempotency_key, Type::TEXT),
@@ -172,12 +172,9 @@ impl Store {
             "full" => Error::TooManyTasks(self.limits.tasks_per_user),
             "not_found" | "deleted" => Error::NotFound,
             "changed" => Error::Changed(task(&mut fields)?.version()),
-            outcome => return Err(not_carried_out(outcome)),
+            outcome => return Err(not_carried_out(outcome).into()),
         };
-        Err(match rate_limit {
-            Some(rate_limit) => Error::NotWritten(Box::new(error), rate_limit),
-            None => error,
-        })
+        Err(Failure { error, rate_limit })
     }
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use shared::{
     Contract::{self, Envelope, Plain},
     Response, StatusCode,
+    contract::describe::{NamedSchema, errors, headers::rendered},
 };
 use utoipa::openapi::{
     HttpMethod, KnownFormat, ObjectBuilder, Ref, RefOr, Schema, SchemaFormat, Type,
@@ -13,10 +14,8 @@ use utoipa::openapi::{
     security::SecurityRequirement,
 };
 
-use crate::{answers, errors};
-
 /// Returns the schemas of their response bodies, by name.
-pub fn schemas() -> Vec<(String, RefOr<Schema>)> {
+pub fn schemas() -> Vec<NamedSchema> {
     [("Health", "healthy"), ("Readiness", "ready")].map(|(name, status)| (name.into(), schema(status))).into()
 }
 
@@ -25,9 +24,9 @@ pub fn operations() -> Vec<(HttpMethod, String, Operation)> {
     const RUNS: &str = "Check whether the service is running";
     const READY: &str = "Check whether the service can reach its database";
     vec![
-        health("getHealth", "/health", Envelope, RUNS, ("Health", "healthy"), &[500]),
-        health("getReadiness", "/health/ready", Envelope, READY, ("Readiness", "ready"), &[500, 503]),
-        health("plainGetHealth", "/plain/health", Plain, RUNS, ("Health", "healthy"), &[500]),
+        health("getHealth", "/health", Envelope, RUNS, ("Health", "healthy"), &["500"]),
+        health("getReadiness", "/health/ready", Envelope, READY, ("Readiness", "ready"), &["500", "503"]),
+        health("plainGetHealth", "/plain/health", Plain, RUNS, ("Health", "healthy"), &["500"]),
     ]
 }
 
@@ -37,7 +36,7 @@ fn health(
     contract: Contract,
     summary: &str,
     (name, status): (&str, &str),
-    statuses: &[u16],
+    statuses: &[&str],
 ) -> (HttpMethod, String, Operation) {
     let meaning = match status {
         "ready" => "The service is running and can reach its database.",
@@ -46,7 +45,7 @@ fn health(
     let response = Response::json(StatusCode::OK, &sample(status));
     let schema = Ref::from_schema_name(name).into();
     let responses = ResponsesBuilder::new()
-        .response("200", answers::rendered(meaning, &response, Some(schema)))
+        .response("200", rendered(meaning, &response, Some(schema)))
         .responses_from_iter(errors::references(contract, statuses));
     let operation = OperationBuilder::new()
         .operation_id(Some(id))

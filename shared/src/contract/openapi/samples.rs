@@ -1,19 +1,25 @@
-//! Sample values for the examples.
+//! Sample values for the examples of the API description.
 
 use chrono::{DateTime, Utc};
-use shared::{
-    ChangeList, Shown, Task, TaskList, Version, Written,
-    task::{Change, RateLimit},
-};
 use uuid::Uuid;
 
+use crate::task::{RateLimit, Task, Written};
+
+/// A user's id.
 pub const USER_ID: &str = "alice";
+/// A task's id in the envelope contract.
 pub const TASK_ID: Uuid = Uuid::from_u128(0x0199_d3c4_7a00_7000_8000_0000_0000_0001);
-const DELETED_ID: Uuid = Uuid::from_u128(0x0199_d3c4_7a00_7000_8000_0000_0000_0002);
+/// The id of a task that was deleted.
+pub const DELETED_ID: Uuid = Uuid::from_u128(0x0199_d3c4_7a00_7000_8000_0000_0000_0002);
+/// A task's id in the plain contract.
 pub const TASK_NUMBER: i64 = 1;
+/// The id of a request.
 pub const REQUEST_ID: &str = "0d4b5c1e-6a53-4c64-9d0a-3f1f0a4b6f0e";
+/// A title.
 pub const TITLE: &str = "Buy milk";
+/// A description.
 pub const DESCRIPTION: &str = "2 litres";
+/// When a task is due.
 pub const DUE_DATE: &str = "2026-12-24T18:00:00+01:00";
 
 /// A user's write budget.
@@ -45,21 +51,6 @@ pub fn completed_task() -> Task {
 /// The outcome of a write.
 pub fn written<T>(value: T) -> Written<T> {
     Written { value, replayed: true, rate_limit: Some(RATE_LIMIT) }
-}
-
-/// A task that was changed and one that was deleted.
-pub fn changes() -> ChangeList {
-    let deleted =
-        Change::Deleted { id: DELETED_ID, number: TASK_NUMBER + 1, revision: 1_767_713_400_000_003 };
-    ChangeList { changes: vec![Change::Changed(task()), deleted], has_more: false, end: None }
-}
-
-/// A page that is followed by another.
-pub fn list() -> Shown<TaskList> {
-    let task = task();
-    let version = Version { revision: 2, updated_at: task.updated_at };
-    let begun_at = Some(task.created_at);
-    Shown::New(TaskList { tasks: vec![task], total: 2, has_more: true, version, begun_at })
 }
 
 fn time(text: &str) -> DateTime<Utc> {

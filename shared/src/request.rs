@@ -3,7 +3,7 @@
 
 mod values;
 
-use std::{borrow::Cow, fmt, ops::RangeInclusive};
+use std::{borrow::Cow, collections::BTreeSet, fmt, ops::RangeInclusive};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use lambda_http::{aws_lambda_events::apigw::ApiGatewayV2httpRequest, http::header::CONTENT_TYPE};
@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{
-    error::{Error, InputError, Place, Recorded},
+    error::{Error, Errors, InputError, Place, Recorded, shortened},
     task::Patch,
 };
 pub use values::{
@@ -26,32 +26,37 @@ pub use values::{
 /// Maximum size of a body, in bytes after base64 decoding.
 pub const MAX_BODY_LEN: usize = 256 * 1024;
 
+/// Maximum length of a name from a body in an error, in bytes of JSON. An error contains it up to twice.
+const MAX_NAME_LEN: usize = 200;
+
 const REPEATED: Problem = ("repeated", Cow::Borrowed("Given more than once"));
 
 /// Reads a request and collects the errors found.
 pub struct Reader<'a> {
     event: &'a ApiGatewayV2httpRequest,
-    errors: Vec<InputError>,
+    query: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    errors: Errors<InputError>,
     unreadable_body: Option<Error>,
 }
 
 impl<'a> Reader<'a> {
     /// Creates a reader of an event.
     pub fn new(event: &'a ApiGatewayV2httpRequest) -> Self {
-        Self { event, errors: Vec::new(), unreadable_body: None }
+        let query = event.raw_query_string.as_deref().unwrap_or_default();
+        let query = form_urlencoded::parse(query.as_bytes()).collect();
+        Self { event, query, errors: Errors::new(), unreadable_body: None }
     }
 
     /// Finishes reading: returns `input` unless an error was found.
     ///
     /// # Errors
-    /// [`Error::Invalid`] with all recorded errors. Without any, the reason why the body could not be read.
+    /// [`Error::Invalid`] with the recorded errors. Without any, the reason why the body could not be read.
     pub fn finish<T>(self, input: Result<T, Recorded>) -> Result<T, Error> {
-        match (input, self.unreadable_body) {
-            _ if !self.errors.is_empty() => Err(Error::Invalid(self.errors)),
-            (_, Some(error)) => Err(error),
-            (Ok(input), None) => Ok(input),
-            (Err(Recorded), None) => Err(Error::Internal("input rejected without an error".into())),
-        }
+        self.errors.finish(input).map_err(|errors| match self.unreadable_body {
+            Some(error) if errors.is_empty() => error,
+            None if errors.is_empty() => Error::Internal("input rejected without an error".into()),
+            _ => Error::Invalid(errors),
+        })
     }
 
     /// Reads a UUID in the path, which must have the hyphenated form (RFC 9562 §4).
@@ -86,11 +91,10 @@ impl<'a> Reader<'a> {
         name: &'static str,
         parse: impl FnOnce(&str) -> Result<T, Problem>,
     ) -> Result<Option<T>, Recorded> {
-        let query = self.event.raw_query_string.as_deref().unwrap_or_default();
-        let mut values = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == name);
+        let mut values = self.query.iter().filter(|(key, _)| key == name);
         let result = match (values.next(), values.next()) {
             (None, _) => Ok(None),
-            (Some((_, value)), None) => parse(&value).map(Some),
+            (Some((_, value)), None) => parse(value).map(Some),
             (Some(_), Some(_)) => Err(REPEATED),
         };
         self.check(Place::Query, name, result)
@@ -98,8 +102,7 @@ impl<'a> Reader<'a> {
 
     /// Records an error of a query parameter that is valid on its own, but not together with others.
     pub fn reject_query(&mut self, name: &'static str, problem: Problem) -> Recorded {
-        self.errors.push(InputError::new(Place::Query, name, problem));
-        Recorded
+        self.errors.record(InputError::new(Place::Query, name, problem))
     }
 
     /// Reads a header, if present. API Gateway joins the values of repeated headers with commas.
@@ -121,19 +124,18 @@ impl<'a> Reader<'a> {
     pub fn body(&mut self) -> Result<Fields<'_>, Recorded> {
         match self.read_body() {
             Ok(Some(Object { values, repeated })) => {
-                let repeated = repeated.into_iter().map(|name| InputError::new(Place::Body, name, REPEATED));
-                self.errors.extend(repeated);
+                for name in repeated {
+                    let name = shortened(&name, MAX_NAME_LEN).into_owned();
+                    self.errors.record(InputError::new(Place::Body, name, REPEATED));
+                }
                 Ok(Fields { values, errors: &mut self.errors })
             }
-            Ok(None) => {
-                self.errors.push(InputError {
-                    place: Place::Body,
-                    field: None,
-                    kind: "model_attributes_type",
-                    message: "Input should be a valid dictionary or object".into(),
-                });
-                Err(Recorded)
-            }
+            Ok(None) => Err(self.errors.record(InputError {
+                place: Place::Body,
+                field: None,
+                kind: "model_attributes_type",
+                message: "Input should be a valid dictionary or object".into(),
+            })),
             Err(error) => {
                 self.unreadable_body = Some(error);
                 Err(Recorded)
@@ -184,7 +186,7 @@ impl<'a> Reader<'a> {
 /// The fields of a JSON object. Each can be read once. Fields that are never read are ignored.
 pub struct Fields<'a> {
     values: Map<String, Value>,
-    errors: &'a mut Vec<InputError>,
+    errors: &'a mut Errors<InputError>,
 }
 
 impl Fields<'_> {
@@ -236,15 +238,12 @@ impl Fields<'_> {
 }
 
 fn record<T>(
-    errors: &mut Vec<InputError>,
+    errors: &mut Errors<InputError>,
     place: Place,
     name: &'static str,
     result: Result<T, Problem>,
 ) -> Result<T, Recorded> {
-    result.map_err(|problem| {
-        errors.push(InputError::new(place, name, problem));
-        Recorded
-    })
+    result.map_err(|problem| errors.record(InputError::new(place, name, problem)))
 }
 
 impl InputError {
@@ -263,7 +262,7 @@ fn is_json(content_type: &str) -> bool {
 /// values counts, so they are rejected.
 struct Object {
     values: Map<String, Value>,
-    repeated: Vec<String>,
+    repeated: BTreeSet<String>,
 }
 
 impl<'de> Deserialize<'de> for Object {
@@ -278,11 +277,10 @@ impl<'de> Deserialize<'de> for Object {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
-                let mut object = Object { values: Map::new(), repeated: Vec::new() };
+                let mut object = Object { values: Map::new(), repeated: BTreeSet::new() };
                 while let Some((name, value)) = map.next_entry::<String, Value>()? {
-                    if object.values.insert(name.clone(), value).is_some() && !object.repeated.contains(&name)
-                    {
-                        object.repeated.push(name);
+                    if object.values.insert(name.clone(), value).is_some() {
+                        object.repeated.insert(name);
                     }
                 }
                 Ok(object)

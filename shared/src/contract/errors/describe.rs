@@ -5,23 +5,29 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::DateTime;
+use lambda_http::http::StatusCode;
 use serde_json::Value;
-use shared::{
-    Contract::{self, Envelope, Plain},
-    Error, StatusCode,
-    contract::{bodies::PlainFieldError, schemas as values},
-    error::{InputError, Place},
-};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
-        ObjectBuilder, Ref, RefOr, Response, Schema, Type,
+        ObjectBuilder, Ref, RefOr, Response, Schema,
         example::{Example, ExampleBuilder},
         schema::{AdditionalProperties, ArrayBuilder},
     },
 };
 
-use crate::{answers, samples};
+use super::PlainFieldError;
+use crate::{
+    contract::{
+        Contract::{self, Envelope, Plain},
+        headers::describe::rendered,
+        openapi::{NamedSchema, null, object, samples, string},
+    },
+    error::{Error, Failure, InputError, Place, TokenError},
+    response::Response as Rendered,
+    task::Version,
+};
 
 // Names of schemas, without the contract.
 const ERROR: &str = "Error";
@@ -29,12 +35,12 @@ const VALIDATION_ERROR: &str = "ValidationError";
 const INTERNAL_ERROR: &str = "InternalError";
 
 /// Returns references to a contract's error responses with these statuses.
-pub fn references(contract: Contract, statuses: &[u16]) -> Vec<(String, Ref)> {
-    let name = |status: &u16| {
-        let status = StatusCode::from_u16(*status).expect("a status of the table");
-        (status.as_str().to_owned(), Ref::from_response_name(name(contract, status)))
+pub fn references(contract: Contract, statuses: &[&str]) -> Vec<(String, Ref)> {
+    let reference = |status: &&str| {
+        let code = status.parse().expect("a status");
+        ((*status).to_owned(), Ref::from_response_name(name(contract, code)))
     };
-    statuses.iter().map(name).collect()
+    statuses.iter().map(reference).collect()
 }
 
 /// Describes the error responses of both contracts, by name, with an example for each cause.
@@ -43,13 +49,13 @@ pub fn responses() -> Vec<(String, Response)> {
 }
 
 fn responses_of(contract: Contract) -> Vec<(String, Response)> {
-    let mut rendered = BTreeMap::<_, Vec<_>>::new();
+    let mut by_status = BTreeMap::<_, Vec<_>>::new();
     for response in render_all(contract) {
-        rendered.entry(response.status).or_default().push(response);
+        by_status.entry(response.status).or_default().push(response);
     }
-    let describe = |(status, examples): (StatusCode, Vec<shared::Response>)| {
+    let describe = |(status, examples): (StatusCode, Vec<Rendered>)| {
         let schema = Ref::from_schema_name(format!("{contract:?}{}", kind(contract, status))).into();
-        let mut response = answers::rendered(meaning(status), &examples[0], Some(schema));
+        let mut response = rendered(meaning(status), &examples[0], Some(schema));
         if examples.len() > 1 {
             for content in response.content.values_mut() {
                 let RefOr::T(content) = content else { continue };
@@ -59,25 +65,40 @@ fn responses_of(contract: Contract) -> Vec<(String, Response)> {
         }
         (name(contract, status), response)
     };
-    rendered.into_iter().map(describe).collect()
+    by_status.into_iter().map(describe).collect()
 }
 
-/// Renders every error in a contract.
-fn render_all(contract: Contract) -> Vec<shared::Response> {
-    let complete = |error| match error {
-        Error::Invalid(_) => Error::Invalid(vec![InputError {
-            place: Place::Body,
-            field: Some("title".into()),
-            kind: "missing",
-            message: "Field required".into(),
-        }]),
-        Error::Conflict | Error::TooManyTasks(_) | Error::Changed(_) | Error::RateLimited => {
-            Error::NotWritten(Box::new(error), samples::RATE_LIMIT)
-        }
-        error => error,
+/// Returns every error, once for each message that a response can have.
+fn all_errors() -> Vec<Failure> {
+    let missing = InputError {
+        place: Place::Body,
+        field: Some("title".into()),
+        kind: "missing",
+        message: "Field required".into(),
     };
-    let errors = values::errors().into_iter().map(complete);
-    errors.map(|error| contract.error(&error, samples::REQUEST_ID)).collect()
+    let rejected_write = |error| Failure { error, rate_limit: Some(samples::RATE_LIMIT) };
+    vec![
+        Error::InvalidJson.into(),
+        Error::Unauthorized(TokenError::Missing).into(),
+        Error::Unauthorized(TokenError::Invalid("")).into(),
+        Error::Unauthorized(TokenError::Expired).into(),
+        Error::Forbidden(String::new()).into(),
+        Error::NotFound.into(),
+        rejected_write(Error::Conflict),
+        rejected_write(Error::TooManyTasks(10_000)),
+        Error::Gone.into(),
+        rejected_write(Error::Changed(Version { revision: 0, updated_at: DateTime::UNIX_EPOCH })),
+        rejected_write(Error::RateLimited),
+        Error::PayloadTooLarge.into(),
+        Error::UnsupportedMediaType.into(),
+        Error::Invalid(vec![missing]).into(),
+        Error::Internal(String::new()).into(),
+        Error::Unavailable(String::new()).into(),
+    ]
+}
+
+fn render_all(contract: Contract) -> Vec<Rendered> {
+    all_errors().iter().map(|failure| contract.error(failure, samples::REQUEST_ID)).collect()
 }
 
 fn name(contract: Contract, status: StatusCode) -> String {
@@ -95,7 +116,7 @@ fn kind(contract: Contract, status: StatusCode) -> &'static str {
 }
 
 /// Returns an example named after its message.
-fn example(response: &shared::Response) -> (String, RefOr<Example>) {
+fn example(response: &Rendered) -> (String, RefOr<Example>) {
     let body = body(response);
     let message =
         body["detail"].as_str().or(body["error"]["message"].as_str()).expect("an error has a message");
@@ -105,7 +126,7 @@ fn example(response: &shared::Response) -> (String, RefOr<Example>) {
     )
 }
 
-fn body(response: &shared::Response) -> Value {
+fn body(response: &Rendered) -> Value {
     serde_json::from_slice(&response.body).expect("the body of an error is JSON")
 }
 
@@ -136,7 +157,7 @@ fn meaning(status: StatusCode) -> &'static str {
 }
 
 /// Returns the schemas of all error bodies and of their parts, by name.
-pub fn schemas() -> Vec<(String, RefOr<Schema>)> {
+pub fn schemas() -> Vec<NamedSchema> {
     let mut codes = BTreeMap::<_, BTreeSet<_>>::new();
     for response in render_all(Envelope) {
         let code = body(&response)["error"]["code"].as_str().expect("an error has a code").to_owned();
@@ -144,8 +165,8 @@ pub fn schemas() -> Vec<(String, RefOr<Schema>)> {
     }
     let field_messages = object()
         .description(Some("Error messages by field. If the body as a whole is invalid, the key is `body`."))
-        .additional_properties(Some(AdditionalProperties::from(ArrayBuilder::new().items(text("")))));
-    let request = object().property("request_id", text("The value of the header `X-Request-Id`."));
+        .additional_properties(Some(AdditionalProperties::from(ArrayBuilder::new().items(string()))));
+    let request = object().property("request_id", described("The value of the header `X-Request-Id`."));
     let plain_items = ArrayBuilder::new()
         .items(Ref::from_schema_name(PlainFieldError::name()))
         .description(Some("One entry for each invalid value."));
@@ -153,11 +174,11 @@ pub fn schemas() -> Vec<(String, RefOr<Schema>)> {
         (details(VALIDATION_ERROR), field_messages.into()),
         (details(INTERNAL_ERROR), request.required("request_id").into()),
         (PlainFieldError::name().into_owned(), PlainFieldError::schema()),
-        (format!("Plain{ERROR}"), plain(text("A human-readable error message."))),
+        (format!("Plain{ERROR}"), plain(described("A human-readable error message."))),
         (format!("Plain{VALIDATION_ERROR}"), plain(plain_items)),
     ];
     for (kind, codes) in codes {
-        let code = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(codes));
+        let code = string().enum_values(Some(codes));
         let code = code.description(Some("A machine-readable error code."));
         schemas.extend([(format!("{kind}Code"), code.into()), (format!("Envelope{kind}"), envelope(kind))]);
     }
@@ -166,16 +187,16 @@ pub fn schemas() -> Vec<(String, RefOr<Schema>)> {
 
 fn envelope(kind: &str) -> RefOr<Schema> {
     let details: RefOr<Schema> = match kind {
-        ERROR => values::null().into(),
+        ERROR => null().into(),
         _ => Ref::from_schema_name(details(kind)).into(),
     };
     let error = object()
         .property("code", Ref::from_schema_name(format!("{kind}Code")))
-        .property("message", text("A human-readable error message."))
+        .property("message", described("A human-readable error message."))
         .property("details", details);
     let body = object()
         .description(Some("An error in the envelope contract."))
-        .property("data", values::null())
+        .property("data", null())
         .property("error", ["code", "message", "details"].into_iter().fold(error, ObjectBuilder::required));
     body.required("data").required("error").into()
 }
@@ -184,7 +205,7 @@ fn plain(detail: impl Into<RefOr<Schema>>) -> RefOr<Schema> {
     let body = object()
         .description(Some("An error in the plain contract."))
         .property("detail", detail)
-        .property("error", text("`detail` as one line of text, ready to show to a user."));
+        .property("error", described("`detail` as one line of text, ready to show to a user."));
     body.required("detail").required("error").into()
 }
 
@@ -192,11 +213,6 @@ fn details(kind: &str) -> String {
     format!("{kind}Details")
 }
 
-fn object() -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::Object)
-}
-
-fn text(description: &str) -> ObjectBuilder {
-    let text = ObjectBuilder::new().schema_type(Type::String);
-    text.description(Some(description).filter(|description| !description.is_empty()))
+fn described(description: &str) -> ObjectBuilder {
+    string().description(Some(description))
 }
