@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use reqwest::Method;
 use serde_json::Value;
-use tests::{Answer, App, Options};
+use tests::{App, Options, Response};
 
 const NAMESPACE: &str = "task-api/test";
 
@@ -46,7 +46,7 @@ fn metrics(line: &Value) -> Option<BTreeSet<&str>> {
 }
 
 fn request_lines(app: &App) -> Vec<Value> {
-    app.hands_on().log_lines().into_iter().filter(|line| line["message"] == "request").collect()
+    app.internals().log_lines().into_iter().filter(|line| line["message"] == "request").collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,9 +56,9 @@ async fn request_line_has_the_durations_of_the_request_and_of_the_database_call(
     };
     let alice = app.user("alice");
     alice.envelope().new_task("\",\"database_ms\":").await;
-    Answer::to(app.request(Method::GET, "/health")).await.expect_status(200);
-    Answer::to(app.request(Method::GET, "/api/alice/tasks")).await.expect_status(401);
-    let lines = app.hands_on().log_lines();
+    Response::to(app.request(Method::GET, "/health")).await.expect_status(200);
+    Response::to(app.request(Method::GET, "/api/alice/tasks")).await.expect_status(401);
+    let lines = app.internals().log_lines();
     for line in &lines {
         let expected: &[&str] = match (line["message"].as_str(), line["status"].as_u64()) {
             (Some("request"), Some(201)) => &["database_ms", "ms"],
@@ -73,7 +73,7 @@ async fn request_line_has_the_durations_of_the_request_and_of_the_database_call(
 #[tokio::test(flavor = "multi_thread")]
 async fn request_line_has_no_metrics_without_a_namespace() {
     let Some(app) = App::local().await else { return };
-    Answer::to(app.request(Method::GET, "/health")).await.expect_status(200);
+    Response::to(app.request(Method::GET, "/health")).await.expect_status(200);
     let [line] = &request_lines(&app)[..] else { panic!("expected one request line") };
     assert_eq!(metrics(line), None);
 }

@@ -166,15 +166,15 @@ async fn tasks_of_the_older_release_are_listed_counted_compared_and_copied() {
             let get = front.get(id).await.expect_status(200);
             let put =
                 || front.request(reqwest::Method::PUT, &format!("/{id}")).json(&json!({ "title": "new" }));
-            let edit = tests::Answer::to(put().header("if-match", get.etag())).await.expect_status(200);
+            let edit = tests::Response::to(put().header("if-match", get.etag())).await.expect_status(200);
             assert_ne!(edit.etag(), get.etag());
-            tests::Answer::to(put().header("if-match", get.etag())).await.expect_status(412);
+            tests::Response::to(put().header("if-match", get.etag())).await.expect_status(412);
         }
         replica.assert_current(4).await;
 
         let create = |title: &str, key: &str| {
             let request = front.request(reqwest::Method::POST, "").header("idempotency-key", key);
-            tests::Answer::to(request.json(&json!({ "title": title })))
+            tests::Response::to(request.json(&json!({ "title": title })))
         };
         let replayed = create("0", "key").await.expect_status(201);
         assert_eq!(replayed.header("idempotency-replayed"), "true");

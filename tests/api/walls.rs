@@ -51,7 +51,7 @@ async fn tampered_with(statements: &[&str]) -> Option<usize> {
 }
 
 async fn tamper(app: &App, statements: &[&str]) {
-    let database = app.hands_on().database().await;
+    let database = app.internals().database().await;
     for statement in statements {
         database.batch_execute(statement).await.expect("tampering works");
     }
@@ -130,7 +130,7 @@ async fn role_of_a_request_sees_and_changes_only_its_users_rows() {
     for user in [&alice, &bob] {
         user.envelope().new_task("Own").await;
     }
-    let database = app.hands_on().database().await;
+    let database = app.internals().database().await;
     let count = async |database: &Client, statement: &str| {
         database.execute(statement, &[]).await.unwrap_or_else(|error| panic!("{statement}: {error}"))
     };

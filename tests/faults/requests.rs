@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, App, Changes, Contract, Front};
+use tests::{ApiClient, App, Changes, Contract, Response};
 use tokio_postgres::Client;
 
 use crate::cases::Endpoint;
@@ -38,33 +38,33 @@ pub async fn tasks(database: &Client, user_id: &str) -> [Task; 3] {
 
 /// Sends a request to an endpoint. `tag` becomes the title, if the request has one, and part of the
 /// idempotency key.
-pub async fn send(app: &App, front: &Front<'_>, endpoint: Endpoint, task: &Task, tag: &str) -> Answer {
-    let id = task.id(front.contract);
+pub async fn send(app: &App, client: &ApiClient<'_>, endpoint: Endpoint, task: &Task, tag: &str) -> Response {
+    let id = task.id(client.contract);
     let with_key = |method, rest: &str| {
         let key = format!("{endpoint:?}-{}", tag.replace(' ', "-"));
-        front.request(method, rest).header("idempotency-key", key)
+        client.request(method, rest).header("idempotency-key", key)
     };
     match endpoint {
-        Endpoint::Ready => Answer::to(app.request(Method::GET, "/health/ready")).await,
-        Endpoint::List => front.list("").await,
-        Endpoint::Changes => front.changes("").await,
-        Endpoint::Get => front.get(id).await,
-        Endpoint::Create => front.create(json!({ "title": tag })).await,
-        Endpoint::CreateOnce => Answer::to(with_key(Method::POST, "").json(&json!({ "title": tag }))).await,
-        Endpoint::Update => front.put(id, json!({ "title": tag })).await,
-        Endpoint::Patch => front.patch(id, json!({ "title": tag })).await,
-        Endpoint::Complete | Endpoint::Flip => front.complete(id, true).await,
-        Endpoint::FlipOnce => Answer::to(with_key(Method::PATCH, &format!("/{id}/complete"))).await,
-        Endpoint::Delete => front.delete(id).await,
-        Endpoint::DeleteOnce => Answer::to(with_key(Method::DELETE, &format!("/{id}"))).await,
+        Endpoint::Ready => Response::to(app.request(Method::GET, "/health/ready")).await,
+        Endpoint::List => client.list("").await,
+        Endpoint::Changes => client.changes("").await,
+        Endpoint::Get => client.get(id).await,
+        Endpoint::Create => client.create(json!({ "title": tag })).await,
+        Endpoint::CreateOnce => Response::to(with_key(Method::POST, "").json(&json!({ "title": tag }))).await,
+        Endpoint::Update => client.put(id, json!({ "title": tag })).await,
+        Endpoint::Patch => client.patch(id, json!({ "title": tag })).await,
+        Endpoint::Complete | Endpoint::Flip => client.complete(id, true).await,
+        Endpoint::FlipOnce => Response::to(with_key(Method::PATCH, &format!("/{id}/complete"))).await,
+        Endpoint::Delete => client.delete(id).await,
+        Endpoint::DeleteOnce => Response::to(with_key(Method::DELETE, &format!("/{id}"))).await,
     }
 }
 
 /// Checks that a response is the success that the request should have.
 pub fn check_success(
     endpoint: Endpoint,
-    front: &Front<'_>,
-    answer: &Answer,
+    client: &ApiClient<'_>,
+    response: &Response,
     task: &Task,
     tag: &str,
 ) -> Result<(), String> {
@@ -73,33 +73,39 @@ pub fn check_success(
         Endpoint::Delete | Endpoint::DeleteOnce => 204,
         _ => 200,
     };
-    if answer.status != status {
-        return Err(format!("{} {}", answer.status, answer.text));
+    if response.status != status {
+        return Err(format!("{} {}", response.status, response.text));
     }
     let right = match endpoint {
-        Endpoint::Ready => answer.json()["status"] == "ready",
+        Endpoint::Ready => response.json()["status"] == "ready",
         Endpoint::List => {
-            let tasks = front.tasks(answer);
-            tasks.len() == 3 && tasks.iter().any(|shown| front.id(shown) == task.id(front.contract))
+            let tasks = client.tasks(response);
+            tasks.len() == 3 && tasks.iter().any(|shown| client.id(shown) == task.id(client.contract))
         }
         Endpoint::Changes => {
-            let tasks = Changes::of(front, answer).changed;
-            tasks.len() == 3 && tasks.iter().any(|shown| front.id(shown) == task.id(front.contract))
+            let tasks = Changes::of(client, response).changed;
+            tasks.len() == 3 && tasks.iter().any(|shown| client.id(shown) == task.id(client.contract))
         }
-        Endpoint::Get => shows(front, answer, Some(task), &task.title, false),
-        Endpoint::Create | Endpoint::CreateOnce => shows(front, answer, None, tag, false),
-        Endpoint::Update | Endpoint::Patch => shows(front, answer, Some(task), tag, false),
+        Endpoint::Get => shows(client, response, Some(task), &task.title, false),
+        Endpoint::Create | Endpoint::CreateOnce => shows(client, response, None, tag, false),
+        Endpoint::Update | Endpoint::Patch => shows(client, response, Some(task), tag, false),
         Endpoint::Complete | Endpoint::Flip | Endpoint::FlipOnce => {
-            shows(front, answer, Some(task), &task.title, true)
+            shows(client, response, Some(task), &task.title, true)
         }
-        Endpoint::Delete | Endpoint::DeleteOnce => answer.text.is_empty(),
+        Endpoint::Delete | Endpoint::DeleteOnce => response.text.is_empty(),
     };
-    if right { Ok(()) } else { Err(format!("the body does not show what was requested: {}", answer.text)) }
+    if right { Ok(()) } else { Err(format!("the body does not show what was requested: {}", response.text)) }
 }
 
-fn shows(front: &Front<'_>, answer: &Answer, task: Option<&Task>, title: &str, completed: bool) -> bool {
-    let shown: Value = front.task(answer);
+fn shows(
+    client: &ApiClient<'_>,
+    response: &Response,
+    task: Option<&Task>,
+    title: &str,
+    completed: bool,
+) -> bool {
+    let shown: Value = client.task(response);
     shown["title"] == title
         && shown["completed"] == completed
-        && task.is_none_or(|task| front.id(&shown) == task.id(front.contract))
+        && task.is_none_or(|task| client.id(&shown) == task.id(client.contract))
 }

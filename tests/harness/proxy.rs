@@ -50,10 +50,10 @@ pub enum Moment {
     BeforeStatement,
     /// The client sends a call: all but its last 8 bytes have been passed on.
     MidStatement,
-    /// The server has committed the call: nothing of its answer has been passed on.
-    BeforeAnswer,
-    /// The server has committed the call: all but the last 8 bytes of its answer have been passed on.
-    MidAnswer,
+    /// The server has committed the call: nothing of its response has been passed on.
+    BeforeResponse,
+    /// The server has committed the call: all but the last 8 bytes of its response have been passed on.
+    MidResponse,
 }
 
 /// Duration of a [`NetworkFault::Delay`].
@@ -62,7 +62,7 @@ pub const DELAY: Duration = Duration::from_millis(300);
 /// How long the server's end of a stalled connection stays open.
 const STALLED: Duration = Duration::from_secs(5);
 
-/// How long the server must be silent before its answer counts as complete.
+/// How long the server must be silent before its response counts as complete.
 const SILENCE: Duration = Duration::from_millis(100);
 
 /// Messages that the client sends in a SCRAM login (RFC 5802): user name, first message, proof.
@@ -77,7 +77,7 @@ pub struct Proxy {
 
 struct State {
     armed: Mutex<Option<Armed>>,
-    /// A message that the client gets instead of the server's answer to a call.
+    /// A message that the client gets instead of the server's response to a call.
     reply: Mutex<Option<Vec<u8>>>,
     /// Tells all connections to close.
     hang_up: watch::Sender<()>,
@@ -263,7 +263,7 @@ async fn connection(
     server.set_nodelay(true)?;
     let mut ends = Ends { client, server };
     if let Some(fault) = state.fault(Moment::Connect)
-        && !ends.suffer(fault, &mut Vec::new()).await?
+        && !ends.apply(fault, &mut Vec::new()).await?
     {
         return Ok(());
     }
@@ -317,7 +317,7 @@ async fn on_client(ends: &mut Ends, talk: &mut Talk, state: &State, mut bytes: V
         _ => None,
     };
     if let Some(fault) = fault
-        && !ends.suffer(fault, &mut bytes).await?
+        && !ends.apply(fault, &mut bytes).await?
     {
         return Ok(false);
     }
@@ -343,11 +343,11 @@ async fn on_server(ends: &mut Ends, talk: &mut Talk, state: &State, mut bytes: V
             ends.hear_out(&mut bytes).await?;
             state.fault(moment)
         }
-        Some(moment @ Moment::BeforeAnswer) if talk.in_session() => {
+        Some(moment @ Moment::BeforeResponse) if talk.in_session() => {
             ends.hear_out(&mut bytes).await?;
             state.fault(moment)
         }
-        Some(moment @ Moment::MidAnswer) if talk.in_session() => {
+        Some(moment @ Moment::MidResponse) if talk.in_session() => {
             ends.hear_out(&mut bytes).await?;
             let end = bytes.split_off(bytes.len().saturating_sub(8));
             ends.client.write_all(&bytes).await?;
@@ -357,7 +357,7 @@ async fn on_server(ends: &mut Ends, talk: &mut Talk, state: &State, mut bytes: V
         _ => None,
     };
     if let Some(fault) = fault
-        && !ends.suffer(fault, &mut bytes).await?
+        && !ends.apply(fault, &mut bytes).await?
     {
         return Ok(false);
     }
@@ -368,7 +368,7 @@ async fn on_server(ends: &mut Ends, talk: &mut Talk, state: &State, mut bytes: V
 impl Ends {
     /// Applies a fault to bytes in transit. Returns whether the connection continues; then `bytes` is what to
     /// pass on.
-    async fn suffer(&mut self, fault: NetworkFault, bytes: &mut Vec<u8>) -> io::Result<bool> {
+    async fn apply(&mut self, fault: NetworkFault, bytes: &mut Vec<u8>) -> io::Result<bool> {
         match fault {
             NetworkFault::Reset => {
                 self.client.set_zero_linger()?;
@@ -408,7 +408,7 @@ impl Ends {
         }
     }
 
-    /// Reads until the server has sent its whole answer.
+    /// Reads until the server has sent its whole response.
     async fn hear_out(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
         let mut more = vec![0; 64 * 1024];
         while let Ok(read) = timeout(SILENCE, self.server.read(&mut more)).await {

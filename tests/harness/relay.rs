@@ -1,5 +1,5 @@
 //! A relay between functions and database that can reset a client and deliver its request later, or drop the
-//! answer.
+//! response.
 //!
 //! It does not parse what it relays, so it works the same over TLS. A cut applies only to a connection that
 //! was open before the cut was armed: such a connection has logged in, so the next thing it sends is a
@@ -31,8 +31,8 @@ pub enum Cut {
     /// The client is reset as soon as it has sent the request. The request reaches the server after this
     /// delay.
     Request(Duration),
-    /// The request reaches the server at once, but the answer never reaches the client.
-    Answer,
+    /// The request reaches the server at once, but the response never reaches the client.
+    Response,
 }
 
 /// A relay, which runs until the tokio runtime ends.
@@ -150,7 +150,7 @@ async fn cut(
             server.write_all(&bytes).await?;
             read_answer(&mut server).await?;
         }
-        Cut::Answer => {
+        Cut::Response => {
             server.write_all(&bytes).await?;
             read_answer(&mut server).await?;
             drop(client);

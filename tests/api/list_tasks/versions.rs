@@ -2,23 +2,23 @@
 
 use reqwest::Method;
 use serde_json::json;
-use tests::{Answer, App, Contract, Front};
+use tests::{ApiClient, App, Contract, Response};
 
-async fn list_unless(front: &Front<'_>, query: &str, tags: &str) -> Answer {
-    Answer::to(front.request(Method::GET, query).header("if-none-match", tags)).await
+async fn list_unless(client: &ApiClient<'_>, query: &str, tags: &str) -> Response {
+    Response::to(client.request(Method::GET, query).header("if-none-match", tags)).await
 }
 
-fn assert_not_modified(answer: &Answer, tag: &str) {
-    assert_eq!((answer.status, answer.text.as_str()), (304, ""));
-    assert_eq!((answer.header("etag"), answer.header("cache-control")), (tag, "private, no-cache"));
-    assert_eq!((answer.header("link"), answer.header("x-total-count")), ("", ""));
+fn assert_not_modified(response: &Response, tag: &str) {
+    assert_eq!((response.status, response.text.as_str()), (304, ""));
+    assert_eq!((response.header("etag"), response.header("cache-control")), (tag, "private, no-cache"));
+    assert_eq!((response.header("link"), response.header("x-total-count")), ("", ""));
 }
 
 /// The current ETag of a list.
-async fn tag(front: &Front<'_>, query: &str) -> String {
-    let answer = front.list(query).await.expect_status(200);
-    assert_eq!(answer.header("cache-control"), "private, no-cache");
-    let tag = answer.header("etag").to_owned();
+async fn tag(client: &ApiClient<'_>, query: &str) -> String {
+    let response = client.list(query).await.expect_status(200);
+    assert_eq!(response.header("cache-control"), "private, no-cache");
+    let tag = response.header("etag").to_owned();
     assert!(tag.len() > 2 && tag.starts_with('"') && tag.ends_with('"'), "{tag:?}");
     tag
 }
@@ -28,22 +28,22 @@ async fn list_is_304_until_something_is_written() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
-        let front = alice.at(contract);
-        let mut before = tag(&front, "").await;
-        assert_not_modified(&list_unless(&front, "", &before).await, &before);
-        let id = front.id(&front.new_task("one").await);
+        let client = alice.at(contract);
+        let mut before = tag(&client, "").await;
+        assert_not_modified(&list_unless(&client, "", &before).await, &before);
+        let id = client.id(&client.new_task("one").await);
         for write in 0..4 {
             match write {
                 0 => {}
-                1 => drop(front.put(&id, json!({ "title": "one" })).await.expect_status(200)),
-                2 => drop(front.complete(&id, true).await.expect_status(200)),
-                _ => drop(front.delete(&id).await.expect_status(204)),
+                1 => drop(client.put(&id, json!({ "title": "one" })).await.expect_status(200)),
+                2 => drop(client.complete(&id, true).await.expect_status(200)),
+                _ => drop(client.delete(&id).await.expect_status(204)),
             }
-            let answer = list_unless(&front, "", &before).await.expect_status(200);
-            let after = tag(&front, "").await;
-            assert_eq!(answer.header("etag"), after);
+            let response = list_unless(&client, "", &before).await.expect_status(200);
+            let after = tag(&client, "").await;
+            assert_eq!(response.header("etag"), after);
             assert_ne!(after, before, "write {write}");
-            assert_not_modified(&list_unless(&front, "", &after).await, &after);
+            assert_not_modified(&list_unless(&client, "", &after).await, &after);
             before = after;
         }
     }
@@ -58,19 +58,19 @@ async fn list_is_304_whatever_the_query() {
     }
     bob.plain().new_task("Bob's").await;
     for contract in Contract::BOTH {
-        let front = alice.at(contract);
+        let client = alice.at(contract);
         for query in ["", "?limit=2", "?sort=-title&search=o", "?status=completed", "?due_after=2026-01-01"] {
-            let tag = tag(&front, query).await;
+            let tag = tag(&client, query).await;
             for tags in [tag.clone(), format!("W/{tag}"), format!("\"x\", {tag} "), "*".to_owned()] {
-                assert_not_modified(&list_unless(&front, query, &tags).await, &tag);
+                assert_not_modified(&list_unless(&client, query, &tags).await, &tag);
             }
             for tags in ["\"x\"", "x", "", &tag[1..], "\"*\""] {
-                list_unless(&front, query, tags).await.expect_status(200);
+                list_unless(&client, query, tags).await.expect_status(200);
             }
         }
         // The query is checked before the tags.
-        list_unless(&front, "?limit=0", "*").await.expect_status(422);
+        list_unless(&client, "?limit=0", "*").await.expect_status(422);
         let tag = tag(&bob.at(contract), "").await;
-        list_unless(&front, "", &tag).await.expect_status(200);
+        list_unless(&client, "", &tag).await.expect_status(200);
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, App, Contract, Front, Options, Replica, refusals};
+use tests::{ApiClient, App, Contract, Options, Replica, Response, errors};
 use uuid::Uuid;
 
 use super::{Before, write_before};
@@ -19,7 +19,7 @@ use super::{Before, write_before};
 const WRITING: Duration = Duration::from_secs(3);
 
 /// Checks the total and the replicas against the stored tasks.
-async fn assert_consistent(before: &Before, replicas: &mut [Replica<'_>], front: &Front<'_>, user: &str) {
+async fn assert_consistent(before: &Before, replicas: &mut [Replica<'_>], front: &ApiClient<'_>, user: &str) {
     let count = "select count(*) from tasks where user_id = $1";
     let count: i64 = before.database.query_one(count, &[&user]).await.expect("a table").get(0);
     let list = front.list("").await.expect_status(200);
@@ -75,17 +75,17 @@ async fn every_write_of_the_old_code_is_noticed_by_the_next_request() {
                     front.new_task("new").await;
                 }
                 let list = front.request(Method::GET, "").header("if-none-match", lists.join(", "));
-                Answer::to(list).await.expect_status(200);
+                Response::to(list).await.expect_status(200);
                 if step.starts_with("update") {
                     let get = front.request(Method::GET, &format!("/{shown}")).header("if-none-match", &etag);
-                    Answer::to(get).await.expect_status(200);
+                    Response::to(get).await.expect_status(200);
                     let put = front.request(Method::PUT, &format!("/{shown}")).header("if-match", &etag);
-                    Answer::to(put.json(&json!({ "title": "overwritten" }))).await.expect_status(412);
+                    Response::to(put.json(&json!({ "title": "overwritten" }))).await.expect_status(412);
                 }
                 if step == "keyed create" {
                     let create = |title: &str| {
                         let request = front.request(Method::POST, "").header("idempotency-key", &key);
-                        Answer::to(request.json(&json!({ "title": title })))
+                        Response::to(request.json(&json!({ "title": title })))
                     };
                     create("another").await.expect_status(409);
                     let replayed = create("old").await.expect_status(201);
@@ -111,7 +111,7 @@ async fn old_code_recognizes_a_key_used_with_the_new_code() {
         let user = app.user("alice");
         let front = user.at(contract);
         let create = front.request(Method::POST, "").header("idempotency-key", "key");
-        Answer::to(create.json(&json!({ "title": "a" }))).await.expect_status(201);
+        Response::to(create.json(&json!({ "title": "a" }))).await.expect_status(201);
         assert_eq!(old.create(&user.id, "a", Some("key")).await.0, "replayed");
         assert_eq!(old.create(&user.id, "b", Some("key")).await.0, "conflict");
         front.only_task().await;
@@ -145,7 +145,7 @@ async fn a_cursor_from_before_an_erase_is_410_even_if_the_old_code_creates_the_u
         for _ in 0..6 {
             for cursor in &cursors {
                 let answer = front.changes(&format!("?since={cursor}")).await;
-                answer.assert_refused(contract, &refusals::CURSOR_EXPIRED);
+                answer.assert_error(contract, &errors::CURSOR_EXPIRED);
             }
             front.new_task("new").await;
         }
@@ -156,7 +156,7 @@ async fn a_cursor_from_before_an_erase_is_410_even_if_the_old_code_creates_the_u
 type Shown = Mutex<BTreeMap<(String, String), Value>>;
 
 /// Checks that the task is the same as in every earlier response with this ETag.
-fn note(shown: &Shown, front: &Front<'_>, answer: &Answer) {
+fn note(shown: &Shown, front: &ApiClient<'_>, answer: &Response) {
     let task = front.task(answer);
     let key = (front.id(&task), answer.etag().to_owned());
     let mut shown = shown.lock().expect("no other task panicked");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
-use tests::{Answer, App, Cut, Front, Relay, User};
+use tests::{ApiClient, App, Cut, Relay, Response, User};
 use tokio::time::sleep;
 
 use super::{OTHER_WRITES, Stage, WATCH, assert_all, cluster, happens};
@@ -34,9 +34,9 @@ async fn ways(stage: &Stage, count: usize) -> Vec<Way> {
     ways
 }
 
-async fn create(front: &Front<'_>, title: &str, has_key: bool) -> Answer {
-    let request = front.request(Method::POST, "").json(&json!({ "title": title }));
-    Answer::to(if has_key { request.header("idempotency-key", title) } else { request }).await
+async fn create(client: &ApiClient<'_>, title: &str, has_key: bool) -> Response {
+    let request = client.request(Method::POST, "").json(&json!({ "title": title }));
+    Response::to(if has_key { request.header("idempotency-key", title) } else { request }).await
 }
 
 /// Returns the titles of the user's tasks, and the number of other rows with the user's id.
@@ -80,13 +80,13 @@ async fn a_delayed_erase_deletes_nothing_that_was_created_after_its_response() {
                 relay.close();
             }
             let delivered = relay.arm(Cut::Request(Duration::from_secs_f64(seconds)));
-            let answer = first.envelope().erase().await;
+            let response = first.envelope().erase().await;
             relay.open();
             assert_eq!(
-                answer.status,
+                response.status,
                 if reconnects { 204 } else { 503 },
                 "held for {seconds} s: {}",
-                answer.text
+                response.text
             );
             for _ in 0..writes {
                 create(&second.envelope(), "after", false).await.expect_status(201);
@@ -116,13 +116,13 @@ async fn a_delayed_create_stores_nothing_after_an_erase() {
             relay.close();
         }
         let delivered = relay.arm(Cut::Request(Duration::from_secs_f64(seconds)));
-        let answer = create(&first.envelope(), "first", has_key).await;
+        let response = create(&first.envelope(), "first", has_key).await;
         relay.open();
         assert_eq!(
-            answer.status,
+            response.status,
             if reconnects { 201 } else { 503 },
             "held for {seconds} s: {}",
-            answer.text
+            response.text
         );
         second.envelope().erase().await.expect_status(204);
         happens(delivered).await?;
@@ -148,7 +148,7 @@ async fn a_retried_create_stores_nothing_after_an_erase() {
         create(&first.envelope(), "warm-up", false).await.expect_status(201);
 
         relay.close();
-        let delivered = relay.arm(Cut::Answer);
+        let delivered = relay.arm(Cut::Response);
         let meanwhile = async {
             let delivered = happens(delivered).await;
             for _ in 0..other_writes {
@@ -159,14 +159,14 @@ async fn a_retried_create_stores_nothing_after_an_erase() {
             relay.open();
             delivered.map(|()| before)
         };
-        let front = first.envelope();
-        let (answer, before) = tokio::join!(create(&front, "first", has_key), meanwhile);
+        let client = first.envelope();
+        let (response, before) = tokio::join!(create(&client, "first", has_key), meanwhile);
         check(before?.len() == 2 + other_writes, || "the first attempt was not carried out".into())?;
         sleep(WATCH).await;
         let held = held(&stage, &second).await;
         let told =
-            || format!("key {has_key}, {other_writes} other writes: {} {}", answer.status, answer.text);
-        check(held == (vec![], 0) && matches!(answer.status, 404 | 503), told)
+            || format!("key {has_key}, {other_writes} other writes: {} {}", response.status, response.text);
+        check(held == (vec![], 0) && matches!(response.status, 404 | 503), told)
     });
     assert_outcomes(join_all(trials).await);
 }

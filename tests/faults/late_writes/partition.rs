@@ -57,8 +57,8 @@ async fn a_write_answered_503_during_a_partition_is_never_carried_out() {
     let mut outcomes = Vec::new();
     for ((writers, attempt), acknowledged) in all.iter().zip(&attempts).zip(acknowledged) {
         let outcome = match acknowledged {
-            Ok(_) if attempt.answer.status != 503 => {
-                Err(format!("answered {} during the partition, expected 503", attempt.answer.status))
+            Ok(_) if attempt.response.status != 503 => {
+                Err(format!("answered {} during the partition, expected 503", attempt.response.status))
             }
             Ok((acknowledged, then)) => writers.check(attempt, &then, acknowledged.as_ref()).await,
             Err(refusal) => Err(refusal),
@@ -66,9 +66,9 @@ async fn a_write_answered_503_during_a_partition_is_never_carried_out() {
         outcomes.push((format!("{:?}", writers.endpoint), outcome));
     }
     for writers in &all {
-        let front = writers.at_first();
-        let answer = writers.send(&writers.bystander, "after").await;
-        check_success(writers.endpoint, &front, &answer, &writers.bystander, "after")
+        let client = writers.at_first();
+        let response = writers.send(&writers.bystander, "after").await;
+        check_success(writers.endpoint, &client, &response, &writers.bystander, "after")
             .expect("the network works again");
     }
     assert_all(&outcomes);
