@@ -9,7 +9,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tests::{ApiClient, App, Contract, Response, errors};
 
-use crate::requests::{Endpoint, endpoints};
+use crate::endpoints::{Endpoint, endpoints};
 
 /// Values of `If-Match` and `If-None-Match` that are not a list of entity tags.
 const NO_TAGS: [&str; 14] = [

@@ -7,7 +7,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 use tests::{App, Contract, Options, Response};
 
-use crate::requests::endpoints;
+use crate::endpoints::endpoints;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_status_of_every_endpoint_has_the_common_headers() {

@@ -8,7 +8,7 @@ use serde_json::json;
 use tests::{ApiClient, App, Contract, ErrorResponse, Options, Response, errors};
 use tokio::time::sleep;
 
-use crate::requests::{endpoints, rows};
+use crate::endpoints::{endpoints, rows};
 
 const LIMIT_OF_3: ErrorResponse = ErrorResponse {
     status: 409,

@@ -11,7 +11,7 @@ use crate::{
     function::Function,
     network::Network,
     report::{median, milliseconds, print_table, short},
-    request::{Request, make_user},
+    sample::{Request, make_user},
     subject::{HERE, PEERS, Subjects},
 };
 

@@ -12,9 +12,9 @@ use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::{
+    calls::{Task, check_success, send, tasks},
     cases::{Case, Endpoint, Kind, Times},
     changes::note_changes,
-    requests::{Task, check_success, send, tasks},
 };
 
 /// Time limit of a request, as documented in docs/faults.md.

@@ -20,7 +20,7 @@ use futures_util::future::join_all;
 use local::postgres::Cluster;
 use serde_json::{Value, json};
 use tests::{
-    ApiClient, App, Contract, Cut, MIGRATED, Options, Relay, Response, User, connect, migrated_cluster,
+    ApiClient, App, Contract, Cut, MIGRATED, Options, Proxy, Response, User, connect, migrated_cluster,
 };
 use tokio::{
     sync::{OnceCell, oneshot},
@@ -30,10 +30,10 @@ use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::{
+    calls::{Task, check_success, send, tasks},
     cases::Endpoint,
     changes::{Change, changes, note_changes},
     lane::REQUEST_LIMIT,
-    requests::{Task, check_success, send, tasks},
 };
 
 /// Writes without an idempotency key, each handled by a different function.
@@ -273,24 +273,24 @@ fn assert_all(outcomes: &[Outcome]) {
     );
 }
 
-/// Runs all trials for every write, [`REPETITIONS`] times. Each repetition of a write has an API and a relay
+/// Runs all trials for every write, [`REPETITIONS`] times. Each repetition of a write has an API and a proxy
 /// of its own and runs its trials one after the other; all repetitions run at the same time.
 async fn assert_trials<T: fmt::Debug>(
     trials: &[T],
-    run: impl AsyncFn(&Relay, Writers<'_>, &T) -> Result<(), String>,
+    run: impl AsyncFn(&Proxy, Writers<'_>, &T) -> Result<(), String>,
 ) {
     let Some(stage) = Stage::new().await else { return };
     let mut lanes = Vec::new();
     for endpoint in [&WITHOUT_KEY[..], &WITH_KEY].concat().repeat(REPETITIONS) {
-        let relay = Relay::start(cluster().await.port()).await;
-        let app = stage.first(relay.address.port()).await;
-        lanes.push((endpoint, relay, app));
+        let proxy = Proxy::start(cluster().await.port()).await;
+        let app = stage.first(proxy.port).await;
+        lanes.push((endpoint, proxy, app));
     }
-    let lanes = lanes.iter().map(async |(endpoint, relay, app)| {
+    let lanes = lanes.iter().map(async |(endpoint, proxy, app)| {
         let mut outcomes = Vec::new();
         for trial in trials {
             let writers = Writers::new(&stage, app, *endpoint).await;
-            let outcome = run(relay, writers, trial).await;
+            let outcome = run(proxy, writers, trial).await;
             outcomes.push((format!("{endpoint:?} {trial:?}"), outcome));
         }
         outcomes
@@ -318,13 +318,13 @@ async fn a_delayed_request_undoes_no_acknowledged_write() {
         (5.0, 0, false),
     ]
     .map(|(seconds, other_writes, reconnects)| Held { seconds, other_writes, reconnects });
-    assert_trials(&trials, async |relay, writers, held| {
+    assert_trials(&trials, async |proxy, writers, held| {
         if !held.reconnects {
-            relay.close();
+            proxy.close();
         }
-        let delivered = relay.arm(Cut::Request(Duration::from_secs_f64(held.seconds)));
+        let delivered = proxy.cut_next(Cut::Request(Duration::from_secs_f64(held.seconds)));
         let attempt = writers.attempt().await;
-        relay.open();
+        proxy.open();
         writers.write_others(held.other_writes).await;
         let acknowledged = writers.acknowledged_write().await?;
         let then = writers.changes().await;
@@ -347,16 +347,16 @@ async fn a_retry_undoes_no_write_that_was_acknowledged_while_reconnecting() {
     let held = Cut::Request(Duration::from_millis(200));
     let trials = [(Cut::Response, 0), (Cut::Response, OTHER_WRITES), (held, 0), (held, OTHER_WRITES)]
         .map(|(cut, other_writes)| Reconnect { cut, other_writes });
-    assert_trials(&trials, async |relay, writers, reconnect| {
-        relay.close();
-        let delivered = relay.arm(reconnect.cut);
+    assert_trials(&trials, async |proxy, writers, reconnect| {
+        proxy.close();
+        let delivered = proxy.cut_next(reconnect.cut);
         let meanwhile = async {
             happens(delivered).await?;
             writers.wait_until_carried_out().await;
             writers.write_others(reconnect.other_writes).await;
             let acknowledged = writers.acknowledged_write().await;
             let then = writers.changes().await;
-            relay.open();
+            proxy.open();
             Ok::<_, String>((acknowledged?, then))
         };
         let (attempt, meanwhile) = tokio::join!(writers.attempt(), meanwhile);
@@ -372,7 +372,7 @@ async fn a_retry_undoes_no_write_that_was_acknowledged_while_reconnecting() {
     .await;
 }
 
-/// Waits until a relay has delivered a request.
+/// Waits until a proxy has delivered a request.
 async fn happens(delivered: oneshot::Receiver<()>) -> Result<(), String> {
     match timeout(REQUEST_LIMIT, delivered).await {
         Ok(Ok(())) => Ok(()),

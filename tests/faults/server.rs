@@ -13,9 +13,9 @@ use tokio::time::sleep;
 use tokio_postgres::Client;
 
 use crate::{
+    calls::{check_success, send, tasks},
     cases::{Endpoint, Kind},
     lane::REQUEST_LIMIT,
-    requests::{check_success, send, tasks},
 };
 
 /// Sends one request after the other to every endpoint in both contracts. Each must succeed.

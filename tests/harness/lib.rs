@@ -14,7 +14,6 @@ mod issuer;
 mod network;
 mod pooler;
 mod proxy;
-mod relay;
 mod replica;
 mod response;
 mod tls;
@@ -29,8 +28,7 @@ pub use clock::Clock;
 pub use issuer::{Issuer, SigningKey};
 #[cfg(target_os = "linux")]
 pub use network::Network;
-pub use proxy::{DELAY, Moment, NetworkFault, Proxy};
-pub use relay::{Cut, Relay};
+pub use proxy::{Cut, DELAY, Moment, NetworkFault, Proxy};
 pub use replica::{Changes, Replica};
 pub use response::{ErrorResponse, FieldError, Response, errors};
 pub use tls::{Authority, Certificate, TlsProxy, serve_tls};

@@ -5,7 +5,7 @@ use serde_json::json;
 use tests::{App, Contract, Response, errors};
 
 use super::{NO_TAGS, OTHER_TAGS, etag, new_task, put, writes};
-use crate::requests::rows;
+use crate::endpoints::rows;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn write_is_carried_out_if_one_of_the_tags_is_current() {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tests::{ApiClient, App, Contract, Response, errors};
 use tokio::task::JoinSet;
 
-use crate::requests::{Endpoint, endpoints, rows};
+use crate::endpoints::{Endpoint, endpoints, rows};
 
 /// How often each of 64 clients sends the same toggle: `TOGGLES`, or 8.
 fn toggles() -> usize {

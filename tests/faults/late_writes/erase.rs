@@ -5,22 +5,22 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
-use tests::{ApiClient, App, Cut, Relay, Response, User};
+use tests::{ApiClient, App, Cut, Proxy, Response, User};
 use tokio::time::sleep;
 
 use super::{OTHER_WRITES, Stage, WATCH, assert_all, cluster, happens};
 
-/// An API that reaches the database through a relay.
+/// An API that reaches the database through a proxy.
 struct Way {
-    relay: Relay,
+    proxy: Proxy,
     app: App,
 }
 
 impl Way {
     async fn new(stage: &Stage) -> Self {
-        let relay = Relay::start(cluster().await.port()).await;
-        let app = stage.first(relay.address.port()).await;
-        Self { relay, app }
+        let proxy = Proxy::start(cluster().await.port()).await;
+        let app = stage.first(proxy.port).await;
+        Self { proxy, app }
     }
 }
 
@@ -70,18 +70,18 @@ async fn a_delayed_erase_deletes_nothing_that_was_created_after_its_response() {
     let trials = [(1.0, true, 1), (2.5, true, 1), (2.5, true, OTHER_WRITES), (4.0, true, 1), (5.0, false, 1)];
     let ways = ways(&stage, trials.len()).await;
     let trials =
-        trials.into_iter().zip(&ways).map(async |((seconds, reconnects, writes), Way { relay, app })| {
+        trials.into_iter().zip(&ways).map(async |((seconds, reconnects, writes), Way { proxy, app })| {
             let second = stage.second.user("shared");
             let first = app.user_with_id(&second.id);
             first.envelope().erase().await.expect_status(204);
             create(&second.envelope(), "before", false).await.expect_status(201);
 
             if !reconnects {
-                relay.close();
+                proxy.close();
             }
-            let delivered = relay.arm(Cut::Request(Duration::from_secs_f64(seconds)));
+            let delivered = proxy.cut_next(Cut::Request(Duration::from_secs_f64(seconds)));
             let response = first.envelope().erase().await;
-            relay.open();
+            proxy.open();
             assert_eq!(
                 response.status,
                 if reconnects { 204 } else { 503 },
@@ -107,17 +107,17 @@ async fn a_delayed_create_stores_nothing_after_an_erase() {
     let trials = [(1.0, true), (2.5, true), (4.0, true), (5.0, false)];
     let ways = ways(&stage, 2 * trials.len()).await;
     let trials = trials.into_iter().flat_map(|trial| [false, true].map(|has_key| (trial, has_key)));
-    let trials = trials.zip(&ways).map(async |(((seconds, reconnects), has_key), Way { relay, app })| {
+    let trials = trials.zip(&ways).map(async |(((seconds, reconnects), has_key), Way { proxy, app })| {
         let second = stage.second.user("shared");
         let first = app.user_with_id(&second.id);
         create(&first.envelope(), "warm-up", false).await.expect_status(201);
 
         if !reconnects {
-            relay.close();
+            proxy.close();
         }
-        let delivered = relay.arm(Cut::Request(Duration::from_secs_f64(seconds)));
+        let delivered = proxy.cut_next(Cut::Request(Duration::from_secs_f64(seconds)));
         let response = create(&first.envelope(), "first", has_key).await;
-        relay.open();
+        proxy.open();
         assert_eq!(
             response.status,
             if reconnects { 201 } else { 503 },
@@ -142,13 +142,13 @@ async fn a_retried_create_stores_nothing_after_an_erase() {
     let Some(stage) = Stage::new().await else { return };
     let trials = [(false, 0), (true, 0), (false, OTHER_WRITES), (true, OTHER_WRITES)];
     let ways = ways(&stage, trials.len()).await;
-    let trials = trials.into_iter().zip(&ways).map(async |((has_key, other_writes), Way { relay, app })| {
+    let trials = trials.into_iter().zip(&ways).map(async |((has_key, other_writes), Way { proxy, app })| {
         let second = stage.second.user("shared");
         let first = app.user_with_id(&second.id);
         create(&first.envelope(), "warm-up", false).await.expect_status(201);
 
-        relay.close();
-        let delivered = relay.arm(Cut::Response);
+        proxy.close();
+        let delivered = proxy.cut_next(Cut::Response);
         let meanwhile = async {
             let delivered = happens(delivered).await;
             for _ in 0..other_writes {
@@ -156,7 +156,7 @@ async fn a_retried_create_stores_nothing_after_an_erase() {
             }
             let (before, _) = held(&stage, &second).await;
             second.envelope().erase().await;
-            relay.open();
+            proxy.open();
             delivered.map(|()| before)
         };
         let client = first.envelope();

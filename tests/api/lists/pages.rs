@@ -1,10 +1,5 @@
 //! `GET …/tasks`: pages and limits in both contracts.
 
-mod cursors;
-mod filters;
-mod model;
-mod versions;
-
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{App, Contract, Response, User};

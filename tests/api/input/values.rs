@@ -6,7 +6,8 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::{Endpoint, a_task, endpoints, not_a_uuid, not_an_integer, too_great, too_small};
+use super::{not_a_uuid, not_an_integer, too_great, too_small};
+use crate::endpoints::{Endpoint, a_task, endpoints};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn task_id_of_the_wrong_kind_is_422() {

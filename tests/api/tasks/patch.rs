@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tests::{App, Contract, FieldError, changes};
 
-use crate::update_task::{assert_plain_changes, faulty_fields, full_task, limits};
+use super::update::{assert_plain_changes, faulty_fields, full_task, limits};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn envelope_changes_only_the_fields_present() {

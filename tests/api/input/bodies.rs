@@ -2,7 +2,8 @@
 
 use tests::{App, Contract, ErrorResponse, FieldError, Response, errors};
 
-use super::{MAX_BODY_LEN, a_task, endpoints_with_body, rows};
+use super::MAX_BODY_LEN;
+use crate::endpoints::{a_task, endpoints_with_body, rows};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unreadable_bodies_are_rejected_and_nothing_is_written() {

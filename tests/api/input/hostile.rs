@@ -6,7 +6,7 @@ use reqwest::{Method, header::HeaderValue};
 use serde_json::json;
 use tests::{App, Contract, Response};
 
-use super::{a_task, endpoints};
+use crate::endpoints::{a_task, endpoints};
 
 /// The number of random requests: `HOSTILE_REQUESTS`, or 600.
 fn requests() -> usize {
