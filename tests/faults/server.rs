@@ -7,8 +7,11 @@ use std::{
 };
 
 use futures_util::future::join_all;
+use reqwest::Method;
 use serde_json::json;
-use tests::{App, Contract, Options, Proxy, database_port, errors};
+use tests::{
+    App, Contract, MIGRATED, Options, Proxy, Response, connect, database_port, errors, migrated_cluster,
+};
 use tokio::time::sleep;
 use tokio_postgres::Client;
 
@@ -78,6 +81,35 @@ async fn sessions_ended_by_the_server_are_replaced_without_an_error() {
     all_succeed(&app, &database, "after").await;
     assert_eq!(starts(&app), processes);
     assert!(!app.internals().log_text().contains("retrying on a new one"), "{}", app.internals().log_text());
+}
+
+/// A canceled wait for a standby ends as success, although the write exists on the primary server alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn write_that_no_synchronous_standby_confirms_answers_503_and_can_be_repeated() {
+    let cluster = migrated_cluster().await;
+    let url = cluster.url(MIGRATED);
+    let options = Options::default().with("DATABASE_URL", url.as_str());
+    let Some(app) = App::local_with(options).await else { return };
+    let superuser = connect(&url).await;
+    let set = async |standby: &str| {
+        let safe = format!("alter database {MIGRATED} set synchronous_commit = on");
+        let standby = format!("alter system set synchronous_standby_names = '{standby}'");
+        for statement in [safe.as_str(), standby.as_str(), "select pg_reload_conf()"] {
+            superuser.batch_execute(statement).await.expect("superusers may");
+        }
+        sleep(Duration::from_millis(500)).await;
+    };
+    set("missing").await;
+    let alice = app.user("alice");
+    let create = async || {
+        let request = alice.envelope().request(Method::POST, "").header("idempotency-key", "once");
+        Response::to(request.json(&json!({ "title": "One" }))).await
+    };
+    let started = Instant::now();
+    assert_eq!(create().await.status, 503);
+    assert!(started.elapsed() < Duration::from_secs(6), "{:?}", started.elapsed());
+    set("").await;
+    assert_eq!(create().await.expect_status(201).header("idempotency-replayed"), "true");
 }
 
 #[tokio::test(flavor = "multi_thread")]
