@@ -3,7 +3,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, App, Contract, User};
+use tests::{App, Contract, Response, User};
 
 /// Maximum number of invalid values that a response reports.
 const MAX_ERRORS: usize = 20;
@@ -21,13 +21,13 @@ fn body<'a>(names: impl Iterator<Item = &'a str>) -> String {
 }
 
 /// Sends a POST.
-async fn post(user: &User<'_>, contract: Contract, body: String) -> Answer {
+async fn post(user: &User<'_>, contract: Contract, body: String) -> Response {
     let request = user.at(contract).request(Method::POST, "").header("content-type", "application/json");
-    Answer::to(request.body(body)).await
+    Response::to(request.body(body)).await
 }
 
 /// The number of errors in a response with status 422.
-fn errors(contract: Contract, answer: &Answer) -> usize {
+fn errors(contract: Contract, answer: &Response) -> usize {
     assert_eq!(answer.status, 422, "{}", answer.text);
     let body = answer.json();
     match contract {
@@ -41,13 +41,13 @@ fn errors(contract: Contract, answer: &Answer) -> usize {
 
 /// The duration of the last request, in milliseconds.
 fn ms(app: &App) -> f64 {
-    let lines = app.hands_on().log_lines();
+    let lines = app.internals().log_lines();
     let line = lines.iter().rfind(|line| line["message"] == "request").expect("a request line");
     line["ms"].as_f64().expect("a number")
 }
 
 fn assert_short_lines(app: &App) {
-    for line in app.hands_on().log_lines() {
+    for line in app.internals().log_lines() {
         let len = line.to_string().len();
         assert!(len <= MAX_LINE_LEN, "{len} bytes: {line}");
     }
@@ -98,10 +98,10 @@ async fn long_paths_are_cut_in_log_lines() {
     for character in ["%01", "%F0%9F%92%A5", "%22", "a"] {
         let id = character.repeat(6_000 / character.len());
         let request = app.request(Method::GET, &format!("/api/{id}/tasks")).bearer_auth(&alice.token);
-        Answer::to(request).await.expect_status(403);
+        Response::to(request).await.expect_status(403);
     }
     assert_short_lines(&app);
-    let lines = app.hands_on().log_lines();
+    let lines = app.internals().log_lines();
     let cut = |line: &&Value| line["reason"].as_str().is_some_and(|reason| reason.ends_with('…'));
     assert_eq!(lines.iter().filter(cut).count(), 4);
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, App, Options};
+use tests::{App, Options, Response};
 
 const NAMESPACE: &str = "task-api/test";
 
@@ -44,7 +44,7 @@ fn metrics(line: &Value) -> Option<BTreeSet<&str>> {
 }
 
 fn request_lines(app: &App) -> Vec<Value> {
-    app.hands_on().log_lines().into_iter().filter(|line| line["message"] == "request").collect()
+    app.internals().log_lines().into_iter().filter(|line| line["message"] == "request").collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,9 +54,9 @@ async fn request_line_has_the_durations_and_whether_it_is_a_server_error() {
     };
     let alice = app.user("alice");
     alice.envelope().new_task("\",\"database_ms\":").await;
-    Answer::to(app.request(Method::GET, "/health")).await.expect_status(200);
-    Answer::to(app.request(Method::GET, "/api/alice/tasks")).await.expect_status(401);
-    let lines = app.hands_on().log_lines();
+    Response::to(app.request(Method::GET, "/health")).await.expect_status(200);
+    Response::to(app.request(Method::GET, "/api/alice/tasks")).await.expect_status(401);
+    let lines = app.internals().log_lines();
     for line in &lines {
         let expected: &[&str] = match (line["message"].as_str(), line["status"].as_u64()) {
             (Some("request"), Some(201)) => &["database_ms", "errors", "ms"],
@@ -74,7 +74,7 @@ async fn payload_that_is_no_event_counts_as_an_error_of_its_function_without_a_r
     let Some(app) = App::local_with(Options::default().with("METRICS_NAMESPACE", NAMESPACE)).await else {
         return;
     };
-    app.hands_on().invoke("list-tasks", &json!({ "source": "aws.events" })).await.expect_status(500);
+    app.internals().invoke("list-tasks", &json!({ "source": "aws.events" })).await.expect_status(500);
     let [line] = &request_lines(&app)[..] else { panic!("expected one request line") };
     assert_eq!(metrics(line), Some(["errors"].into()));
     assert_eq!((&line["errors"], line.get("route")), (&json!(1), None));
@@ -83,7 +83,7 @@ async fn payload_that_is_no_event_counts_as_an_error_of_its_function_without_a_r
 #[tokio::test(flavor = "multi_thread")]
 async fn request_line_has_no_metrics_without_a_namespace() {
     let Some(app) = App::local().await else { return };
-    Answer::to(app.request(Method::GET, "/health")).await.expect_status(200);
+    Response::to(app.request(Method::GET, "/health")).await.expect_status(200);
     let [line] = &request_lines(&app)[..] else { panic!("expected one request line") };
     assert_eq!(metrics(line), None);
 }

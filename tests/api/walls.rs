@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use serde_json::json;
-use tests::{Answer, App, Contract, Options, User};
+use tests::{App, Contract, Options, Response, User};
 use tokio::time::sleep;
 use tokio_postgres::Client;
 
@@ -45,7 +45,7 @@ async fn reach(alice: &User<'_>, tasks: Vec<[String; 2]>) -> usize {
         // A successful deletion has no body. Without either wall a write fails, because it would change the
         // rows of both users.
         let reaches =
-            |answer: &&Answer| answer.text.contains(BOBS_TITLE) || [204, 500].contains(&answer.status);
+            |answer: &&Response| answer.text.contains(BOBS_TITLE) || [204, 500].contains(&answer.status);
         reached += answers.iter().filter(reaches).count();
     }
     reached
@@ -61,7 +61,7 @@ async fn tampered_with(statements: &[&str]) -> Option<usize> {
 }
 
 async fn tamper(app: &App, statements: &[&str]) {
-    let database = app.hands_on().database().await;
+    let database = app.internals().database().await;
     for statement in statements {
         database.batch_execute(statement).await.expect("tampering works");
     }
@@ -142,7 +142,7 @@ async fn role_of_a_request_sees_and_changes_only_its_users_rows() {
     for user in [&alice, &bob] {
         user.envelope().new_task("Own").await;
     }
-    let database = app.hands_on().database().await;
+    let database = app.internals().database().await;
     let count = async |database: &Client, statement: &str| {
         database.execute(statement, &[]).await.unwrap_or_else(|error| panic!("{statement}: {error}"))
     };

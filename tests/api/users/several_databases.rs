@@ -19,12 +19,12 @@ fn database_of<'a>(user: &str, databases: &[&'a str]) -> &'a str {
 
 async fn write_and_read(user: &User<'_>) {
     for contract in Contract::BOTH {
-        let front = user.at(contract);
-        let id = front.id(&front.new_task("Kept").await);
-        front.complete(&id, true).await.expect_status(200);
-        let deleted = front.id(&front.new_task("Deleted").await);
-        front.delete(&deleted).await.expect_status(204);
-        assert_eq!(front.task(&front.get(&id).await)["completed"], json!(true));
+        let client = user.at(contract);
+        let id = client.id(&client.new_task("Kept").await);
+        client.complete(&id, true).await.expect_status(200);
+        let deleted = client.id(&client.new_task("Deleted").await);
+        client.delete(&deleted).await.expect_status(204);
+        assert_eq!(client.task(&client.get(&id).await)["completed"], json!(true));
     }
     let tasks = user.plain().tasks(&user.plain().list("").await);
     assert_eq!(tasks.len(), 2, "{tasks:?}");
@@ -43,7 +43,7 @@ async fn each_user_is_stored_in_only_one_of_two_databases() {
 
     for (app, expected) in iter::zip([&blue, &green], &expected) {
         assert!(!expected.is_empty());
-        let database = app.hands_on().database().await;
+        let database = app.internals().database().await;
         for select in ["select id::text from users", "select distinct user_id from tasks"] {
             let rows = database.query(select, &[]).await.expect("a valid query");
             let stored: BTreeSet<String> = rows.iter().map(|row| row.get(0)).collect();

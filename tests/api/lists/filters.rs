@@ -2,17 +2,17 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, App, Contract, FieldError, Front, User};
+use tests::{ApiClient, App, Contract, FieldError, Response, User};
 
 /// Returns the titles of a list, in its order, and its total.
-async fn titles(front: &Front<'_>, query: &[(&str, &str)]) -> (Vec<String>, i64) {
-    let answer = Answer::to(front.request(Method::GET, "").query(query)).await.expect_status(200);
-    let total = match front.contract {
-        Contract::Envelope => answer.json()["data"]["pagination"]["total"].as_i64().expect("a number"),
-        Contract::Plain => answer.header("x-total-count").parse().expect("a number"),
+async fn titles(client: &ApiClient<'_>, query: &[(&str, &str)]) -> (Vec<String>, i64) {
+    let response = Response::to(client.request(Method::GET, "").query(query)).await.expect_status(200);
+    let total = match client.contract {
+        Contract::Envelope => response.json()["data"]["pagination"]["total"].as_i64().expect("a number"),
+        Contract::Plain => response.header("x-total-count").parse().expect("a number"),
     };
     let title = |task: &Value| task["title"].as_str().expect("text").to_owned();
-    (front.tasks(&answer).iter().map(title).collect(), total)
+    (client.tasks(&response).iter().map(title).collect(), total)
 }
 
 /// Checks that a query finds exactly these titles, oldest first, in both contracts.
@@ -36,8 +36,8 @@ async fn assert_sorts(user: &User<'_>, sort: &str, expected: &[&str]) {
 }
 
 async fn create(user: &User<'_>, task: Value) -> String {
-    let front = user.envelope();
-    front.id(&front.task(&front.create(task).await.expect_status(201)))
+    let client = user.envelope();
+    client.id(&client.task(&client.create(task).await.expect_status(201)))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -184,11 +184,11 @@ async fn filters_combine_and_total_counts_the_matches() {
         }
     }
     let query = "?status=pending&search=even&due_after=2026-01-02&due_before=2026-01-09&limit=2&offset=1";
-    let answer = alice.envelope().list(query).await.expect_status(200);
+    let response = alice.envelope().list(query).await.expect_status(200);
     let descriptions: Vec<_> =
-        alice.envelope().tasks(&answer).iter().map(|task| task["description"].clone()).collect();
+        alice.envelope().tasks(&response).iter().map(|task| task["description"].clone()).collect();
     assert_eq!(descriptions, ["10", "6"]);
-    let pagination = &answer.json()["data"]["pagination"];
+    let pagination = &response.json()["data"]["pagination"];
     assert_eq!((&pagination["total"], &pagination["has_more"]), (&json!(4), &json!(true)));
     let past = alice.envelope().list(&query.replace("offset=1", "offset=4")).await.expect_status(200);
     let pagination = &past.json()["data"]["pagination"];
@@ -235,16 +235,16 @@ async fn equal_titles_and_equal_times_of_creation_come_oldest_first() {
     for description in ["1", "2", "3"] {
         create(&alice, json!({ "title": "same", "description": description })).await;
     }
-    let database = app.hands_on().database().await;
+    let database = app.internals().database().await;
     database
         .execute("update tasks set created_at = now(), updated_at = now()", &[])
         .await
         .expect("a valid statement");
     for contract in Contract::BOTH {
-        let front = alice.at(contract);
+        let client = alice.at(contract);
         for sort in ["title", "-title", "created_at", "-created_at", "updated_at", "-updated_at", "due_date"]
         {
-            let tasks = front.tasks(&front.list(&format!("?sort={sort}")).await.expect_status(200));
+            let tasks = client.tasks(&client.list(&format!("?sort={sort}")).await.expect_status(200));
             let order: Vec<_> =
                 tasks.iter().map(|task| task["description"].as_str().expect("text")).collect();
             assert_eq!(order, ["1", "2", "3"], "{contract:?} {sort}");
@@ -276,9 +276,9 @@ async fn invalid_or_repeated_parameters_are_reported_together() {
     let long = format!("?search={}", "%F0%9D%92%B3".repeat(201));
     let fits = format!("?search={}", "%F0%9D%92%B3".repeat(200));
     for contract in Contract::BOTH {
-        let front = alice.at(contract);
-        front.list(&fits).await.expect_status(200);
-        front.list("?Status=x&sorting=x&Search=&due=x&cursor_=x").await.expect_status(200);
+        let client = alice.at(contract);
+        client.list(&fits).await.expect_status(200);
+        client.list("?Status=x&sorting=x&Search=&due=x&cursor_=x").await.expect_status(200);
         for (query, errors) in [
             ("?status=done", vec![status()]),
             ("?status=", vec![status()]),
@@ -311,7 +311,7 @@ async fn invalid_or_repeated_parameters_are_reported_together() {
                 ],
             ),
         ] {
-            front.list(query).await.assert_invalid(contract, &errors);
+            client.list(query).await.assert_invalid(contract, &errors);
         }
     }
 }

@@ -1,12 +1,13 @@
 //! Values in path, query and headers: task ids, `limit`, `offset`, and unusual bytes.
 
-use tests::{Answer, App, Contract, FieldError};
+use tests::{App, Contract, FieldError, Response};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-use super::{Endpoint, a_task, endpoints, not_a_uuid, not_an_integer, too_great, too_small};
+use super::{not_a_uuid, not_an_integer, too_great, too_small};
+use crate::endpoints::{Endpoint, a_task, endpoints};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn task_id_of_the_wrong_kind_is_422() {
@@ -43,8 +44,8 @@ async fn task_id_of_the_wrong_kind_is_422() {
     for (contract, id, fault) in cases {
         println!("{contract:?} {id}");
         for endpoint in endpoints(contract).into_iter().filter(Endpoint::names_a_task) {
-            let answer = Answer::to(endpoint.request(&alice.at(contract), &id)).await;
-            answer.assert_invalid(contract, std::slice::from_ref(&fault));
+            let response = Response::to(endpoint.request(&alice.at(contract), &id)).await;
+            response.assert_invalid(contract, std::slice::from_ref(&fault));
         }
     }
     alice.envelope().get(&uuid.to_uppercase()).await.expect_status(200);
@@ -97,8 +98,8 @@ async fn limit_and_offset_must_be_single_whole_numbers_within_bounds() {
         (Contract::Plain, "?limit=1&offset=-1&%zz", 1),
         (Contract::Plain, "?after=x", 1),
     ] {
-        let front = alice.at(contract);
-        assert_eq!(front.tasks(&front.list(query).await.expect_status(200)).len(), count, "{query}");
+        let client = alice.at(contract);
+        assert_eq!(client.tasks(&client.list(query).await.expect_status(200)).len(), count, "{query}");
     }
 }
 
@@ -130,15 +131,15 @@ async fn unusual_bytes_in_unused_parameters_and_headers_are_ignored() {
             ];
             let mut stream = TcpStream::connect(address).await.expect("the gateway");
             stream.write_all(&request.concat()).await.expect("sent");
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).await.expect("an answer");
+            let mut response = String::new();
+            stream.read_to_string(&mut response).await.expect("a response");
             assert!(
-                answer.starts_with("HTTP/1.1 200 OK"),
-                "{:?} {answer}",
+                response.starts_with("HTTP/1.1 200 OK"),
+                "{:?} {response}",
                 request.concat().escape_ascii().to_string()
             );
         }
         alice.at(contract).list("").await.expect_status(200);
     }
-    assert!(!app.hands_on().log_text().contains("panic"));
+    assert!(!app.internals().log_text().contains("panic"));
 }

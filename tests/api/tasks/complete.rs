@@ -3,16 +3,16 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, App, Contract, FieldError, Front, changes};
+use tests::{ApiClient, App, Contract, FieldError, Response, changes};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn envelope_sets_completed_and_a_repeat_keeps_completed_at() {
     let app = App::start().await;
     let alice = app.user("alice");
-    let front = alice.envelope();
-    let open = front.new_task("Buy milk").await;
-    let id = front.id(&open);
-    let complete = async |completed| front.task(&front.complete(&id, completed).await.expect_status(200));
+    let client = alice.envelope();
+    let open = client.new_task("Buy milk").await;
+    let id = client.id(&open);
+    let complete = async |completed| client.task(&client.complete(&id, completed).await.expect_status(200));
 
     let done = complete(true).await;
     let time = &done["completed_at"];
@@ -28,18 +28,18 @@ async fn envelope_sets_completed_and_a_repeat_keeps_completed_at() {
     }
     let later = complete(true).await;
     assert!(later["completed_at"].is_string() && later["completed_at"] != *time, "{later}");
-    assert_eq!(front.task(&front.get(&id).await), later);
+    assert_eq!(client.task(&client.get(&id).await), later);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn envelope_accepts_only_a_boolean() {
     let app = App::start().await;
     let alice = app.user("alice");
-    let front = alice.envelope();
-    let before = front.new_task("Buy milk").await;
+    let client = alice.envelope();
+    let before = client.new_task("Buy milk").await;
     let complete = async |body: &Value| {
-        let rest = format!("/{}/complete", front.id(&before));
-        Answer::to(front.request(Method::PATCH, &rest).json(body)).await
+        let rest = format!("/{}/complete", client.id(&before));
+        Response::to(client.request(Method::PATCH, &rest).json(body)).await
     };
     for value in [json!(null), json!(1), json!(0), json!("true"), json!(""), json!([true]), json!({})] {
         let fault = FieldError::new("body", "completed", "bool_type", "Input should be a valid boolean");
@@ -48,10 +48,10 @@ async fn envelope_accepts_only_a_boolean() {
     for body in [json!({}), json!({ "Completed": true, "done": true })] {
         complete(&body).await.assert_invalid(Contract::Envelope, &[FieldError::missing("completed")]);
     }
-    assert_eq!(front.only_task().await, before);
+    assert_eq!(client.only_task().await, before);
 
     let body = json!({ "completed": true, "title": "Sleep", "completed_at": "2000-01-01T00:00:00Z" });
-    let after = front.task(&complete(&body).await.expect_status(200));
+    let after = client.task(&complete(&body).await.expect_status(200));
     let completed_at = &after["completed_at"];
     assert_ne!(*completed_at, body["completed_at"]);
     assert_eq!(changes(&before, &after), json!({ "completed": true, "completed_at": completed_at }));
@@ -61,8 +61,8 @@ async fn envelope_accepts_only_a_boolean() {
 async fn plain_toggles_whatever_the_body() {
     let app = App::start().await;
     let alice = app.user("alice");
-    let front = alice.plain();
-    let mut before = front.new_task("Buy milk").await;
+    let client = alice.plain();
+    let mut before = client.new_task("Buy milk").await;
     let bodies: [(Option<&str>, &[u8]); 9] = [
         (None, b""),
         (Some("application/json"), b""),
@@ -75,11 +75,11 @@ async fn plain_toggles_whatever_the_body() {
         (None, b"{}"),
     ];
     for (content_type, body) in bodies {
-        let mut request = front.request(Method::PATCH, &format!("/{}/complete", front.id(&before)));
+        let mut request = client.request(Method::PATCH, &format!("/{}/complete", client.id(&before)));
         if let Some(content_type) = content_type {
             request = request.header("content-type", content_type);
         }
-        let after = front.task(&Answer::to(request.body(body)).await.expect_status(200));
+        let after = client.task(&Response::to(request.body(body)).await.expect_status(200));
         let toggled = json!({ "completed": before["completed"] == false });
         assert_eq!(changes(&before, &after), toggled, "{content_type:?} {body:?}");
         before = after;
@@ -113,20 +113,20 @@ async fn change_is_visible_in_the_other_contract() {
 async fn concurrent_toggles_are_all_applied() {
     let app = App::start().await;
     let alice = app.user("alice");
-    let front = alice.plain();
-    let id = front.id(&front.new_task("Buy milk").await);
-    let toggles = |front: &Front<'_>, count| -> Vec<_> {
+    let client = alice.plain();
+    let id = client.id(&client.new_task("Buy milk").await);
+    let toggles = |client: &ApiClient<'_>, count| -> Vec<_> {
         let path = format!("/{id}/complete");
-        (0..count).map(|_| tokio::spawn(Answer::to(front.request(Method::PATCH, &path)))).collect()
+        (0..count).map(|_| tokio::spawn(Response::to(client.request(Method::PATCH, &path)))).collect()
     };
     for (count, ends_completed) in [(20, false), (11, true), (20, true)] {
-        let starts_completed = front.only_task().await["completed"] == true;
+        let starts_completed = client.only_task().await["completed"] == true;
         let mut completing = 0;
-        for toggle in toggles(&front, count) {
-            let answer = toggle.await.expect("no panic").expect_status(200);
-            completing += usize::from(front.task(&answer)["completed"] == true);
+        for toggle in toggles(&client, count) {
+            let response = toggle.await.expect("no panic").expect_status(200);
+            completing += usize::from(client.task(&response)["completed"] == true);
         }
-        assert_eq!(front.only_task().await["completed"], ends_completed);
+        assert_eq!(client.only_task().await["completed"], ends_completed);
         // Toggles alternate, so half of them complete the task. If their number is odd, the last toggle has
         // the same result as the first.
         assert_eq!(completing, (count + usize::from(!starts_completed)) / 2);

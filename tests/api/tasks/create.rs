@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use jsonwebtoken::{EncodingKey, Header, encode, get_current_timestamp};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, App, Contract, FieldError, SECRET, User};
+use tests::{App, Contract, FieldError, Response, SECRET, User};
 use uuid::Uuid;
 
 const NOT_A_STRING: (&str, &str) = ("string_type", "Input should be a valid string");
@@ -25,13 +25,13 @@ async fn answers_201_with_the_task_and_its_location() {
     let app = App::start().await;
     let alice = app.user("alice");
     for contract in Contract::BOTH {
-        let front = alice.at(contract);
-        let answer = front.create(json!({ "title": "Buy milk" })).await.expect_status(201);
-        let task = front.task(&answer);
-        let location = answer.header("location");
-        assert!(location.ends_with(&format!("/tasks/{}", front.id(&task))), "{location}");
+        let client = alice.at(contract);
+        let response = client.create(json!({ "title": "Buy milk" })).await.expect_status(201);
+        let task = client.task(&response);
+        let location = response.header("location");
+        assert!(location.ends_with(&format!("/tasks/{}", client.id(&task))), "{location}");
         let there = app.request(Method::GET, location).bearer_auth(&alice.token);
-        assert_eq!(front.task(&Answer::to(there).await.expect_status(200)), task);
+        assert_eq!(client.task(&Response::to(there).await.expect_status(200)), task);
     }
 }
 
@@ -73,18 +73,19 @@ async fn title_longer_than_255_characters_or_200_in_plain_is_422() {
     let app = App::start().await;
     let alice = app.user("alice");
     for (contract, max) in [(Contract::Envelope, 255), (Contract::Plain, 200)] {
-        let front = alice.at(contract);
+        let client = alice.at(contract);
         // A character of one byte, one of four bytes, and a letter with a combining mark, which counts as
         // two.
         for character in ["a", "𝒳", "e\u{301}"] {
             let scalars = character.chars().count();
             let fitting = character.repeat(max / scalars);
-            let answer = front.create(json!({ "title": fitting })).await.expect_status(201);
-            assert_eq!(front.task(&answer)["title"], fitting);
+            let response = client.create(json!({ "title": fitting })).await.expect_status(201);
+            assert_eq!(client.task(&response)["title"], fitting);
 
-            let answer = front.create(json!({ "title": character.repeat(max / scalars + 1) })).await;
+            let response = client.create(json!({ "title": character.repeat(max / scalars + 1) })).await;
             let message = format!("String should have at most {max} characters");
-            answer.assert_invalid(contract, &[FieldError::new("body", "title", "string_too_long", message)]);
+            response
+                .assert_invalid(contract, &[FieldError::new("body", "title", "string_too_long", message)]);
         }
     }
 }
@@ -94,18 +95,21 @@ async fn description_longer_than_2000_characters_or_1000_in_plain_is_422() {
     let app = App::start().await;
     let alice = app.user("alice");
     for (contract, max) in [(Contract::Envelope, 2000), (Contract::Plain, 1000)] {
-        let front = alice.at(contract);
+        let client = alice.at(contract);
         for fitting in ["".to_owned(), " \n".into(), "𝒳".repeat(max), "e\u{301}".repeat(max / 2)] {
-            let answer = front.create(json!({ "title": "a", "description": fitting })).await;
-            assert_eq!(front.task(&answer.expect_status(201))["description"], fitting);
+            let response = client.create(json!({ "title": "a", "description": fitting })).await;
+            assert_eq!(client.task(&response.expect_status(201))["description"], fitting);
         }
         for none in [json!({ "title": "a" }), json!({ "title": "a", "description": null })] {
-            assert_eq!(front.task(&front.create(none).await.expect_status(201))["description"], Value::Null);
+            assert_eq!(
+                client.task(&client.create(none).await.expect_status(201))["description"],
+                Value::Null
+            );
         }
         for too_long in ["𝒳".repeat(max + 1), "e\u{301}".repeat(max / 2) + "e"] {
-            let answer = front.create(json!({ "title": "a", "description": too_long })).await;
+            let response = client.create(json!({ "title": "a", "description": too_long })).await;
             let message = format!("String should have at most {max} characters");
-            answer.assert_invalid(
+            response.assert_invalid(
                 contract,
                 &[FieldError::new("body", "description", "string_too_long", message)],
             );
@@ -118,8 +122,8 @@ async fn title_that_is_missing_blank_or_not_a_string_is_422() {
     let app = App::start().await;
     let alice = app.user("alice");
     for contract in Contract::BOTH {
-        let front = alice.at(contract);
-        front.create(json!({})).await.assert_invalid(contract, &[FieldError::missing("title")]);
+        let client = alice.at(contract);
+        client.create(json!({})).await.assert_invalid(contract, &[FieldError::missing("title")]);
         let mixed = "\u{b}\u{c}\u{85}\u{1680}\u{2009}\u{2029}\u{202f}\u{205f}";
         for (titles, problem) in [
             (json!([""]), TOO_SHORT),
@@ -128,11 +132,11 @@ async fn title_that_is_missing_blank_or_not_a_string_is_422() {
             (json!([null, 1, true, ["a"], { "text": "a" }]), NOT_A_STRING),
         ] {
             for title in titles.as_array().expect("titles") {
-                let answer = front.create(json!({ "title": title })).await;
-                answer.assert_invalid(contract, &[fault("title", problem)]);
+                let response = client.create(json!({ "title": title })).await;
+                response.assert_invalid(contract, &[fault("title", problem)]);
             }
         }
-        assert_eq!(front.tasks(&front.list("").await), [] as [Value; 0]);
+        assert_eq!(client.tasks(&client.list("").await), [] as [Value; 0]);
     }
 }
 
@@ -141,7 +145,7 @@ async fn title_is_stored_unchanged() {
     let app = App::start().await;
     let alice = app.user("alice");
     for contract in Contract::BOTH {
-        let front = alice.at(contract);
+        let client = alice.at(contract);
         for title in [
             "a",
             "  Buy\tmilk \r\n",
@@ -149,9 +153,9 @@ async fn title_is_stored_unchanged() {
             "\u{1}\u{7f}\u{feff}\u{202e}\u{2028}\u{ffff}\u{10ffff}",
             "👩\u{200d}👩\u{200d}👧 é e\u{301} ﬁ Ⅳ",
         ] {
-            let task = front.new_task(title).await;
+            let task = client.new_task(title).await;
             assert_eq!(task["title"], title);
-            assert_eq!(front.task(&front.get(&front.id(&task)).await), task);
+            assert_eq!(client.task(&client.get(&client.id(&task)).await), task);
         }
     }
 }
@@ -167,13 +171,13 @@ async fn description_accepts_only_a_string_and_completed_only_a_boolean() {
             (json!(["a"]), NOT_A_STRING),
             (json!("a\0"), NUL),
         ] {
-            let answer = alice.at(contract).create(json!({ "title": "a", "description": value })).await;
-            answer.assert_invalid(contract, &[fault("description", problem)]);
+            let response = alice.at(contract).create(json!({ "title": "a", "description": value })).await;
+            response.assert_invalid(contract, &[fault("description", problem)]);
         }
     }
     for value in [json!(null), json!(0), json!(1), json!("true"), json!(""), json!([true]), json!({})] {
-        let answer = alice.plain().create(json!({ "title": "a", "completed": value })).await;
-        answer.assert_invalid(Contract::Plain, &[fault("completed", NOT_A_BOOLEAN)]);
+        let response = alice.plain().create(json!({ "title": "a", "completed": value })).await;
+        response.assert_invalid(Contract::Plain, &[fault("completed", NOT_A_BOOLEAN)]);
     }
 }
 
@@ -190,7 +194,7 @@ async fn all_invalid_values_are_reported_together() {
         let body = json!({ "description": 7, "due_date": "soon", "completed": "yes" });
         let key = FieldError::new("header", "idempotency-key", "string_pattern_mismatch", message);
         let faults = [FieldError::missing("title"), fault("description", NOT_A_STRING), key, own];
-        Answer::to(request.json(&body)).await.assert_invalid(contract, &faults);
+        Response::to(request.json(&body)).await.assert_invalid(contract, &faults);
     }
 }
 
@@ -198,7 +202,7 @@ async fn all_invalid_values_are_reported_together() {
 async fn due_date_is_accepted_in_several_forms_of_iso_8601_and_returned_in_utc() {
     let app = App::start().await;
     let alice = app.user("alice");
-    let front = alice.envelope();
+    let client = alice.envelope();
     for (given, returned) in [
         ("2026-12-24", "2026-12-24T00:00:00Z"),
         ("2028-02-29", "2028-02-29T00:00:00Z"),
@@ -214,12 +218,12 @@ async fn due_date_is_accepted_in_several_forms_of_iso_8601_and_returned_in_utc()
         ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
         ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59Z"),
     ] {
-        let task = front.task(&front.create(json!({ "title": "a", "due_date": given })).await);
+        let task = client.task(&client.create(json!({ "title": "a", "due_date": given })).await);
         assert_eq!(task["due_date"], returned, "{given}");
-        assert_eq!(front.task(&front.get(&front.id(&task)).await)["due_date"], returned, "{given}");
+        assert_eq!(client.task(&client.get(&client.id(&task)).await)["due_date"], returned, "{given}");
     }
-    let without = front.create(json!({ "title": "a", "due_date": null })).await.expect_status(201);
-    assert_eq!(front.task(&without)["due_date"], Value::Null);
+    let without = client.create(json!({ "title": "a", "due_date": null })).await.expect_status(201);
+    assert_eq!(client.task(&without)["due_date"], Value::Null);
 }
 
 /// Some front ends send `dueDate`.
@@ -227,22 +231,22 @@ async fn due_date_is_accepted_in_several_forms_of_iso_8601_and_returned_in_utc()
 async fn every_envelope_body_accepts_due_date_in_camel_case() {
     let app = App::start().await;
     let alice = app.user("alice");
-    let front = alice.envelope();
+    let client = alice.envelope();
     let (date, utc) = ("2026-12-24T18:00:00+01:00", "2026-12-24T17:00:00Z");
-    let created = front.create(json!({ "title": "a", "dueDate": date })).await.expect_status(201);
-    let task = front.task(&created);
+    let created = client.create(json!({ "title": "a", "dueDate": date })).await.expect_status(201);
+    let task = client.task(&created);
     assert_eq!(task["due_date"], utc);
     assert_eq!(task.get("dueDate"), None);
-    let id = front.id(&task);
-    for (answer, due_date) in [
-        (front.put(&id, json!({ "title": "a", "dueDate": date })).await, json!(utc)),
-        (front.patch(&id, json!({ "dueDate": null })).await, json!(null)),
-        (front.patch(&id, json!({ "dueDate": "2026-12-24" })).await, json!("2026-12-24T00:00:00Z")),
-        (front.patch(&id, json!({ "title": "b" })).await, json!("2026-12-24T00:00:00Z")),
-        (front.patch(&id, json!({ "dueDate": date, "due_date": utc })).await, json!(utc)),
-        (front.put(&id, json!({ "title": "a", "dueDate": null, "due_date": null })).await, json!(null)),
+    let id = client.id(&task);
+    for (response, due_date) in [
+        (client.put(&id, json!({ "title": "a", "dueDate": date })).await, json!(utc)),
+        (client.patch(&id, json!({ "dueDate": null })).await, json!(null)),
+        (client.patch(&id, json!({ "dueDate": "2026-12-24" })).await, json!("2026-12-24T00:00:00Z")),
+        (client.patch(&id, json!({ "title": "b" })).await, json!("2026-12-24T00:00:00Z")),
+        (client.patch(&id, json!({ "dueDate": date, "due_date": utc })).await, json!(utc)),
+        (client.put(&id, json!({ "title": "a", "dueDate": null, "due_date": null })).await, json!(null)),
     ] {
-        assert_eq!(front.task(&answer.expect_status(200))["due_date"], due_date);
+        assert_eq!(client.task(&response.expect_status(200))["due_date"], due_date);
     }
     // The plain contract has neither field.
     alice.plain().create(json!({ "title": "a", "dueDate": 7 })).await.expect_status(201);
@@ -252,8 +256,8 @@ async fn every_envelope_body_accepts_due_date_in_camel_case() {
 async fn due_date_under_both_names_with_different_values_is_422() {
     let app = App::start().await;
     let alice = app.user("alice");
-    let front = alice.envelope();
-    let id = front.id(&front.new_task("a").await);
+    let client = alice.envelope();
+    let id = client.id(&client.new_task("a").await);
     let differ = ["due_date", "dueDate"]
         .map(|field| FieldError::new("body", field, "value_error", "due_date and dueDate should not differ"));
     let invalid =
@@ -264,11 +268,11 @@ async fn due_date_under_both_names_with_different_values_is_422() {
         (json!("2026-12-24"), json!("soon"), &invalid[..]),
     ] {
         let body = json!({ "title": "a", "due_date": due_date, "dueDate": other });
-        front.create(body.clone()).await.assert_invalid(Contract::Envelope, errors);
-        front.put(&id, body.clone()).await.assert_invalid(Contract::Envelope, errors);
-        front.patch(&id, body).await.assert_invalid(Contract::Envelope, errors);
+        client.create(body.clone()).await.assert_invalid(Contract::Envelope, errors);
+        client.put(&id, body.clone()).await.assert_invalid(Contract::Envelope, errors);
+        client.patch(&id, body).await.assert_invalid(Contract::Envelope, errors);
     }
-    assert_eq!(front.tasks(&front.list("").await).len(), 1);
+    assert_eq!(client.tasks(&client.list("").await).len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -296,8 +300,8 @@ async fn due_date_in_any_other_form_is_422() {
         ],
     ];
     for given in no_times.as_flattened().iter().map(|text| json!(text)).chain(no_strings) {
-        let answer = alice.envelope().create(json!({ "title": "a", "due_date": given })).await;
-        answer.assert_invalid(Contract::Envelope, &[fault("due_date", NOT_A_DATETIME)]);
+        let response = alice.envelope().create(json!({ "title": "a", "due_date": given })).await;
+        response.assert_invalid(Contract::Envelope, &[fault("due_date", NOT_A_DATETIME)]);
     }
 }
 
@@ -310,8 +314,8 @@ async fn plain_can_create_a_completed_task_with_completed_at() {
         (json!({ "title": "a", "completed": true }), true),
     ] {
         let alice = app.user("alice");
-        let answer = alice.plain().create(body).await.expect_status(201);
-        assert_eq!(alice.plain().task(&answer)["completed"], completed);
+        let response = alice.plain().create(body).await.expect_status(201);
+        assert_eq!(alice.plain().task(&response)["completed"], completed);
         let task = alice.envelope().only_task().await;
         assert_eq!(task["completed"], completed);
         let since = if completed { task["created_at"].clone() } else { Value::Null };
@@ -324,14 +328,14 @@ async fn unknown_fields_and_fields_of_the_other_contract_are_ignored() {
     let app = App::start().await;
     for (contract, foreign) in [(Contract::Envelope, "completed"), (Contract::Plain, "due_date")] {
         let (alice, bob) = (app.user("alice"), app.user("bob"));
-        let front = alice.at(contract);
+        let client = alice.at(contract);
         for value in [json!(true), json!("2026-12-24"), json!({})] {
             let body = json!({
-                "title": "Buy milk", "id": front.unknown_id(), "number": 7, "user_id": bob.id, "user": null,
+                "title": "Buy milk", "id": client.unknown_id(), "number": 7, "user_id": bob.id, "user": null,
                 "created_at": "2000-01-01T00:00:00Z", "updated_at": 0, "completed_at": "2000-01-01T00:00:00Z",
                 "Title": 1, "constructor": {}, "": [], foreign: value,
             });
-            let task = front.task(&front.create(body.clone()).await.expect_status(201));
+            let task = client.task(&client.create(body.clone()).await.expect_status(201));
             assert_eq!((&task["title"], &task["user_id"]), (&json!("Buy milk"), &json!(alice.id)));
             assert_ne!(task["id"], body["id"]);
             assert!(task["created_at"].as_str() > Some("2026"), "{task}");
@@ -353,19 +357,19 @@ async fn special_characters_of_the_user_id_are_escaped_in_location() {
     for (contract, prefix) in [(Contract::Envelope, ""), (Contract::Plain, "/plain")] {
         let user_path = format!("{prefix}/api/auth0%7C%C3%BC%2F%C3%A4%20%3F%23%252F%3C{unique}/tasks");
         let request = app.request(Method::POST, &user_path).bearer_auth(&user.token);
-        let answer = Answer::to(request.json(&json!({ "title": "a" }))).await.expect_status(201);
-        let task = user.at(contract).task(&answer);
+        let response = Response::to(request.json(&json!({ "title": "a" }))).await.expect_status(201);
+        let task = user.at(contract).task(&response);
         assert_eq!(task["user_id"], user.id);
-        assert_eq!(answer.header("location"), format!("{user_path}/{}", user.at(contract).id(&task)));
-        let there = app.request(Method::GET, answer.header("location")).bearer_auth(&user.token);
-        assert_eq!(user.at(contract).task(&Answer::to(there).await.expect_status(200)), task);
+        assert_eq!(response.header("location"), format!("{user_path}/{}", user.at(contract).id(&task)));
+        let there = app.request(Method::GET, response.header("location")).bearer_auth(&user.token);
+        assert_eq!(user.at(contract).task(&Response::to(there).await.expect_status(200)), task);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn first_task_creates_the_users_row_from_the_tokens_claims() {
     let Some(app) = App::local().await else { return };
-    let database = app.hands_on().database().await;
+    let database = app.internals().database().await;
     let row = async |id: &str| {
         let statement = "select to_jsonb(profile)::text
                          from (select id, email, name, image, email_verified from users) profile where id = $1";
@@ -415,7 +419,7 @@ async fn first_task_creates_the_users_row_from_the_tokens_claims() {
 #[tokio::test(flavor = "multi_thread")]
 async fn email_that_cannot_be_stored_is_dropped_and_the_task_is_created() {
     let Some(app) = App::local().await else { return };
-    let database = app.hands_on().database().await;
+    let database = app.internals().database().await;
     let mut random = fastrand::Rng::with_seed(1);
     // Random letters, because PostgreSQL could compress repeated ones until they fit.
     let mut name = |length| (0..length).map(|_| random.alphanumeric()).collect::<String>();
@@ -429,8 +433,8 @@ async fn email_that_cannot_be_stored_is_dropped_and_the_task_is_created() {
             let key = EncodingKey::from_secret(SECRET.as_bytes());
             user.token = encode(&Header::default(), &claims, &key).expect("HS256 signs");
             for title in ["first", "second"] {
-                let answer = user.at(contract).create(json!({ "title": title })).await;
-                assert_eq!(answer.status, 201, "an e-mail of {} bytes: {}", email.len(), answer.text);
+                let response = user.at(contract).create(json!({ "title": title })).await;
+                assert_eq!(response.status, 201, "an e-mail of {} bytes: {}", email.len(), response.text);
             }
             let select = "select email, name, email_verified from users where id = $1";
             let row = database.query_one(select, &[&user.id]).await.expect("a row");
@@ -445,7 +449,7 @@ async fn email_that_cannot_be_stored_is_dropped_and_the_task_is_created() {
 async fn task_numbers_follow_created_at_under_parallel_creates() {
     let Some(app) = App::local().await else { return };
     let alice = app.user("alice");
-    let database = app.hands_on().database().await;
+    let database = app.internals().database().await;
     // A random delay between the start of a transaction and its write lets transactions overtake each other.
     let dawdle = "create function public.dawdle() returns trigger language plpgsql as
                   $$ begin perform pg_sleep(random() * 0.005); return null; end $$;
@@ -453,9 +457,9 @@ async fn task_numbers_follow_created_at_under_parallel_creates() {
                       for each statement execute function public.dawdle()";
     database.batch_execute(dawdle).await.expect("a superuser can create triggers");
     join_all((0..8).map(async |number| {
-        let front = alice.at(Contract::BOTH[number % 2]);
+        let client = alice.at(Contract::BOTH[number % 2]);
         for _ in 0..25 {
-            front.new_task("a").await;
+            client.new_task("a").await;
         }
     }))
     .await;

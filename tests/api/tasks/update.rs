@@ -3,7 +3,7 @@
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use tests::{Answer, App, Contract, FieldError, Front, User, changes};
+use tests::{ApiClient, App, Contract, FieldError, Response, User, changes};
 
 /// Invalid values of single fields, each with the expected error.
 pub(super) fn faulty_fields(contract: Contract) -> Vec<(&'static str, Value, FieldError)> {
@@ -62,21 +62,21 @@ pub(super) async fn full_task(user: &User<'_>) -> (Value, Value) {
 async fn envelope_replaces_the_task_and_resets_absent_fields() {
     let app = App::start().await;
     let alice = app.user("alice");
-    let front = alice.envelope();
+    let client = alice.envelope();
     let (before, _) = full_task(&alice).await;
-    let id = front.id(&before);
+    let id = client.id(&before);
 
-    let after = front.task(&front.put(&id, json!({ "title": "Sleep" })).await.expect_status(200));
+    let after = client.task(&client.put(&id, json!({ "title": "Sleep" })).await.expect_status(200));
     let emptied = json!({
         "title": "Sleep", "description": null, "due_date": null, "completed": false, "completed_at": null,
     });
     assert_eq!(changes(&before, &after), emptied);
-    assert_eq!(front.task(&front.get(&id).await), after);
+    assert_eq!(client.task(&client.get(&id).await), after);
 
     let body = json!({
         "title": "Wake up", "description": "Slowly", "due_date": "2027-01-01T00:30:00+01:00", "completed": true,
     });
-    let mut filled = changes(&after, &front.task(&front.put(&id, body).await.expect_status(200)));
+    let mut filled = changes(&after, &client.task(&client.put(&id, body).await.expect_status(200)));
     assert!(filled["completed_at"].as_str().is_some_and(|time| time.ends_with('Z')), "{filled}");
     filled["completed_at"] = Value::Null;
     let expected = json!({
@@ -86,7 +86,7 @@ async fn envelope_replaces_the_task_and_resets_absent_fields() {
     assert_eq!(filled, expected);
 
     let body = json!({ "title": "Wake up", "description": null, "due_date": null, "completed": true });
-    let after = front.task(&front.put(&id, body).await.expect_status(200));
+    let after = client.task(&client.put(&id, body).await.expect_status(200));
     assert_eq!(
         (&after["description"], &after["due_date"], &after["completed"]),
         (&Value::Null, &Value::Null, &json!(true))
@@ -98,23 +98,26 @@ async fn envelope_requires_a_title() {
     let app = App::start().await;
     let alice = app.user("alice");
     let (before, _) = full_task(&alice).await;
-    let front = alice.envelope();
+    let client = alice.envelope();
     for body in [json!({}), json!({ "description": "1 litre", "completed": false })] {
-        let answer = front.put(&front.id(&before), body).await;
-        answer.assert_invalid(Contract::Envelope, &[FieldError::missing("title")]);
+        let response = client.put(&client.id(&before), body).await;
+        response.assert_invalid(Contract::Envelope, &[FieldError::missing("title")]);
     }
-    assert_eq!(front.only_task().await, before);
+    assert_eq!(client.only_task().await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn plain_changes_only_the_fields_present_and_null_clears_only_the_description() {
     let app = App::start().await;
-    assert_plain_changes(&app, async |front, id, body| front.put(id, body).await).await;
+    assert_plain_changes(&app, async |client, id, body| client.put(id, body).await).await;
 }
 
 /// Checks that a plain PUT or PATCH changes only the fields present, and that null clears only the
 /// description.
-pub(super) async fn assert_plain_changes(app: &App, change: impl AsyncFn(&Front<'_>, &str, Value) -> Answer) {
+pub(super) async fn assert_plain_changes(
+    app: &App,
+    change: impl AsyncFn(&ApiClient<'_>, &str, Value) -> Response,
+) {
     for (body, changed) in [
         (json!({ "title": "Sleep" }), json!({ "title": "Sleep" })),
         (json!({ "description": "1 litre" }), json!({ "description": "1 litre" })),
@@ -131,10 +134,10 @@ pub(super) async fn assert_plain_changes(app: &App, change: impl AsyncFn(&Front<
         (json!({ "due_date": "2030-01-01" }), json!({})),
     ] {
         let alice = app.user("alice");
-        let front = alice.plain();
+        let client = alice.plain();
         let (in_envelope, before) = full_task(&alice).await;
 
-        let after = front.task(&change(&front, &front.id(&before), body.clone()).await.expect_status(200));
+        let after = client.task(&change(&client, &client.id(&before), body.clone()).await.expect_status(200));
         let mut shown = changed.clone();
         shown.as_object_mut().expect("an object").remove("completed_at");
         assert_eq!(changes(&before, &after), shown, "{body}");
@@ -149,13 +152,13 @@ async fn plain_never_truncates_longer_texts_of_envelope() {
     let (title, description) = ("t".repeat(255), "d".repeat(2000));
     alice.envelope().create(json!({ "title": title, "description": description })).await.expect_status(201);
 
-    let front = alice.plain();
-    let before = front.only_task().await;
+    let client = alice.plain();
+    let before = client.only_task().await;
     assert_eq!((&before["title"], &before["description"]), (&json!(title), &json!(description)));
-    let id = front.id(&before);
-    let after = front.task(&front.put(&id, json!({ "completed": true })).await.expect_status(200));
+    let id = client.id(&before);
+    let after = client.task(&client.put(&id, json!({ "completed": true })).await.expect_status(200));
     assert_eq!(changes(&before, &after), json!({ "completed": true }));
-    let after = front.task(&front.put(&id, json!({ "description": "short" })).await.expect_status(200));
+    let after = client.task(&client.put(&id, json!({ "description": "short" })).await.expect_status(200));
     assert_eq!((&after["title"], &after["description"]), (&json!(title), &json!("short")));
     assert_eq!(alice.envelope().only_task().await["title"], title);
 }
@@ -166,18 +169,18 @@ async fn invalid_values_are_422_and_change_nothing() {
     let alice = app.user("alice");
     full_task(&alice).await;
     for contract in Contract::BOTH {
-        let front = alice.at(contract);
-        let before = front.only_task().await;
+        let client = alice.at(contract);
+        let before = client.only_task().await;
         for (field, value, fault) in faulty_fields(contract) {
             let mut body = json!({ "title": "Sleep" });
             body[field] = value;
-            front.put(&front.id(&before), body).await.assert_invalid(contract, &[fault]);
+            client.put(&client.id(&before), body).await.assert_invalid(contract, &[fault]);
         }
-        assert_eq!(front.only_task().await, before);
+        assert_eq!(client.only_task().await, before);
 
         let (title_max, description_max) = limits(contract);
         let body = json!({ "title": "é".repeat(title_max), "description": "𝒳".repeat(description_max) });
-        let after = front.task(&front.put(&front.id(&before), body.clone()).await.expect_status(200));
+        let after = client.task(&client.put(&client.id(&before), body.clone()).await.expect_status(200));
         assert_eq!(after["title"], body["title"]);
         assert_eq!(after["description"], body["description"]);
     }
@@ -188,14 +191,14 @@ async fn unknown_and_server_set_fields_are_ignored() {
     let app = App::start().await;
     let alice = app.user("alice");
     for contract in Contract::BOTH {
-        let front = alice.at(contract);
-        let before = front.new_task("Buy milk").await;
+        let client = alice.at(contract);
+        let before = client.new_task("Buy milk").await;
         let body = json!({
-            "title": "Sleep", "id": front.unknown_id(), "user_id": "mallory", "color": [1, { "a": null }],
+            "title": "Sleep", "id": client.unknown_id(), "user_id": "mallory", "color": [1, { "a": null }],
             "created_at": "2000-01-01T00:00:00Z", "updated_at": "2000-01-01T00:00:00Z",
             "completed_at": "2000-01-01T00:00:00Z",
         });
-        let after = front.task(&front.put(&front.id(&before), body).await.expect_status(200));
+        let after = client.task(&client.put(&client.id(&before), body).await.expect_status(200));
         assert_eq!(changes(&before, &after), json!({ "title": "Sleep" }));
     }
 }
@@ -205,10 +208,10 @@ async fn completed_at_is_set_on_completion_kept_while_completed_and_null_when_op
     let app = App::start().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
-        let front = alice.at(contract);
-        let id = front.id(&front.new_task("Buy milk").await);
+        let client = alice.at(contract);
+        let id = client.id(&client.new_task("Buy milk").await);
         let completed_at = async |body: Value| {
-            front.put(&id, body).await.expect_status(200);
+            client.put(&id, body).await.expect_status(200);
             alice.envelope().only_task().await["completed_at"].clone()
         };
         assert_eq!(completed_at(json!({ "title": "Buy milk", "completed": false })).await, Value::Null);
@@ -226,7 +229,7 @@ async fn completed_at_is_set_on_completion_kept_while_completed_and_null_when_op
 async fn updated_at_never_runs_backwards_under_parallel_writes() {
     let Some(app) = App::local().await else { return };
     let alice = app.user("alice");
-    let database = app.hands_on().database().await;
+    let database = app.internals().database().await;
     // A random delay between the start of a transaction and its write lets transactions overtake each other.
     let triggers = "create function public.dawdle() returns trigger language plpgsql as
                 $$ begin perform pg_sleep(random() * 0.005); return null; end $$;
@@ -243,16 +246,16 @@ async fn updated_at_never_runs_backwards_under_parallel_writes() {
                     when (new.updated_at < old.updated_at or new.updated_at < new.created_at)
                     execute function public.note_step_back()";
     database.batch_execute(triggers).await.expect("a superuser can create triggers");
-    let front = alice.envelope();
-    let id = front.id(&front.new_task("contended").await);
+    let client = alice.envelope();
+    let id = client.id(&client.new_task("contended").await);
     join_all((0..12).map(async |number| {
         for count in 0..20 {
-            let answer = match number % 3 {
-                0 => front.put(&id, json!({ "title": format!("{number} {count}") })).await,
-                1 => front.patch(&id, json!({ "title": format!("{number} {count}") })).await,
-                _ => front.complete(&id, count % 2 == 0).await,
+            let response = match number % 3 {
+                0 => client.put(&id, json!({ "title": format!("{number} {count}") })).await,
+                1 => client.patch(&id, json!({ "title": format!("{number} {count}") })).await,
+                _ => client.complete(&id, count % 2 == 0).await,
             };
-            answer.expect_status(200);
+            response.expect_status(200);
         }
     }))
     .await;

@@ -12,7 +12,7 @@ use fastrand::Rng;
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, App, Contract, User};
+use tests::{App, Contract, Response, User};
 use tokio_postgres::Client;
 
 /// Number of pages to compare if `LIST_QUERIES` is not set.
@@ -175,7 +175,7 @@ struct Player<'a> {
 impl Player<'_> {
     /// Creates, deletes or changes a random task.
     async fn write(&mut self) {
-        let front = self.user.envelope();
+        let client = self.user.envelope();
         let fields = |rng: &mut Rng| {
             json!({
                 // A title must not consist only of white space.
@@ -187,16 +187,16 @@ impl Player<'_> {
         let index = self.rng.usize(..self.tasks.len().max(1));
         match self.rng.u8(..10) {
             0..4 if self.tasks.len() < 90 => {
-                let answer = front.create(fields(&mut self.rng)).await.expect_status(201);
-                let task = front.task(&answer);
-                let id: uuid::Uuid = front.id(&task).parse().expect("a UUID");
+                let response = client.create(fields(&mut self.rng)).await.expect_status(201);
+                let task = client.task(&response);
+                let id: uuid::Uuid = client.id(&task).parse().expect("a UUID");
                 let number = "select number from tasks where id = $1";
                 let number = self.database.query_one(number, &[&id]).await.expect("the task").get(0);
                 self.tasks.push(Task::new(number, &task));
             }
             0..3 if self.tasks.len() > 10 => {
                 let task = self.tasks.remove(index);
-                front.delete(&task.id).await.expect_status(204);
+                client.delete(&task.id).await.expect_status(204);
             }
             kind => {
                 let Some(task) = self.tasks.get_mut(index) else { return };
@@ -204,8 +204,8 @@ impl Player<'_> {
                     7.. => json!({ "completed": !task.completed }),
                     _ => fields(&mut self.rng),
                 };
-                let answer = front.patch(&task.id, body).await.expect_status(200);
-                *task = Task::new(task.number, &front.task(&answer));
+                let response = client.patch(&task.id, body).await.expect_status(200);
+                *task = Task::new(task.number, &client.task(&response));
             }
         }
     }
@@ -213,13 +213,13 @@ impl Player<'_> {
     /// Follows a random query from its first page to its last, and compares each page with the model.
     async fn follow(&mut self) {
         let query = Query::random(&mut self.rng, &self.tasks);
-        let front = self.user.at(query.contract);
+        let client = self.user.at(query.contract);
         let write_between = self.rng.bool();
         let limit = |rng: &mut Rng| if rng.bool() { rng.usize(1..=5) } else { rng.usize(1..=100) };
         let page_limit = limit(&mut self.rng);
         let mut parameters = query.parameters();
         parameters.push(("limit", page_limit.to_string()));
-        let mut request = front.request(Method::GET, "").query(&parameters);
+        let mut request = client.request(Method::GET, "").query(&parameters);
         let mut limit_now = page_limit;
         let mut position: Option<Task> = None;
         let mut seen = BTreeSet::new();
@@ -240,8 +240,8 @@ impl Player<'_> {
             let expected: Vec<_> = rest.iter().take(limit_now).collect();
 
             let context = format!("{query:?} limit {limit_now} after {position:?}");
-            let answer = Answer::to(request).await.expect_status(200);
-            let shown = front.tasks(&answer).iter().map(|task| front.id(task)).collect::<Vec<_>>();
+            let response = Response::to(request).await.expect_status(200);
+            let shown = client.tasks(&response).iter().map(|task| client.id(task)).collect::<Vec<_>>();
             let id = |task: &Task| match query.contract {
                 Contract::Envelope => task.id.clone(),
                 Contract::Plain => task.number.to_string(),
@@ -249,13 +249,13 @@ impl Player<'_> {
             assert_eq!(shown, expected.iter().map(|task| id(task)).collect::<Vec<_>>(), "{context}");
             let (total, next) = match query.contract {
                 Contract::Envelope => {
-                    let body = answer.json();
+                    let body = response.json();
                     let pagination = &body["data"]["pagination"];
                     (pagination["total"].to_string(), pagination["next_cursor"].as_str().map(str::to_owned))
                 }
                 Contract::Plain => {
-                    let link = answer.header("link").strip_suffix(">; rel=\"next\"");
-                    (answer.header("x-total-count").to_owned(), link.map(|link| link[1..].to_owned()))
+                    let link = response.header("link").strip_suffix(">; rel=\"next\"");
+                    (response.header("x-total-count").to_owned(), link.map(|link| link[1..].to_owned()))
                 }
             };
             assert_eq!(total, matching.len().to_string(), "{context}");
@@ -274,12 +274,12 @@ impl Player<'_> {
                     limit_now = limit(&mut self.rng);
                     let mut parameters = query.parameters();
                     parameters.extend([("limit", limit_now.to_string()), ("cursor", next)]);
-                    front.request(Method::GET, "").query(&parameters)
+                    client.request(Method::GET, "").query(&parameters)
                 }
                 // The link repeats the limit of the first page.
                 Contract::Plain => {
                     let own = format!("/plain/api/{}/tasks", self.user.id);
-                    front.request(Method::GET, next.strip_prefix(&own).expect("the user's path"))
+                    client.request(Method::GET, next.strip_prefix(&own).expect("the user's path"))
                 }
             };
             if write_between {
@@ -314,7 +314,7 @@ async fn random_queries_with_writes_between_pages_agree_with_a_model() {
             .map_or(default, |value| value.parse::<usize>().unwrap_or_else(|_| panic!("{name}: {value}")))
     };
     let (queries, seed) = (number("LIST_QUERIES", QUERIES), number("LIST_SEED", 13));
-    let database = app.hands_on().database().await;
+    let database = app.internals().database().await;
     let users: Vec<_> = (0..USERS).map(|number| app.user(&format!("user{number}"))).collect();
     let players = users.iter().zip(0..).map(|(user, number)| {
         let rng = Rng::with_seed(u64::try_from(seed).expect("64 bits") * 100 + number);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, App, Contract, Options, User, refusals};
+use tests::{App, Contract, Options, Response, User, errors};
 use tokio::time::sleep;
 use tokio_postgres::Client;
 
@@ -28,19 +28,19 @@ async fn rows_of(database: &Client, user_id: &str) -> Vec<(String, i64)> {
 /// Writes rows of the user into every table.
 async fn use_everything(user: &User<'_>) {
     for contract in Contract::BOTH {
-        let front = user.at(contract);
-        let create = front.request(Method::POST, "").header("idempotency-key", format!("{contract:?}"));
+        let client = user.at(contract);
+        let create = client.request(Method::POST, "").header("idempotency-key", format!("{contract:?}"));
         let created =
-            Answer::to(create.json(&json!({ "title": "a private title" }))).await.expect_status(201);
-        front.delete(&front.id(&front.task(&created))).await.expect_status(204);
-        front.new_task("another private title").await;
+            Response::to(create.json(&json!({ "title": "a private title" }))).await.expect_status(201);
+        client.delete(&client.id(&client.task(&created))).await.expect_status(204);
+        client.new_task("another private title").await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_204_and_deletes_everything_of_the_user() {
     let Some(app) = App::local().await else { return };
-    let database = app.hands_on().database().await;
+    let database = app.internals().database().await;
     for contract in Contract::BOTH {
         let (alice, bob) = (app.user("alice"), app.user("bob"));
         for user in [&alice, &bob] {
@@ -52,32 +52,32 @@ async fn answers_204_and_deletes_everything_of_the_user() {
         assert!(before.iter().all(|(_, count)| *count > 0), "{before:?}");
         assert_eq!(rows_of(&database, &alice.id).await, before);
 
-        let front = alice.at(contract);
-        let id = front.all_tasks().await.into_keys().next().expect("a task");
-        let answer = front.erase().await.expect_status(204);
-        assert_eq!((answer.text.as_str(), answer.header("content-type")), ("", ""));
-        answer.assert_common_headers();
+        let client = alice.at(contract);
+        let id = client.all_tasks().await.into_keys().next().expect("a task");
+        let response = client.erase().await.expect_status(204);
+        assert_eq!((response.text.as_str(), response.header("content-type")), ("", ""));
+        response.assert_common_headers();
         assert!(rows_of(&database, &alice.id).await.iter().all(|(_, count)| *count == 0));
         assert_eq!(rows_of(&database, &bob.id).await, before);
 
-        for front in [alice.at(contract), alice.at(contract.other())] {
-            assert_eq!(front.all_tasks().await.len(), 0);
+        for client in [alice.at(contract), alice.at(contract.other())] {
+            assert_eq!(client.all_tasks().await.len(), 0);
         }
-        let list = front.list("").await;
+        let list = client.list("").await;
         match contract {
             Contract::Envelope => assert_eq!(list.json()["data"]["pagination"]["total"], 0),
             Contract::Plain => assert_eq!(list.header("x-total-count"), "0"),
         }
-        front.get(&id).await.assert_refused(contract, &refusals::NOT_FOUND);
-        front.put(&id, json!({ "title": "b" })).await.assert_refused(contract, &refusals::NOT_FOUND);
-        front.erase().await.expect_status(204);
+        client.get(&id).await.assert_error(contract, &errors::NOT_FOUND);
+        client.put(&id, json!({ "title": "b" })).await.assert_error(contract, &errors::NOT_FOUND);
+        client.erase().await.expect_status(204);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn user_without_a_row_is_204() {
     let Some(app) = App::local().await else { return };
-    let database = app.hands_on().database().await;
+    let database = app.internals().database().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
         for _ in 0..2 {
@@ -92,22 +92,22 @@ async fn next_create_starts_from_scratch() {
     let Some(app) = App::local_with(Options::default().with("TASKS_PER_USER", "3")).await else { return };
     for contract in Contract::BOTH {
         let alice = app.user("alice");
-        let front = alice.at(contract);
+        let client = alice.at(contract);
         let create = |title: &str| {
-            let request = front.request(Method::POST, "").header("idempotency-key", title);
-            Answer::to(request.json(&json!({ "title": title })))
+            let request = client.request(Method::POST, "").header("idempotency-key", title);
+            Response::to(request.json(&json!({ "title": title })))
         };
         let mut ids = Vec::new();
         for _ in 0..3 {
             for title in ["a", "b", "c"] {
                 let created = create(title).await.expect_status(201);
                 assert_eq!(created.header("idempotency-replayed"), "");
-                ids.push(front.id(&front.task(&created)));
+                ids.push(client.id(&client.task(&created)));
             }
             create("d").await.expect_status(409);
-            let tasks = front.all_tasks().await;
+            let tasks = client.all_tasks().await;
             assert_eq!(tasks.keys().filter(|id| ids.contains(id)).count(), 3);
-            front.erase().await.expect_status(204);
+            client.erase().await.expect_status(204);
         }
         ids.sort();
         ids.dedup();
@@ -120,16 +120,20 @@ async fn uses_no_write_budget_and_the_next_create_has_a_full_one() {
     let Some(app) = App::local_with(Options::default().with("WRITES_PER_MINUTE", "1")).await else { return };
     for contract in Contract::BOTH {
         let alice = app.user("alice");
-        let front = alice.at(contract);
+        let client = alice.at(contract);
         for _ in 0..2 {
             for left in (0..10).rev() {
-                let answer = front.create(json!({ "title": "a" })).await.expect_status(201);
+                let response = client.create(json!({ "title": "a" })).await.expect_status(201);
                 let expected = format!("\"writes\";r={left};");
-                assert!(answer.header("ratelimit").starts_with(&expected), "{}", answer.header("ratelimit"));
+                assert!(
+                    response.header("ratelimit").starts_with(&expected),
+                    "{}",
+                    response.header("ratelimit")
+                );
             }
-            front.create(json!({ "title": "a" })).await.assert_refused(contract, &refusals::TOO_MANY_WRITES);
+            client.create(json!({ "title": "a" })).await.assert_error(contract, &errors::TOO_MANY_WRITES);
             for _ in 0..12 {
-                front.erase().await.expect_status(204);
+                client.erase().await.expect_status(204);
             }
         }
     }
@@ -140,13 +144,13 @@ async fn ignores_idempotency_key_and_if_match() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
-        let front = alice.at(contract);
+        let client = alice.at(contract);
         for (key, if_match) in [("key", "\"other\""), ("key", "*"), ("two words", "tag"), ("", "")] {
-            front.new_task("a").await;
-            let request = front.erase_request().header("idempotency-key", key).header("if-match", if_match);
-            let answer = Answer::to(request).await.expect_status(204);
-            assert_eq!(answer.header("idempotency-replayed"), "");
-            assert_eq!(front.all_tasks().await.len(), 0);
+            client.new_task("a").await;
+            let request = client.erase_request().header("idempotency-key", key).header("if-match", if_match);
+            let response = Response::to(request).await.expect_status(204);
+            assert_eq!(response.header("idempotency-replayed"), "");
+            assert_eq!(client.all_tasks().await.len(), 0);
         }
     }
 }
@@ -161,10 +165,10 @@ async fn request_without_the_users_own_token_erases_nothing() {
         }
         let url = bob.at(contract).user_url();
         let path = url.strip_prefix(&app.url).expect("a path");
-        let without = Answer::to(app.request(Method::DELETE, path)).await;
-        without.assert_refused(contract, &refusals::NO_TOKEN);
-        let foreign = Answer::to(app.request(Method::DELETE, path).bearer_auth(&alice.token)).await;
-        foreign.assert_refused(contract, &refusals::FORBIDDEN);
+        let without = Response::to(app.request(Method::DELETE, path)).await;
+        without.assert_error(contract, &errors::NO_TOKEN);
+        let foreign = Response::to(app.request(Method::DELETE, path).bearer_auth(&alice.token)).await;
+        foreign.assert_error(contract, &errors::FORBIDDEN);
         for user in [&alice, &bob] {
             user.at(contract).only_task().await;
         }
@@ -175,9 +179,9 @@ async fn request_without_the_users_own_token_erases_nothing() {
 async fn unreachable_database_is_503() {
     let Some(app) = App::local_with(Options::default().through(1)).await else { return };
     for contract in Contract::BOTH {
-        let answer = app.user("alice").at(contract).erase().await;
-        answer.assert_refused(contract, &refusals::UNAVAILABLE);
-        assert!(!answer.header("retry-after").is_empty());
+        let response = app.user("alice").at(contract).erase().await;
+        response.assert_error(contract, &errors::UNAVAILABLE);
+        assert!(!response.header("retry-after").is_empty());
     }
 }
 
@@ -186,11 +190,11 @@ async fn list_cursor_from_before_the_erase_is_422() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
-        let front = alice.at(contract);
+        let client = alice.at(contract);
         for title in ["a", "b", "c"] {
-            front.new_task(title).await;
+            client.new_task(title).await;
         }
-        let page = front.list("?limit=2").await.expect_status(200);
+        let page = client.list("?limit=2").await.expect_status(200);
         let cursor = match contract {
             Contract::Envelope => {
                 page.json()["data"]["pagination"]["next_cursor"].as_str().map(str::to_owned)
@@ -203,11 +207,11 @@ async fn list_cursor_from_before_the_erase_is_422() {
         };
         let cursor = cursor.unwrap_or_else(|| panic!("a cursor: {} {:?}", page.text, page.headers));
         let query = format!("?limit=2&cursor={cursor}");
-        assert_eq!(front.tasks(&front.list(&query).await.expect_status(200)).len(), 1);
-        front.erase().await.expect_status(204);
+        assert_eq!(client.tasks(&client.list(&query).await.expect_status(200)).len(), 1);
+        client.erase().await.expect_status(204);
         for _ in 0..4 {
-            front.list(&query).await.assert_invalid_value(contract, "query", "cursor");
-            front.new_task("new").await;
+            client.list(&query).await.assert_invalid_value(contract, "query", "cursor");
+            client.new_task("new").await;
         }
     }
 }
@@ -219,11 +223,11 @@ async fn log_records_the_erase_without_its_content() {
         let alice = app.user("alice");
         use_everything(&alice).await;
         let tasks = alice.at(contract).all_tasks().await;
-        let answer = alice.at(contract).erase().await.expect_status(204);
-        let id = answer.header("x-request-id");
+        let response = alice.at(contract).erase().await.expect_status(204);
+        let id = response.header("x-request-id");
         let mut lines: Vec<Value> = Vec::new();
         for _ in 0..200 {
-            lines = app.hands_on().log_lines().into_iter().filter(|line| line["request_id"] == id).collect();
+            lines = app.internals().log_lines().into_iter().filter(|line| line["request_id"] == id).collect();
             if lines.last().is_some_and(|line| line["message"] == "request") {
                 break;
             }

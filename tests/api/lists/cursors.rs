@@ -3,7 +3,7 @@
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use reqwest::Method;
 use serde_json::json;
-use tests::{Answer, App, Contract, FieldError, Front, User};
+use tests::{ApiClient, App, Contract, FieldError, Response, User};
 
 const SORTS: [&str; 8] =
     ["created_at", "-created_at", "updated_at", "-updated_at", "due_date", "-due_date", "title", "-title"];
@@ -15,38 +15,38 @@ fn invalid(message: &str) -> FieldError {
 }
 
 /// The query of the next page, without the leading `?`; `None` on the last page.
-fn next(front: &Front<'_>, query: &str, answer: &Answer) -> Option<String> {
-    match front.contract {
+fn next(client: &ApiClient<'_>, query: &str, response: &Response) -> Option<String> {
+    match client.contract {
         Contract::Envelope => {
-            let body = answer.json();
+            let body = response.json();
             let pagination = &body["data"]["pagination"];
             assert_eq!(pagination["has_more"], pagination["next_cursor"].is_string(), "{pagination}");
             Some(format!("{query}&cursor={}", pagination["next_cursor"].as_str()?))
         }
         Contract::Plain => {
-            let link = answer.header("link").strip_suffix(">; rel=\"next\"")?;
+            let link = response.header("link").strip_suffix(">; rel=\"next\"")?;
             Some(link.split_once('?').expect("a query").1.to_owned())
         }
     }
 }
 
 /// The cursor that leads from the first page of a query to the second.
-async fn cursor_of(front: &Front<'_>, query: &str) -> String {
-    let answer = front.list(&format!("?{query}")).await.expect_status(200);
-    let next = next(front, query, &answer).expect("a second page");
+async fn cursor_of(client: &ApiClient<'_>, query: &str) -> String {
+    let response = client.list(&format!("?{query}")).await.expect_status(200);
+    let next = next(client, query, &response).expect("a second page");
     let cursor = next.split('&').find_map(|pair| pair.strip_prefix("cursor="));
     cursor.expect("a cursor").to_owned()
 }
 
 /// The titles of all pages of a query.
-async fn all_titles(front: &Front<'_>, query: &str) -> Vec<String> {
+async fn all_titles(client: &ApiClient<'_>, query: &str) -> Vec<String> {
     let mut titles = Vec::new();
     let mut page = Some(query.to_owned());
     while let Some(at) = page {
-        let answer = front.list(&format!("?{at}")).await.expect_status(200);
-        let tasks = front.tasks(&answer);
+        let response = client.list(&format!("?{at}")).await.expect_status(200);
+        let tasks = client.tasks(&response);
         titles.extend(tasks.iter().map(|task| task["title"].as_str().expect("text").to_owned()));
-        page = next(front, query, &answer);
+        page = next(client, query, &response);
         assert!(page.is_none() || !tasks.is_empty(), "a page with a successor has tasks");
     }
     titles
@@ -73,16 +73,16 @@ async fn pages_of_any_size_make_up_the_list() {
     let alice = app.user("alice");
     create_some(&alice).await;
     for contract in Contract::BOTH {
-        let front = alice.at(contract);
+        let client = alice.at(contract);
         for query in [""].into_iter().chain(SORTS) {
             for filter in ["", "&search=X&status=pending", "&due_after=2026-01-02"] {
                 let query =
                     if query.is_empty() { filter.to_owned() } else { format!("sort={query}{filter}") };
                 let query = query.trim_start_matches('&');
-                let whole = all_titles(&front, &format!("{query}&limit=100")).await;
+                let whole = all_titles(&client, &format!("{query}&limit=100")).await;
                 assert_eq!(whole.len(), if filter.starts_with("&due") { 3 } else { 7 });
                 for limit in [1, 2, 3, 7] {
-                    let pages = all_titles(&front, &format!("{query}&limit={limit}")).await;
+                    let pages = all_titles(&client, &format!("{query}&limit={limit}")).await;
                     assert_eq!(pages, whole, "{contract:?} {query} {limit}");
                 }
             }
@@ -96,15 +96,15 @@ async fn cursor_works_with_another_limit_and_in_the_other_contract_if_the_query_
     let alice = app.user("alice");
     create_some(&alice).await;
     for contract in Contract::BOTH {
-        let (front, other) = (alice.at(contract), alice.at(contract.other()));
-        let cursor = cursor_of(&front, "sort=title&limit=2").await;
-        for front in [&front, &other] {
-            let rest = front.list(&format!("?limit=5&cursor={cursor}&sort=title")).await.expect_status(200);
-            let titles: Vec<_> = front.tasks(&rest).iter().map(|task| task["title"].clone()).collect();
+        let (client, other) = (alice.at(contract), alice.at(contract.other()));
+        let cursor = cursor_of(&client, "sort=title&limit=2").await;
+        for client in [&client, &other] {
+            let rest = client.list(&format!("?limit=5&cursor={cursor}&sort=title")).await.expect_status(200);
+            let titles: Vec<_> = client.tasks(&rest).iter().map(|task| task["title"].clone()).collect();
             assert_eq!(titles, ["B", "b", "c", "É", "é"]);
         }
         // Without `sort`, the contracts have different orders.
-        let cursor = cursor_of(&front, "limit=2").await;
+        let cursor = cursor_of(&client, "limit=2").await;
         other.list(&format!("?cursor={cursor}")).await.assert_invalid(contract.other(), &[invalid(MISMATCH)]);
     }
 }
@@ -116,11 +116,11 @@ async fn cursor_of_another_query_or_user_is_rejected() {
     create_some(&alice).await;
     create_some(&bob).await;
     for contract in Contract::BOTH {
-        let front = alice.at(contract);
+        let client = alice.at(contract);
         let query = "status=pending&search=x&due_before=2027-01-01&sort=-due_date";
-        let cursor = cursor_of(&front, &format!("{query}&limit=1")).await;
-        front.list(&format!("?{query}&cursor={cursor}")).await.expect_status(200);
-        front.list(&format!("?{query}&status_=x&cursor={cursor}")).await.expect_status(200);
+        let cursor = cursor_of(&client, &format!("{query}&limit=1")).await;
+        client.list(&format!("?{query}&cursor={cursor}")).await.expect_status(200);
+        client.list(&format!("?{query}&status_=x&cursor={cursor}")).await.expect_status(200);
         for other in [
             "",
             "status=all&search=x&due_before=2027-01-01&sort=-due_date",
@@ -130,11 +130,11 @@ async fn cursor_of_another_query_or_user_is_rejected() {
             "status=pending&search=x&due_before=2027-01-01&sort=due_date",
             "status=pending&search=x&due_before=2027-01-01",
         ] {
-            let answer = front.list(&format!("?{other}&cursor={cursor}")).await;
-            answer.assert_invalid(contract, &[invalid(MISMATCH)]);
+            let response = client.list(&format!("?{other}&cursor={cursor}")).await;
+            response.assert_invalid(contract, &[invalid(MISMATCH)]);
         }
-        let answer = bob.at(contract).list(&format!("?{query}&cursor={cursor}")).await;
-        answer.assert_invalid(contract, &[invalid(MISMATCH)]);
+        let response = bob.at(contract).list(&format!("?{query}&cursor={cursor}")).await;
+        response.assert_invalid(contract, &[invalid(MISMATCH)]);
     }
 }
 
@@ -144,14 +144,13 @@ async fn cursor_with_an_offset_is_rejected_in_envelope_and_plain_ignores_the_off
     let alice = app.user("alice");
     create_some(&alice).await;
     for contract in Contract::BOTH {
-        let front = alice.at(contract);
-        let cursor = cursor_of(&front, "limit=2").await;
-        let answer = front.list(&format!("?limit=2&cursor={cursor}&offset=0")).await;
+        let client = alice.at(contract);
+        let cursor = cursor_of(&client, "limit=2").await;
+        let response = client.list(&format!("?limit=2&cursor={cursor}&offset=0")).await;
         match contract {
-            Contract::Envelope => {
-                answer.assert_invalid(contract, &[invalid("Input should not be given together with offset")])
-            }
-            Contract::Plain => drop(answer.expect_status(200)),
+            Contract::Envelope => response
+                .assert_invalid(contract, &[invalid("Input should not be given together with offset")]),
+            Contract::Plain => drop(response.expect_status(200)),
         }
     }
 }
@@ -162,8 +161,8 @@ async fn changed_malformed_or_huge_cursor_is_rejected() {
     let alice = app.user("alice");
     create_some(&alice).await;
     for contract in Contract::BOTH {
-        let front = alice.at(contract);
-        let cursor = cursor_of(&front, "limit=2").await;
+        let client = alice.at(contract);
+        let cursor = cursor_of(&client, "limit=2").await;
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(&cursor).expect("base64url");
         let mut hostile = vec![
             "x".to_owned(),
@@ -188,8 +187,8 @@ async fn changed_malformed_or_huge_cursor_is_rejected() {
             hostile.push(BASE64_URL_SAFE_NO_PAD.encode(changed));
         }
         for cursor in hostile {
-            let answer = front.list(&format!("?limit=2&cursor={cursor}")).await;
-            answer.assert_invalid(contract, &[invalid(MISMATCH)]);
+            let response = client.list(&format!("?limit=2&cursor={cursor}")).await;
+            response.assert_invalid(contract, &[invalid(MISMATCH)]);
         }
     }
 }
@@ -201,28 +200,28 @@ async fn cursor_survives_the_deletion_of_the_task_it_points_to() {
     {
         let alice = app.user("alice");
         create_some(&alice).await;
-        let front = alice.at(contract);
+        let client = alice.at(contract);
         let query = format!("sort={sort}&limit=3");
-        let whole = all_titles(&front, &query).await;
-        let first = front.list(&format!("?{query}")).await.expect_status(200);
-        let last = front.tasks(&first).pop().expect("three");
-        front.delete(&front.id(&last)).await.expect_status(204);
-        let cursor = cursor_of_page(&front, &query, &first);
+        let whole = all_titles(&client, &query).await;
+        let first = client.list(&format!("?{query}")).await.expect_status(200);
+        let last = client.tasks(&first).pop().expect("three");
+        client.delete(&client.id(&last)).await.expect_status(204);
+        let cursor = cursor_of_page(&client, &query, &first);
         let mut titles = Vec::new();
         let mut page = Some(format!("{query}&cursor={cursor}"));
         while let Some(at) = page {
-            let answer = front.list(&format!("?{at}")).await.expect_status(200);
+            let response = client.list(&format!("?{at}")).await.expect_status(200);
             titles.extend(
-                front.tasks(&answer).iter().map(|task| task["title"].as_str().expect("text").to_owned()),
+                client.tasks(&response).iter().map(|task| task["title"].as_str().expect("text").to_owned()),
             );
-            page = next(&front, &query, &answer);
+            page = next(&client, &query, &response);
         }
         assert_eq!(titles, whole[3..], "{contract:?} {sort}");
     }
 }
 
-fn cursor_of_page(front: &Front<'_>, query: &str, answer: &Answer) -> String {
-    let next = next(front, query, answer).expect("a next page");
+fn cursor_of_page(client: &ApiClient<'_>, query: &str, response: &Response) -> String {
+    let next = next(client, query, response).expect("a next page");
     next.split('&').find_map(|pair| pair.strip_prefix("cursor=")).expect("a cursor").to_owned()
 }
 
@@ -231,7 +230,7 @@ async fn cursor_of_an_erased_list_is_rejected() {
     let Some(app) = App::local().await else { return };
     let alice = app.user("alice");
     create_some(&alice).await;
-    let database = app.hands_on().database().await;
+    let database = app.internals().database().await;
     let mut cursors = Vec::new();
     for contract in Contract::BOTH {
         for query in ["limit=2", "limit=2&sort=title"] {
@@ -244,9 +243,9 @@ async fn cursor_of_an_erased_list_is_rejected() {
             true => create_some(&alice).await,
         }
         for (contract, query, cursor) in &cursors {
-            let answer = alice.at(*contract).list(&format!("?{query}&cursor={cursor}")).await;
+            let response = alice.at(*contract).list(&format!("?{query}&cursor={cursor}")).await;
             let message = "Input should be the cursor of a list that was not erased since";
-            answer.assert_invalid(*contract, &[invalid(message)]);
+            response.assert_invalid(*contract, &[invalid(message)]);
         }
     }
 }
@@ -260,9 +259,9 @@ async fn plain_link_repeats_the_known_parameters_of_the_query() {
     }
     let parameters =
         [("status", "pending"), ("search", "ü & <"), ("sort", "-title"), ("limit", "1"), ("x", "y")];
-    let answer =
-        Answer::to(alice.plain().request(Method::GET, "").query(&parameters)).await.expect_status(200);
-    let link = answer.header("link").to_owned();
+    let response =
+        Response::to(alice.plain().request(Method::GET, "").query(&parameters)).await.expect_status(200);
+    let link = response.header("link").to_owned();
     let path = link.strip_prefix('<').and_then(|link| link.strip_suffix(">; rel=\"next\"")).expect("a link");
     let (start, query) = path.split_once('?').expect("a query");
     assert_eq!(start, format!("/plain/api/{}/tasks", alice.id));
@@ -270,7 +269,7 @@ async fn plain_link_repeats_the_known_parameters_of_the_query() {
     names.sort_unstable();
     assert_eq!(names, ["cursor", "limit", "search", "sort", "status"]);
     let second =
-        Answer::to(app.request(Method::GET, path).bearer_auth(&alice.token)).await.expect_status(200);
+        Response::to(app.request(Method::GET, path).bearer_auth(&alice.token)).await.expect_status(200);
     assert_eq!(second.json()[0]["title"], "Ü & <2>");
     assert_eq!(second.header("x-total-count"), "3");
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tests::{App, Contract, FieldError, changes};
 
-use crate::update_task::{assert_plain_changes, faulty_fields, full_task, limits};
+use super::update::{assert_plain_changes, faulty_fields, full_task, limits};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn envelope_changes_only_the_fields_present() {
@@ -37,11 +37,11 @@ async fn envelope_changes_only_the_fields_present() {
         (json!({ "user_id": "mallory", "completed_at": null }), json!({})),
     ] {
         let alice = app.user("alice");
-        let front = alice.envelope();
+        let client = alice.envelope();
         let (before, _) = full_task(&alice).await;
-        let after = front.task(&front.patch(&front.id(&before), body.clone()).await.expect_status(200));
+        let after = client.task(&client.patch(&client.id(&before), body.clone()).await.expect_status(200));
         assert_eq!(changes(&before, &after), changed, "{body}");
-        assert_eq!(front.only_task().await, after, "{body}");
+        assert_eq!(client.only_task().await, after, "{body}");
     }
 }
 
@@ -49,14 +49,14 @@ async fn envelope_changes_only_the_fields_present() {
 async fn invalid_values_are_422_and_change_nothing() {
     let app = App::start().await;
     let alice = app.user("alice");
-    let front = alice.envelope();
+    let client = alice.envelope();
     let (before, _) = full_task(&alice).await;
-    let id = front.id(&before);
+    let id = client.id(&before);
     for (field, value, fault) in faulty_fields(Contract::Envelope) {
         // A valid field next to the invalid one.
         let valid = if field == "title" { "description" } else { "title" };
         let body = json!({ field: value, valid: "Sleep" });
-        front.patch(&id, body).await.assert_invalid(Contract::Envelope, &[fault]);
+        client.patch(&id, body).await.assert_invalid(Contract::Envelope, &[fault]);
     }
     let body = json!({ "title": null, "description": 7, "due_date": "soon", "completed": null });
     let faults = [
@@ -65,12 +65,12 @@ async fn invalid_values_are_422_and_change_nothing() {
         FieldError::new("body", "due_date", "datetime_parsing", "Input should be a valid datetime"),
         FieldError::new("body", "completed", "bool_type", "Input should be a valid boolean"),
     ];
-    front.patch(&id, body).await.assert_invalid(Contract::Envelope, &faults);
-    assert_eq!(front.only_task().await, before);
+    client.patch(&id, body).await.assert_invalid(Contract::Envelope, &faults);
+    assert_eq!(client.only_task().await, before);
 
     let (title_max, description_max) = limits(Contract::Envelope);
     let body = json!({ "title": "é".repeat(title_max), "description": "𝒳".repeat(description_max) });
-    let after = front.task(&front.patch(&id, body.clone()).await.expect_status(200));
+    let after = client.task(&client.patch(&id, body.clone()).await.expect_status(200));
     assert_eq!(changes(&before, &after), body);
 }
 
@@ -78,10 +78,10 @@ async fn invalid_values_are_422_and_change_nothing() {
 async fn completed_at_is_set_on_completion_kept_while_completed_and_null_when_open() {
     let app = App::start().await;
     let alice = app.user("alice");
-    let front = alice.envelope();
-    let id = front.id(&front.new_task("Buy milk").await);
+    let client = alice.envelope();
+    let id = client.id(&client.new_task("Buy milk").await);
     let completed_at = async |body: Value| {
-        front.task(&front.patch(&id, body).await.expect_status(200))["completed_at"].clone()
+        client.task(&client.patch(&id, body).await.expect_status(200))["completed_at"].clone()
     };
     assert_eq!(completed_at(json!({ "completed": false })).await, Value::Null);
     let first = completed_at(json!({ "completed": true })).await;
@@ -97,16 +97,16 @@ async fn completed_at_is_set_on_completion_kept_while_completed_and_null_when_op
 #[tokio::test(flavor = "multi_thread")]
 async fn plain_behaves_like_put() {
     let app = App::start().await;
-    assert_plain_changes(&app, async |front, id, body| front.patch(id, body).await).await;
+    assert_plain_changes(&app, async |client, id, body| client.patch(id, body).await).await;
 
     let alice = app.user("alice");
     full_task(&alice).await;
-    let front = alice.plain();
-    let before = front.only_task().await;
-    let id = front.id(&before);
+    let client = alice.plain();
+    let before = client.only_task().await;
+    let id = client.id(&before);
     for (field, value, fault) in faulty_fields(Contract::Plain) {
-        front.patch(&id, json!({ field: value })).await.assert_invalid(Contract::Plain, &[fault]);
+        client.patch(&id, json!({ field: value })).await.assert_invalid(Contract::Plain, &[fault]);
     }
-    front.patch(&front.unknown_id(), json!({ "title": "Sleep" })).await.expect_status(404);
-    assert_eq!(front.only_task().await, before);
+    client.patch(&client.unknown_id(), json!({ "title": "Sleep" })).await.expect_status(404);
+    assert_eq!(client.only_task().await, before);
 }

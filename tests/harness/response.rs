@@ -7,7 +7,7 @@ use crate::Contract;
 
 /// A response of the API.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Response {
     /// The status code.
     pub status: u16,
     /// The header fields.
@@ -16,7 +16,7 @@ pub struct Answer {
     pub text: String,
 }
 
-impl Answer {
+impl Response {
     /// Sends a request and returns the response.
     ///
     /// # Panics
@@ -29,18 +29,18 @@ impl Answer {
 
     /// Reads a function's response to an event.
     pub fn from_payload(payload: &[u8]) -> Self {
-        let answer: Value = serde_json::from_slice(payload).expect("JSON");
-        let fields = answer["headers"].as_object().into_iter().flatten().map(|(name, value)| {
+        let response: Value = serde_json::from_slice(payload).expect("JSON");
+        let fields = response["headers"].as_object().into_iter().flatten().map(|(name, value)| {
             let value = value.as_str().expect("a header field").parse().expect("visible ASCII");
             (name.parse().expect("a header name"), value)
         });
         Self {
-            status: answer["statusCode"]
+            status: response["statusCode"]
                 .as_u64()
                 .and_then(|status| status.try_into().ok())
                 .expect("a status"),
             headers: fields.collect(),
-            text: answer["body"].as_str().unwrap_or_default().to_owned(),
+            text: response["body"].as_str().unwrap_or_default().to_owned(),
         }
     }
 
@@ -110,14 +110,14 @@ impl Answer {
 
     /// Checks that this is the given error response, in the form of its contract.
     #[track_caller]
-    pub fn assert_refused(&self, contract: Contract, refusal: &Refusal) {
-        assert_eq!(self.status, refusal.status, "{}", self.text);
+    pub fn assert_error(&self, contract: Contract, error: &ErrorResponse) {
+        assert_eq!(self.status, error.status, "{}", self.text);
         let expected = match contract {
             Contract::Envelope => json!({
                 "data": null,
-                "error": { "code": refusal.code, "message": refusal.message, "details": null },
+                "error": { "code": error.code, "message": error.message, "details": null },
             }),
-            Contract::Plain => json!({ "detail": refusal.detail, "error": refusal.detail }),
+            Contract::Plain => json!({ "detail": error.detail, "error": error.detail }),
         };
         assert_eq!(self.json(), expected);
         assert_eq!(self.header("content-type"), "application/json");
@@ -196,7 +196,7 @@ impl FieldError {
 
 /// An error response with fixed texts, in both contracts.
 #[derive(Debug)]
-pub struct Refusal {
+pub struct ErrorResponse {
     /// The status code in both contracts.
     pub status: u16,
     /// The envelope contract's code.
@@ -208,14 +208,19 @@ pub struct Refusal {
 }
 
 /// Every error response whose texts are fixed.
-pub mod refusals {
-    use super::Refusal;
+pub mod errors {
+    use super::ErrorResponse;
 
-    const fn new(status: u16, code: &'static str, message: &'static str, detail: &'static str) -> Refusal {
-        Refusal { status, code, message, detail }
+    const fn new(
+        status: u16,
+        code: &'static str,
+        message: &'static str,
+        detail: &'static str,
+    ) -> ErrorResponse {
+        ErrorResponse { status, code, message, detail }
     }
 
-    const fn same(status: u16, code: &'static str, words: &'static str) -> Refusal {
+    const fn same(status: u16, code: &'static str, words: &'static str) -> ErrorResponse {
         new(status, code, words, words)
     }
 
@@ -223,30 +228,36 @@ pub mod refusals {
     const MISMATCH: &str = "You do not have permission to access this resource";
 
     /// No `Authorization` header.
-    pub const NO_TOKEN: Refusal = new(401, "UNAUTHORIZED", INVALID_TOKEN, "Missing authorization token");
+    pub const NO_TOKEN: ErrorResponse =
+        new(401, "UNAUTHORIZED", INVALID_TOKEN, "Missing authorization token");
     /// An invalid token.
-    pub const BAD_TOKEN: Refusal = new(401, "UNAUTHORIZED", INVALID_TOKEN, "Invalid or malformed token");
+    pub const BAD_TOKEN: ErrorResponse =
+        new(401, "UNAUTHORIZED", INVALID_TOKEN, "Invalid or malformed token");
     /// An expired token.
-    pub const EXPIRED: Refusal = same(401, "UNAUTHORIZED", "Token has expired");
+    pub const EXPIRED: ErrorResponse = same(401, "UNAUTHORIZED", "Token has expired");
     /// The path of another user.
-    pub const FORBIDDEN: Refusal = new(403, "FORBIDDEN", MISMATCH, "Access forbidden: user_id mismatch");
+    pub const FORBIDDEN: ErrorResponse =
+        new(403, "FORBIDDEN", MISMATCH, "Access forbidden: user_id mismatch");
     /// The user has no such task.
-    pub const NOT_FOUND: Refusal = same(404, "NOT_FOUND", "Task not found");
+    pub const NOT_FOUND: ErrorResponse = same(404, "NOT_FOUND", "Task not found");
     /// A body that is not JSON.
-    pub const NOT_JSON: Refusal = same(400, "BAD_REQUEST", "Request body is not valid JSON");
+    pub const NOT_JSON: ErrorResponse = same(400, "BAD_REQUEST", "Request body is not valid JSON");
     /// A body that is too large.
-    pub const TOO_LARGE: Refusal = same(413, "PAYLOAD_TOO_LARGE", "Request body is too large");
+    pub const TOO_LARGE: ErrorResponse = same(413, "PAYLOAD_TOO_LARGE", "Request body is too large");
     /// A body with another content type.
-    pub const NOT_JSON_TYPE: Refusal =
+    pub const NOT_JSON_TYPE: ErrorResponse =
         same(415, "UNSUPPORTED_MEDIA_TYPE", "Content type must be application/json");
     /// An idempotency key that was used with a different request.
-    pub const CONFLICT: Refusal = same(409, "CONFLICT", "Idempotency-Key was used with a different request");
+    pub const CONFLICT: ErrorResponse =
+        same(409, "CONFLICT", "Idempotency-Key was used with a different request");
     /// A task that was changed since its ETag was read.
-    pub const CHANGED: Refusal = same(412, "PRECONDITION_FAILED", "Task was changed since it was read");
+    pub const CHANGED: ErrorResponse = same(412, "PRECONDITION_FAILED", "Task was changed since it was read");
     /// A cursor of the changes feed that is too old.
-    pub const CURSOR_EXPIRED: Refusal = same(410, "GONE", "Cursor has expired: start again without since");
+    pub const CURSOR_EXPIRED: ErrorResponse =
+        same(410, "GONE", "Cursor has expired: start again without since");
     /// A user whose write budget is used up.
-    pub const TOO_MANY_WRITES: Refusal = same(429, "RATE_LIMITED", "Too many requests");
+    pub const TOO_MANY_WRITES: ErrorResponse = same(429, "RATE_LIMITED", "Too many requests");
     /// The database is unavailable.
-    pub const UNAVAILABLE: Refusal = same(503, "SERVICE_UNAVAILABLE", "Service temporarily unavailable");
+    pub const UNAVAILABLE: ErrorResponse =
+        same(503, "SERVICE_UNAVAILABLE", "Service temporarily unavailable");
 }

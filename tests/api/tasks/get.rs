@@ -1,23 +1,23 @@
 //! `GET …/tasks/{task_id}`: the task, task ids, and 404.
 
 use serde_json::{Value, json};
-use tests::{App, Contract, FieldError, refusals};
+use tests::{App, Contract, FieldError, errors};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn returns_the_task_as_created() {
     let app = App::start().await;
     let alice = app.user("alice");
     for contract in Contract::BOTH {
-        let front = alice.at(contract);
+        let client = alice.at(contract);
         let body = json!({
             "title": "Buy milk", "description": "2 litres", "completed": true, "due_date": "2026-12-24",
         });
-        let task = front.task(&front.create(body).await.expect_status(201));
-        front.new_task("another").await;
-        let answer = front.get(&front.id(&task)).await.expect_status(200);
-        assert_eq!(front.task(&answer), task);
-        assert_eq!(answer.header("content-type"), "application/json");
-        assert!(!answer.header("x-request-id").is_empty());
+        let task = client.task(&client.create(body).await.expect_status(201));
+        client.new_task("another").await;
+        let response = client.get(&client.id(&task)).await.expect_status(200);
+        assert_eq!(client.task(&response), task);
+        assert_eq!(response.header("content-type"), "application/json");
+        assert!(!response.header("x-request-id").is_empty());
     }
 }
 
@@ -33,9 +33,9 @@ async fn returns_a_task_of_the_other_contract_in_full() {
         let body = json!({ "title": title, "description": description });
         let created = alice.at(contract).task(&alice.at(contract).create(body).await.expect_status(201));
 
-        let front = alice.at(contract.other());
-        let listed = front.only_task().await;
-        let task = front.task(&front.get(&front.id(&listed)).await.expect_status(200));
+        let client = alice.at(contract.other());
+        let listed = client.only_task().await;
+        let task = client.task(&client.get(&client.id(&listed)).await.expect_status(200));
         assert_eq!(task, listed);
         for field in ["user_id", "title", "description", "completed", "created_at", "updated_at"] {
             assert_eq!(task[field], created[field], "{field}");
@@ -50,16 +50,16 @@ async fn absent_task_and_another_users_task_get_the_same_404() {
     let (alice, bob) = (app.user("alice"), app.user("bob"));
     for contract in Contract::BOTH {
         let task = alice.at(contract).new_task("a secret").await;
-        let front = bob.at(contract);
-        let unknown = front.get(&front.unknown_id()).await;
-        unknown.assert_refused(contract, &refusals::NOT_FOUND);
+        let client = bob.at(contract);
+        let unknown = client.get(&client.unknown_id()).await;
+        unknown.assert_error(contract, &errors::NOT_FOUND);
         for has_tasks in [false, true] {
-            let anothers = front.get(&front.id(&task)).await;
-            anothers.assert_refused(contract, &refusals::NOT_FOUND);
+            let anothers = client.get(&client.id(&task)).await;
+            anothers.assert_error(contract, &errors::NOT_FOUND);
             assert_eq!(anothers.text, unknown.text);
             assert_eq!(anothers.headers.len(), unknown.headers.len(), "{:?}", anothers.headers);
             if !has_tasks {
-                front.new_task("mine").await;
+                client.new_task("mine").await;
             }
         }
     }
@@ -96,5 +96,5 @@ async fn task_id_that_is_not_a_uuid_or_in_plain_an_integer_from_1_is_422() {
     for id in ["9223372036854775808", "99999999999999999999999999"] {
         plain.get(id).await.assert_invalid(Contract::Plain, &too_large);
     }
-    plain.get("9223372036854775807").await.assert_refused(Contract::Plain, &refusals::NOT_FOUND);
+    plain.get("9223372036854775807").await.assert_error(Contract::Plain, &errors::NOT_FOUND);
 }

@@ -1,8 +1,10 @@
 //! Rules for requests to every endpoint: the order of the checks, and the responses to invalid requests.
 
 use reqwest::{Method, RequestBuilder};
-use serde_json::{Value, json};
-use tests::{Answer, App, Contract, FieldError, Front, Options, User, refusals};
+use serde_json::json;
+use tests::{App, Contract, FieldError, Options, Response, errors};
+
+use crate::endpoints::{Endpoint, a_task, endpoints, rows};
 
 mod bodies;
 mod hostile;
@@ -10,87 +12,6 @@ mod values;
 
 /// Largest body that is accepted, in bytes.
 const MAX_BODY_LEN: usize = 256 * 1024;
-
-/// An endpoint below `/tasks`.
-pub(crate) struct Endpoint {
-    pub method: Method,
-    /// The part of the path after `/tasks`, with `{id}` for the id of a task.
-    pub rest: &'static str,
-    /// A valid body with one field; `None` if the endpoint takes no body.
-    pub body: Option<Value>,
-    /// The status of a successful response.
-    pub status: u16,
-}
-
-impl Endpoint {
-    /// A request with a valid body, for the user's task with this id.
-    pub fn request(&self, front: &Front<'_>, id: &str) -> RequestBuilder {
-        let request = front.request(self.method.clone(), &self.rest.replace("{id}", id));
-        match &self.body {
-            Some(body) => request.json(body),
-            None => request,
-        }
-    }
-
-    /// A request with these bytes as the body.
-    fn with_body(
-        &self,
-        front: &Front<'_>,
-        id: &str,
-        content_type: Option<&str>,
-        body: Vec<u8>,
-    ) -> RequestBuilder {
-        let request = front.request(self.method.clone(), &self.rest.replace("{id}", id)).body(body);
-        match content_type {
-            Some(content_type) => request.header("content-type", content_type),
-            None => request,
-        }
-    }
-
-    pub fn names_a_task(&self) -> bool {
-        self.rest.contains("{id}")
-    }
-
-    pub fn is_write(&self) -> bool {
-        self.method != Method::GET
-    }
-}
-
-/// All endpoints below `/tasks` in a contract, the deletion last.
-pub(crate) fn endpoints(contract: Contract) -> Vec<Endpoint> {
-    let endpoint = |method, rest, body, status| Endpoint { method, rest, body, status };
-    let title = || Some(json!({ "title": "Sleep" }));
-    let completed = (contract == Contract::Envelope).then(|| json!({ "completed": true }));
-    vec![
-        endpoint(Method::POST, "", title(), 201),
-        endpoint(Method::GET, "", None, 200),
-        endpoint(Method::GET, "/changes", None, 200),
-        endpoint(Method::GET, "/{id}", None, 200),
-        endpoint(Method::PUT, "/{id}", title(), 200),
-        endpoint(Method::PATCH, "/{id}", title(), 200),
-        endpoint(Method::PATCH, "/{id}/complete", completed, 200),
-        endpoint(Method::DELETE, "/{id}", None, 204),
-    ]
-}
-
-fn endpoints_with_body(contract: Contract) -> impl Iterator<Item = Endpoint> {
-    endpoints(contract).into_iter().filter(|endpoint| endpoint.body.is_some())
-}
-
-/// Every row of the users' tables, as text.
-pub(crate) async fn rows(app: &App) -> String {
-    let all = "select coalesce(string_agg(line, e'\\n' order by line), '')
-               from (select tasks::text from tasks union all select users::text from users
-                     union all select deleted_tasks::text from deleted_tasks
-                     union all select idempotency_keys::text from idempotency_keys) rows (line)";
-    app.hands_on().database().await.query_one(all, &[]).await.expect("four tables").get(0)
-}
-
-/// Creates a task and returns its id in this contract.
-pub(crate) async fn a_task(user: &User<'_>, contract: Contract) -> String {
-    let front = user.at(contract);
-    front.id(&front.new_task("Buy milk").await)
-}
 
 fn not_a_uuid() -> FieldError {
     FieldError::new("path", "task_id", "uuid_parsing", "Input should be a valid UUID")
@@ -120,20 +41,20 @@ async fn token_is_checked_before_user_before_input_before_database() {
     let Some(app) = App::local_with(Options::default().through(1)).await else { return };
     let alice = app.user("alice");
     for contract in Contract::BOTH {
-        let front = alice.at(contract);
+        let client = alice.at(contract);
         for endpoint in endpoints(contract) {
             println!("{contract:?} {} {}", endpoint.method, endpoint.rest);
             // Invalid input: a body without fields, a query out of bounds, or a malformed task id.
             let (faulty, fault) = match (contract, &endpoint.method, endpoint.rest) {
                 (_, &Method::POST, _) => {
-                    (front.request(Method::POST, "").json(&json!({})), FieldError::missing("title"))
+                    (client.request(Method::POST, "").json(&json!({})), FieldError::missing("title"))
                 }
                 (_, _, "" | "/changes") => {
                     let rest = format!("{}?limit=0", endpoint.rest);
-                    (front.request(Method::GET, &rest), too_small("query", "limit", 1))
+                    (client.request(Method::GET, &rest), too_small("query", "limit", 1))
                 }
-                (Contract::Envelope, ..) => (endpoint.request(&front, "x"), not_a_uuid()),
-                (Contract::Plain, ..) => (endpoint.request(&front, "x"), not_an_integer("path", "task_id")),
+                (Contract::Envelope, ..) => (endpoint.request(&client, "x"), not_a_uuid()),
+                (Contract::Plain, ..) => (endpoint.request(&client, "x"), not_an_integer("path", "task_id")),
             };
             let elsewhere = |authorized: bool| {
                 let (client, request) = faulty.try_clone().expect("a body in memory").build_split();
@@ -145,22 +66,22 @@ async fn token_is_checked_before_user_before_input_before_database() {
                 }
                 RequestBuilder::from_parts(client, request)
             };
-            let answer = Answer::to(elsewhere(false)).await;
-            answer.assert_refused(contract, &refusals::NO_TOKEN);
-            Answer::to(elsewhere(true)).await.assert_refused(contract, &refusals::FORBIDDEN);
-            Answer::to(faulty).await.assert_invalid(contract, &[fault]);
+            let response = Response::to(elsewhere(false)).await;
+            response.assert_error(contract, &errors::NO_TOKEN);
+            Response::to(elsewhere(true)).await.assert_error(contract, &errors::FORBIDDEN);
+            Response::to(faulty).await.assert_invalid(contract, &[fault]);
 
-            let answer = Answer::to(endpoint.request(&front, &front.unknown_id())).await;
-            answer.assert_refused(contract, &refusals::UNAVAILABLE);
-            assert_eq!(answer.header("retry-after"), "1");
+            let response = Response::to(endpoint.request(&client, &client.unknown_id())).await;
+            response.assert_error(contract, &errors::UNAVAILABLE);
+            assert_eq!(response.header("retry-after"), "1");
         }
         let post = |content_type: &'static str, body: Vec<u8>| {
-            Answer::to(front.request(Method::POST, "").header("content-type", content_type).body(body))
+            Response::to(client.request(Method::POST, "").header("content-type", content_type).body(body))
         };
-        post("application/json", b"{".into()).await.assert_refused(contract, &refusals::NOT_JSON);
-        post("text/plain", b"{}".into()).await.assert_refused(contract, &refusals::NOT_JSON_TYPE);
+        post("application/json", b"{".into()).await.assert_error(contract, &errors::NOT_JSON);
+        post("text/plain", b"{}".into()).await.assert_error(contract, &errors::NOT_JSON_TYPE);
         let large = vec![b' '; MAX_BODY_LEN + 1];
-        post("application/json", large).await.assert_refused(contract, &refusals::TOO_LARGE);
+        post("application/json", large).await.assert_error(contract, &errors::TOO_LARGE);
     }
 }
 
@@ -170,7 +91,7 @@ async fn all_errors_are_reported_together() {
     let alice = app.user("alice");
     let body = json!({ "title": 7, "description": "\u{0}", "due_date": "soon", "completed": "yes" });
     for contract in Contract::BOTH {
-        let front = alice.at(contract);
+        let client = alice.at(contract);
         let title = FieldError::new("body", "title", "string_type", "Input should be a valid string");
         let null_character = "String should not contain U+0000";
         let description = FieldError::new("body", "description", "string_null_character", null_character);
@@ -186,18 +107,18 @@ async fn all_errors_are_reported_together() {
             }
         };
 
-        let post = front.request(Method::POST, "").header("idempotency-key", "two words").json(&body);
+        let post = client.request(Method::POST, "").header("idempotency-key", "two words").json(&body);
         let faults = [key, title.clone(), description.clone(), in_post];
-        Answer::to(post).await.assert_invalid(contract, &faults);
+        Response::to(post).await.assert_invalid(contract, &faults);
 
         let faults = [vec![id.clone(), title, description], in_put].concat();
-        front.put("x", body.clone()).await.assert_invalid(contract, &faults);
+        client.put("x", body.clone()).await.assert_invalid(contract, &faults);
         if contract == Contract::Envelope {
-            front.patch("x", body.clone()).await.assert_invalid(contract, &faults);
-            let complete = front.request(Method::PATCH, "/x/complete").json(&body);
-            Answer::to(complete).await.assert_invalid(contract, &[id, completed]);
+            client.patch("x", body.clone()).await.assert_invalid(contract, &faults);
+            let complete = client.request(Method::PATCH, "/x/complete").json(&body);
+            Response::to(complete).await.assert_invalid(contract, &[id, completed]);
             let faults = [too_small("query", "limit", 1), too_small("query", "offset", 0)];
-            front.list("?limit=0&offset=-1").await.assert_invalid(contract, &faults);
+            client.list("?limit=0&offset=-1").await.assert_invalid(contract, &faults);
         }
     }
 }
@@ -207,18 +128,18 @@ async fn absent_task_and_another_users_task_get_the_same_404() {
     let Some(app) = App::local().await else { return };
     let (alice, bob) = (app.user("alice"), app.user("bob"));
     for contract in Contract::BOTH {
-        let (front, bobs) = (alice.at(contract), a_task(&bob, contract).await);
+        let (client, bobs) = (alice.at(contract), a_task(&bob, contract).await);
         a_task(&alice, contract).await;
         let before = rows(&app).await;
-        for id in [&bobs, &front.unknown_id()] {
+        for id in [&bobs, &client.unknown_id()] {
             for endpoint in endpoints(contract).into_iter().filter(Endpoint::names_a_task) {
                 println!("{contract:?} {} {} {id}", endpoint.method, endpoint.rest);
-                let answer = Answer::to(endpoint.request(&front, id)).await;
-                answer.assert_refused(contract, &refusals::NOT_FOUND);
+                let response = Response::to(endpoint.request(&client, id)).await;
+                response.assert_error(contract, &errors::NOT_FOUND);
             }
         }
         // A PATCH without fields must not reveal the task either.
-        front.patch(&bobs, json!({})).await.assert_refused(contract, &refusals::NOT_FOUND);
+        client.patch(&bobs, json!({})).await.assert_error(contract, &errors::NOT_FOUND);
         assert_eq!(rows(&app).await, before);
     }
 }
@@ -229,25 +150,25 @@ async fn every_response_is_json_with_its_own_request_id() {
     let alice = app.user("alice");
     let mut ids = std::collections::BTreeSet::new();
     for contract in Contract::BOTH {
-        let (front, id) = (alice.at(contract), a_task(&alice, contract).await);
+        let (client, id) = (alice.at(contract), a_task(&alice, contract).await);
         for endpoint in endpoints(contract) {
-            let faulty = if endpoint.names_a_task() { Some(endpoint.request(&front, "x")) } else { None };
+            let faulty = if endpoint.names_a_task() { Some(endpoint.request(&client, "x")) } else { None };
             for (request, status) in faulty
                 .map(|it| (it, 422))
                 .into_iter()
-                .chain([(endpoint.request(&front, &id), endpoint.status)])
+                .chain([(endpoint.request(&client, &id), endpoint.status)])
             {
-                let answer = Answer::to(request).await.expect_status(status);
+                let response = Response::to(request).await.expect_status(status);
                 let content_type = if status == 204 { "" } else { "application/json" };
                 assert_eq!(
-                    answer.header("content-type"),
+                    response.header("content-type"),
                     content_type,
                     "{} {}",
                     endpoint.method,
                     endpoint.rest
                 );
-                assert_eq!(answer.text.is_empty(), status == 204);
-                let id = answer.header("x-request-id");
+                assert_eq!(response.text.is_empty(), status == 204);
+                let id = response.header("x-request-id");
                 assert!(!id.is_empty() && ids.insert(id.to_owned()), "{id:?}");
             }
         }
@@ -282,12 +203,12 @@ async fn unknown_routes_are_the_gateways_404() {
         (Method::GET, "/plain".into()),
         (Method::GET, "/api".into()),
     ] {
-        let answer = Answer::to(app.request(method.clone(), &path).bearer_auth(&alice.token)).await;
+        let response = Response::to(app.request(method.clone(), &path).bearer_auth(&alice.token)).await;
         assert_eq!(
-            (answer.status, answer.json()),
+            (response.status, response.json()),
             (404, json!({ "message": "Not Found" })),
             "{method} {path}"
         );
-        assert_eq!(answer.header("content-type"), "application/json");
+        assert_eq!(response.header("content-type"), "application/json");
     }
 }

@@ -1,8 +1,9 @@
 //! Bodies that are accepted or rejected as a whole, by content type, size and syntax.
 
-use tests::{Answer, App, Contract, FieldError, Refusal, refusals};
+use tests::{App, Contract, ErrorResponse, FieldError, Response, errors};
 
-use super::{MAX_BODY_LEN, a_task, endpoints_with_body, rows};
+use super::MAX_BODY_LEN;
+use crate::endpoints::{a_task, endpoints_with_body, rows};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unreadable_bodies_are_rejected_and_nothing_is_written() {
@@ -13,25 +14,25 @@ async fn unreadable_bodies_are_rejected_and_nothing_is_written() {
     let json = Some("application/json");
     let nested = |depth| format!("{{\"title\":{}{}}}", "[".repeat(depth), "]".repeat(depth)).into_bytes();
     for (contract, id) in Contract::BOTH.into_iter().zip(&ids) {
-        let front = alice.at(contract);
+        let client = alice.at(contract);
         for endpoint in endpoints_with_body(contract) {
             let good = endpoint.body.as_ref().expect("the endpoint takes a body").to_string();
-            let mut cases: Vec<(Option<&str>, Vec<u8>, &Refusal)> = vec![
-                (json, nested(10_000), &refusals::NOT_JSON),
-                (json, "[".repeat(10_000).into(), &refusals::NOT_JSON),
-                (json, good.encode_utf16().flat_map(u16::to_le_bytes).collect(), &refusals::NOT_JSON),
-                (json, format!("\u{feff}{good}").into(), &refusals::NOT_JSON),
-                (json, format!("{good}{good}").into(), &refusals::NOT_JSON),
-                (json, format!("{good},").into(), &refusals::NOT_JSON),
-                (json, good[..good.len() - 1].into(), &refusals::NOT_JSON),
-                (json, vec![b' '; MAX_BODY_LEN + 1], &refusals::TOO_LARGE),
-                (None, vec![b' '; MAX_BODY_LEN + 1], &refusals::TOO_LARGE),
-                (json, vec![b' '; 10 * 1024 * 1024], &refusals::TOO_LARGE),
+            let mut cases: Vec<(Option<&str>, Vec<u8>, &ErrorResponse)> = vec![
+                (json, nested(10_000), &errors::NOT_JSON),
+                (json, "[".repeat(10_000).into(), &errors::NOT_JSON),
+                (json, good.encode_utf16().flat_map(u16::to_le_bytes).collect(), &errors::NOT_JSON),
+                (json, format!("\u{feff}{good}").into(), &errors::NOT_JSON),
+                (json, format!("{good}{good}").into(), &errors::NOT_JSON),
+                (json, format!("{good},").into(), &errors::NOT_JSON),
+                (json, good[..good.len() - 1].into(), &errors::NOT_JSON),
+                (json, vec![b' '; MAX_BODY_LEN + 1], &errors::TOO_LARGE),
+                (None, vec![b' '; MAX_BODY_LEN + 1], &errors::TOO_LARGE),
+                (json, vec![b' '; 10 * 1024 * 1024], &errors::TOO_LARGE),
             ];
             for text in
                 ["", " \n", "{", "title", "{'title':'a'}", "{\"title\":NaN}", "{\"title\":\"a\",}", "// {}"]
             {
-                cases.extend([json, None].map(|kind| (kind, text.into(), &refusals::NOT_JSON)));
+                cases.extend([json, None].map(|kind| (kind, text.into(), &errors::NOT_JSON)));
             }
             for bytes in [
                 &b"\xff\xfe{}"[..],
@@ -40,7 +41,7 @@ async fn unreadable_bodies_are_rejected_and_nothing_is_written() {
                 b"\0",
                 b"\xc0\x80",
             ] {
-                cases.extend([json, None].map(|kind| (kind, bytes.into(), &refusals::NOT_JSON)));
+                cases.extend([json, None].map(|kind| (kind, bytes.into(), &errors::NOT_JSON)));
             }
             for other in [
                 "text/plain",
@@ -53,13 +54,13 @@ async fn unreadable_bodies_are_rejected_and_nothing_is_written() {
                 "*/*",
                 "text/plain; application/json",
             ] {
-                cases.push((Some(other), good.clone().into(), &refusals::NOT_JSON_TYPE));
+                cases.push((Some(other), good.clone().into(), &errors::NOT_JSON_TYPE));
             }
             for (content_type, body, refusal) in cases {
                 let shown = String::from_utf8_lossy(&body[..body.len().min(40)]).into_owned();
                 println!("{contract:?} {} {} {content_type:?} {shown}", endpoint.method, endpoint.rest);
-                let request = endpoint.with_body(&front, id, content_type, body);
-                Answer::to(request).await.assert_refused(contract, refusal);
+                let request = endpoint.with_body(&client, id, content_type, body);
+                Response::to(request).await.assert_error(contract, refusal);
             }
 
             let no_object = FieldError {
@@ -68,14 +69,14 @@ async fn unreadable_bodies_are_rejected_and_nothing_is_written() {
                 msg: "Input should be a valid dictionary or object".into(),
             };
             for text in ["[]", "null", "7", "true", "\"title\"", &format!("[{good}]")] {
-                let answer = Answer::to(endpoint.with_body(&front, id, json, text.into())).await;
-                answer.assert_invalid(contract, std::slice::from_ref(&no_object));
+                let response = Response::to(endpoint.with_body(&client, id, json, text.into())).await;
+                response.assert_invalid(contract, std::slice::from_ref(&no_object));
             }
             let field = if good.contains("title") { "title" } else { "completed" };
             let twice = good.replace('}', ",").into_bytes();
             let twice = [twice, good[1..].into()].concat();
-            let answer = Answer::to(endpoint.with_body(&front, id, json, twice)).await;
-            answer.assert_invalid(
+            let response = Response::to(endpoint.with_body(&client, id, json, twice)).await;
+            response.assert_invalid(
                 contract,
                 &[FieldError::new("body", field, "repeated", "Given more than once")],
             );
@@ -89,7 +90,7 @@ async fn body_of_256_kib_is_accepted_with_a_json_content_type_or_none() {
     let app = App::start().await;
     let alice = app.user("alice");
     for contract in Contract::BOTH {
-        let (front, id) = (alice.at(contract), a_task(&alice, contract).await);
+        let (client, id) = (alice.at(contract), a_task(&alice, contract).await);
         for endpoint in endpoints_with_body(contract) {
             let good = endpoint.body.as_ref().expect("the endpoint takes a body").to_string();
             // Each `é` has two bytes.
@@ -98,10 +99,10 @@ async fn body_of_256_kib_is_accepted_with_a_json_content_type_or_none() {
             let full = format!("{},\"x\":\"{padding}\"}}", &good[..good.len() - 1]);
             assert_eq!(full.len(), MAX_BODY_LEN);
             for content_type in [Some("application/json"), None] {
-                let fits = endpoint.with_body(&front, &id, content_type, full.clone().into());
-                Answer::to(fits).await.expect_status(endpoint.status);
-                let over = endpoint.with_body(&front, &id, content_type, format!("{full} ").into());
-                Answer::to(over).await.assert_refused(contract, &refusals::TOO_LARGE);
+                let fits = endpoint.with_body(&client, &id, content_type, full.clone().into());
+                Response::to(fits).await.expect_status(endpoint.status);
+                let over = endpoint.with_body(&client, &id, content_type, format!("{full} ").into());
+                Response::to(over).await.assert_error(contract, &errors::TOO_LARGE);
             }
             for content_type in [
                 "application/json; charset=utf-8",
@@ -110,8 +111,8 @@ async fn body_of_256_kib_is_accepted_with_a_json_content_type_or_none() {
                 " application/json ;charset=\"utf-8\"",
             ] {
                 let request =
-                    endpoint.with_body(&front, &id, Some(content_type), format!(" \r\n{good}\t").into());
-                Answer::to(request).await.expect_status(endpoint.status);
+                    endpoint.with_body(&client, &id, Some(content_type), format!(" \r\n{good}\t").into());
+                Response::to(request).await.expect_status(endpoint.status);
             }
         }
     }

@@ -1,13 +1,8 @@
 //! `GET …/tasks`: pages and limits in both contracts.
 
-mod cursors;
-mod filters;
-mod model;
-mod versions;
-
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, App, Contract, User};
+use tests::{App, Contract, Response, User};
 
 /// Largest response payload that Lambda allows, in bytes.
 const LAMBDA_LIMIT: usize = 6 * 1024 * 1024;
@@ -22,7 +17,7 @@ async fn create_many(user: &User<'_>, contract: Contract, count: usize) -> Vec<V
 
 /// Inserts tasks of the user with the titles `1`, `2`, … in creation order.
 async fn insert_many(app: &App, user: &User<'_>, count: i32, description: &str) {
-    let database = app.hands_on().database().await;
+    let database = app.internals().database().await;
     let inserted = async {
         database
             .execute(
@@ -47,18 +42,18 @@ async fn follow(app: &App, user: &User<'_>, total: i32) -> Vec<usize> {
     let (mut lengths, mut titles) = (Vec::new(), 1..);
     loop {
         let request = app.request(Method::GET, &path).bearer_auth(&user.token);
-        let answer = Answer::to(request).await.expect_status(200);
-        assert_eq!(answer.header("x-total-count"), total.to_string());
+        let response = Response::to(request).await.expect_status(200);
+        assert_eq!(response.header("x-total-count"), total.to_string());
         // The function's payload contains the body as a JSON string.
-        let carried = Value::from(&*answer.text).to_string().len();
+        let carried = Value::from(&*response.text).to_string().len();
         assert!(carried < LAMBDA_LIMIT, "a payload of {carried} bytes exceeds the limit");
 
-        let tasks = user.plain().tasks(&answer);
+        let tasks = user.plain().tasks(&response);
         lengths.push(tasks.len());
         for (task, number) in tasks.iter().zip(titles.by_ref()) {
             assert_eq!(task["title"], number.to_string());
         }
-        let link = answer.header("link");
+        let link = response.header("link");
         if link.is_empty() {
             assert_eq!(lengths.iter().sum::<usize>(), usize::try_from(total).expect("positive"));
             return lengths;
@@ -93,11 +88,11 @@ async fn envelope_returns_newest_first_with_limit_and_offset() {
         ("?limit=100&offset=10000", 100, 10_000, false),
     ] {
         let shown: Vec<_> = newest.iter().skip(offset).take(limit).collect();
-        let answer = alice.envelope().list(query).await.expect_status(200);
-        let cursor = &answer.json()["data"]["pagination"]["next_cursor"];
+        let response = alice.envelope().list(query).await.expect_status(200);
+        let cursor = &response.json()["data"]["pagination"]["next_cursor"];
         assert_eq!(cursor.is_string(), has_more, "{query}");
         assert_eq!(
-            answer.json(),
+            response.json(),
             json!({
                 "data": {
                     "items": shown,
@@ -109,8 +104,8 @@ async fn envelope_returns_newest_first_with_limit_and_offset() {
             }),
             "{query}"
         );
-        assert_eq!(answer.header("content-type"), "application/json");
-        assert_eq!(answer.header("link"), "");
+        assert_eq!(response.header("content-type"), "application/json");
+        assert_eq!(response.header("link"), "");
     }
 }
 
@@ -118,7 +113,7 @@ async fn envelope_returns_newest_first_with_limit_and_offset() {
 async fn envelope_returns_the_right_page_at_large_offsets() {
     let Some(app) = App::local().await else { return };
     let alice = app.user("alice");
-    let database = app.hands_on().database().await;
+    let database = app.internals().database().await;
     for user in [&alice.id, "somebody else"] {
         database
             .execute("insert into users (id, task_count) values ($1::text, 1100)", &[&user])
@@ -131,8 +126,8 @@ async fn envelope_returns_the_right_page_at_large_offsets() {
         database.execute(insert, &[&user]).await.expect("new tasks");
     }
     for offset in [0, 999, 1000, 1001, 1093, 1099, 1100, 5000] {
-        let answer = alice.envelope().list(&format!("?limit=7&offset={offset}")).await.expect_status(200);
-        let list = &answer.json()["data"];
+        let response = alice.envelope().list(&format!("?limit=7&offset={offset}")).await.expect_status(200);
+        let list = &response.json()["data"];
         let titles: Vec<_> =
             list["items"].as_array().expect("a list").iter().map(|task| &task["title"]).collect();
         let expected: Vec<_> = (1..=1100).rev().skip(offset).take(7).map(|n| json!(n.to_string())).collect();
@@ -150,11 +145,11 @@ async fn plain_returns_all_tasks_in_creation_order_and_ignores_offset() {
     for query in
         ["", "?limit=12", "?limit=1000", "?offset=5", "?offset=-1", "?after=x", "?page=2", "?%00=%ff&<"]
     {
-        let answer = alice.plain().list(query).await.expect_status(200);
-        assert_eq!(answer.json(), json!(tasks), "{query}");
-        assert_eq!(answer.header("link"), "", "{query}");
-        assert_eq!(answer.header("x-total-count"), "12");
-        assert_eq!(answer.header("content-type"), "application/json");
+        let response = alice.plain().list(query).await.expect_status(200);
+        assert_eq!(response.json(), json!(tasks), "{query}");
+        assert_eq!(response.header("link"), "", "{query}");
+        assert_eq!(response.header("x-total-count"), "12");
+        assert_eq!(response.header("content-type"), "application/json");
     }
 }
 
@@ -163,10 +158,10 @@ async fn plain_returns_limit_tasks_and_links_to_the_rest() {
     let app = App::start().await;
     let alice = app.user("alice");
     let tasks = create_many(&alice, Contract::Plain, 5).await;
-    let answer = alice.plain().list("?limit=2&offset=1").await.expect_status(200);
-    assert_eq!(answer.json(), json!(tasks[..2]));
-    assert_eq!(answer.header("x-total-count"), "5");
-    let link = answer.header("link");
+    let response = alice.plain().list("?limit=2&offset=1").await.expect_status(200);
+    assert_eq!(response.json(), json!(tasks[..2]));
+    assert_eq!(response.header("x-total-count"), "5");
+    let link = response.header("link");
     assert!(link.ends_with("&limit=2>; rel=\"next\"") && !link.contains("offset"), "{link}");
 }
 
@@ -180,9 +175,9 @@ async fn user_without_tasks_gets_an_empty_list() {
         });
         let expected = json!({ "data": { "items": [], "pagination": pagination }, "error": null });
         assert_eq!(alice.envelope().list("").await.expect_status(200).json(), expected);
-        let answer = alice.plain().list("").await.expect_status(200);
-        assert_eq!(answer.json(), json!([]));
-        assert_eq!((answer.header("link"), answer.header("x-total-count")), ("", "0"));
+        let response = alice.plain().list("").await.expect_status(200);
+        assert_eq!(response.json(), json!([]));
+        assert_eq!((response.header("link"), response.header("x-total-count")), ("", "0"));
         // Again for a user whose only task was deleted.
         let task = alice.plain().new_task("a").await;
         alice.plain().delete(&alice.plain().id(&task)).await.expect_status(204);
@@ -200,8 +195,8 @@ async fn returns_only_the_callers_tasks() {
     }
     for (user, title) in [(&alice, "Alice's"), (&bob, "Bob's")] {
         for contract in Contract::BOTH {
-            let answer = user.at(contract).list("").await.expect_status(200);
-            let shown = user.at(contract).tasks(&answer);
+            let response = user.at(contract).list("").await.expect_status(200);
+            let shown = user.at(contract).tasks(&response);
             assert_eq!(shown.len(), 2);
             assert!(
                 shown.iter().all(|task| task["title"] == title && task["user_id"] == user.id),

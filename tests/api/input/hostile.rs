@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use reqwest::{Method, header::HeaderValue};
 use serde_json::json;
-use tests::{Answer, App, Contract};
+use tests::{App, Contract, Response};
 
-use super::{a_task, endpoints};
+use crate::endpoints::{a_task, endpoints};
 
 /// The number of random requests: `HOSTILE_REQUESTS`, or 600.
 fn requests() -> usize {
@@ -74,23 +74,23 @@ async fn random_headers_and_cursors_are_never_a_500() {
     let mut statuses = BTreeMap::new();
     for contract in Contract::BOTH {
         let (alice, bob) = (app.user("alice"), app.user("bob"));
-        let front = alice.at(contract);
+        let client = alice.at(contract);
         let mut valid = Vec::new();
         for user in [&alice, &bob] {
             for contract in Contract::BOTH {
-                let front = user.at(contract);
+                let client = user.at(contract);
                 let id = a_task(user, contract).await;
-                valid.push(front.get(&id).await.etag().to_owned());
-                valid.push(front.list("").await.etag().to_owned());
-                let cursor = front.task(&front.changes("").await)["cursor"].clone();
+                valid.push(client.get(&id).await.etag().to_owned());
+                valid.push(client.list("").await.etag().to_owned());
+                let cursor = client.task(&client.changes("").await)["cursor"].clone();
                 valid.push(cursor.as_str().expect("text").to_owned());
             }
         }
         for _ in 0..requests() / 2 {
-            let id = front.id(&front.new_task("Buy milk").await);
+            let id = client.id(&client.new_task("Buy milk").await);
             let all = endpoints(contract);
             let endpoint = &all[random.usize(..all.len())];
-            let mut request = endpoint.request(&front, &id);
+            let mut request = endpoint.request(&client, &id);
             if endpoint.method == Method::GET {
                 for name in ["since", "cursor", "sort", "status", "search", "due_after", "due_before"] {
                     if random.u8(..4) == 0 {
@@ -106,11 +106,15 @@ async fn random_headers_and_cursors_are_never_a_500() {
                 }
             }
             let sent = format!("{request:?}");
-            let answer = Answer::to(request).await;
+            let response = Response::to(request).await;
             let expected = [200, 201, 204, 304, 404, 409, 410, 412, 422];
             // API Gateway and the local gateway reject headers that are too long with 431.
-            assert!(expected.contains(&answer.status) || answer.status == 431, "{sent}: {}", answer.text);
-            *statuses.entry((endpoint.method.clone().to_string(), answer.status)).or_insert(0) += 1;
+            assert!(
+                expected.contains(&response.status) || response.status == 431,
+                "{sent}: {}",
+                response.text
+            );
+            *statuses.entry((endpoint.method.clone().to_string(), response.status)).or_insert(0) += 1;
         }
     }
     println!("{statuses:?}");
@@ -123,21 +127,21 @@ async fn huge_values_are_rejected_or_compared_but_never_a_500() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
-        let front = alice.at(contract);
-        let id = front.id(&front.new_task("Buy milk").await);
+        let client = alice.at(contract);
+        let id = client.id(&client.new_task("Buy milk").await);
         let tags = "\"tag\", ".repeat(300) + "\"tag\"";
         let tag = format!("\"{}\"", "t".repeat(2500));
-        let etag = front.get(&id).await.etag().to_owned();
+        let etag = client.get(&id).await.etag().to_owned();
         for value in [&tags, &tag] {
-            let put = || front.request(Method::PUT, &format!("/{id}")).json(&json!({ "title": "a" }));
-            Answer::to(put().header("if-match", value)).await.expect_status(412);
-            let get = || front.request(Method::GET, &format!("/{id}"));
-            Answer::to(get().header("if-none-match", value)).await.expect_status(200);
-            Answer::to(get().header("if-none-match", format!("{value},{etag}"))).await.expect_status(304);
-            let key = Answer::to(put().header("idempotency-key", value)).await;
+            let put = || client.request(Method::PUT, &format!("/{id}")).json(&json!({ "title": "a" }));
+            Response::to(put().header("if-match", value)).await.expect_status(412);
+            let get = || client.request(Method::GET, &format!("/{id}"));
+            Response::to(get().header("if-none-match", value)).await.expect_status(200);
+            Response::to(get().header("if-none-match", format!("{value},{etag}"))).await.expect_status(304);
+            let key = Response::to(put().header("idempotency-key", value)).await;
             key.assert_invalid_value(contract, "header", "idempotency-key");
-            let since = front.request(Method::GET, "/changes").query(&[("since", value)]);
-            Answer::to(since).await.assert_invalid_value(contract, "query", "since");
+            let since = client.request(Method::GET, "/changes").query(&[("since", value)]);
+            Response::to(since).await.assert_invalid_value(contract, "query", "since");
         }
     }
 }

@@ -6,7 +6,7 @@ use flate2::read::GzDecoder;
 use local::binaries::workspace_root;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
-use tests::{Answer, App};
+use tests::{App, Response};
 
 const PATHS: [&str; 2] = ["/docs", "/openapi.json"];
 
@@ -17,7 +17,7 @@ fn committed() -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn openapi_json_is_the_committed_file_and_the_page_loads_nothing_else() {
     let app = App::start().await;
-    let description = Answer::to(app.request(Method::GET, "/openapi.json")).await.expect_status(200);
+    let description = Response::to(app.request(Method::GET, "/openapi.json")).await.expect_status(200);
     assert_eq!(description.header("content-type"), "application/json");
     assert!(description.text == committed());
 
@@ -30,9 +30,9 @@ async fn openapi_json_is_the_committed_file_and_the_page_loads_nothing_else() {
     let policy = page.header("content-security-policy");
     assert!(policy.starts_with("default-src 'none'; script-src 'sha256-"), "{policy}");
     assert!(!policy.contains("unsafe") && !policy.contains("http"), "{policy}");
-    for answer in [description, page] {
-        assert_eq!(answer.header("x-content-type-options"), "nosniff");
-        assert_eq!(answer.header("referrer-policy"), "no-referrer");
+    for response in [description, page] {
+        assert_eq!(response.header("x-content-type-options"), "nosniff");
+        assert_eq!(response.header("referrer-policy"), "no-referrer");
     }
 }
 
@@ -46,7 +46,7 @@ async fn matching_if_none_match_is_304() {
         let strong = tag.trim_start_matches("W/");
         for known in [tag, strong, "*", &format!("\"another\", {tag}")] {
             let request = request(&app, path, "gzip").header("if-none-match", known);
-            let same = Answer::to(request).await.expect_status(304);
+            let same = Response::to(request).await.expect_status(304);
             assert_eq!(same.text, "");
             assert_eq!(same.header("etag"), tag);
             assert_eq!(same.header("cache-control"), "public, no-cache");
@@ -73,7 +73,7 @@ fn request(app: &App, path: &str, accepted: &str) -> RequestBuilder {
 }
 
 /// Sends a request, checks that the response is compressed, and returns it with the decompressed text.
-async fn gunzipped(request: RequestBuilder) -> Answer {
+async fn gunzipped(request: RequestBuilder) -> Response {
     let response = request.header("accept-encoding", "gzip").send().await.expect("a response");
     assert_eq!(
         (response.status().as_u16(), &response.headers()["content-encoding"]),
@@ -83,7 +83,7 @@ async fn gunzipped(request: RequestBuilder) -> Answer {
     let mut text = String::new();
     let body = response.bytes().await.expect("a body");
     GzDecoder::new(&*body).read_to_string(&mut text).expect("gzip of UTF-8");
-    Answer { status: 200, headers, text }
+    Response { status: 200, headers, text }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -94,7 +94,7 @@ async fn page_is_406_for_clients_that_do_not_accept_gzip() {
         match compressed {
             true => assert!(gunzipped(app.request(Method::GET, "/docs")).await.text.len() > 1_000_000),
             false => {
-                let refused = Answer::to(request).await.expect_status(406);
+                let refused = Response::to(request).await.expect_status(406);
                 assert_eq!(refused.header("content-type"), "text/plain; charset=utf-8");
                 assert_eq!(refused.header("vary"), "accept-encoding");
                 assert_eq!(refused.header("cache-control"), "no-store");
@@ -102,7 +102,7 @@ async fn page_is_406_for_clients_that_do_not_accept_gzip() {
             }
         }
     }
-    Answer::to(app.request(Method::GET, "/docs")).await.expect_status(406);
+    Response::to(app.request(Method::GET, "/docs")).await.expect_status(406);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,7 +119,7 @@ async fn page_is_at_most_as_large_as_the_cost_estimate_assumes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn openapi_json_is_compressed_for_clients_that_accept_gzip() {
     let app = App::start().await;
-    let plain = Answer::to(app.request(Method::GET, "/openapi.json")).await.expect_status(200);
+    let plain = Response::to(app.request(Method::GET, "/openapi.json")).await.expect_status(200);
     for (accepted, compressed) in ENCODINGS {
         let response = request(&app, "/openapi.json", accepted).send().await.expect("a response");
         assert_eq!(response.status(), 200);
@@ -158,10 +158,14 @@ async fn bounds_in_openapi_json_match_the_api() {
         for (method, operation) in methods.as_object().expect("methods") {
             for probe in probes(&description, operation) {
                 println!("{method} {path} {probe:?}");
-                let answer = Answer::to(probe.request(&app, &alice.id, &alice.token, method, path)).await;
-                assert_eq!(answer.status == 422, !probe.within, "{}", answer.text);
+                let response = Response::to(probe.request(&app, &alice.id, &alice.token, method, path)).await;
+                assert_eq!(response.status == 422, !probe.within, "{}", response.text);
                 // The error names this value.
-                assert!(probe.within || answer.text.contains(&probe.name.to_lowercase()), "{}", answer.text);
+                assert!(
+                    probe.within || response.text.contains(&probe.name.to_lowercase()),
+                    "{}",
+                    response.text
+                );
                 tried += 1;
             }
         }

@@ -1,7 +1,7 @@
 //! `DELETE …/tasks/{task_id}`: deletes the task in both contracts.
 
 use reqwest::Method;
-use tests::{Answer, App, Contract, FieldError, refusals};
+use tests::{App, Contract, FieldError, Response, errors};
 use tokio::task::JoinSet;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -9,23 +9,23 @@ async fn answers_204_without_a_body_and_the_task_is_gone() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
-        let front = alice.at(contract);
-        let task = front.new_task("a").await;
-        let kept = front.new_task("b").await;
-        let id = front.id(&task);
+        let client = alice.at(contract);
+        let task = client.new_task("a").await;
+        let kept = client.new_task("b").await;
+        let id = client.id(&task);
         let path = format!("/{id}");
 
-        let answer = front.delete(&id).await.expect_status(204);
-        assert_eq!(answer.text, "");
-        assert_eq!(answer.header("content-type"), "");
-        assert!(!answer.header("x-request-id").is_empty());
+        let response = client.delete(&id).await.expect_status(204);
+        assert_eq!(response.text, "");
+        assert_eq!(response.header("content-type"), "");
+        assert!(!response.header("x-request-id").is_empty());
 
-        front.get(&id).await.assert_refused(contract, &refusals::NOT_FOUND);
-        front.delete(&id).await.assert_refused(contract, &refusals::NOT_FOUND);
-        let put = front.request(Method::PUT, &path).json(&serde_json::json!({ "title": "c" }));
-        Answer::to(put).await.assert_refused(contract, &refusals::NOT_FOUND);
-        front.complete(&id, true).await.assert_refused(contract, &refusals::NOT_FOUND);
-        assert_eq!(front.only_task().await, kept);
+        client.get(&id).await.assert_error(contract, &errors::NOT_FOUND);
+        client.delete(&id).await.assert_error(contract, &errors::NOT_FOUND);
+        let put = client.request(Method::PUT, &path).json(&serde_json::json!({ "title": "c" }));
+        Response::to(put).await.assert_error(contract, &errors::NOT_FOUND);
+        client.complete(&id, true).await.assert_error(contract, &errors::NOT_FOUND);
+        assert_eq!(client.only_task().await, kept);
     }
 }
 
@@ -34,12 +34,12 @@ async fn a_task_deleted_through_one_contract_is_gone_from_the_other() {
     let app = App::start().await;
     let alice = app.user("alice");
     for contract in Contract::BOTH {
-        let (front, other) = (alice.at(contract), alice.at(contract.other()));
-        let made = front.new_task("a").await;
+        let (client, other) = (alice.at(contract), alice.at(contract.other()));
+        let made = client.new_task("a").await;
         let seen = other.only_task().await;
         other.delete(&other.id(&seen)).await.expect_status(204);
-        front.get(&front.id(&made)).await.assert_refused(contract, &refusals::NOT_FOUND);
-        assert!(front.tasks(&front.list("").await).is_empty());
+        client.get(&client.id(&made)).await.assert_error(contract, &errors::NOT_FOUND);
+        assert!(client.tasks(&client.list("").await).is_empty());
     }
 }
 
@@ -49,11 +49,11 @@ async fn another_users_task_is_404_and_is_not_deleted() {
     for contract in Contract::BOTH {
         let (alice, bob) = (app.user("alice"), app.user("bob"));
         let task = alice.at(contract).new_task("a").await;
-        let front = bob.at(contract);
-        let unknown = front.delete(&front.unknown_id()).await;
-        unknown.assert_refused(contract, &refusals::NOT_FOUND);
-        let anothers = front.delete(&front.id(&task)).await;
-        anothers.assert_refused(contract, &refusals::NOT_FOUND);
+        let client = bob.at(contract);
+        let unknown = client.delete(&client.unknown_id()).await;
+        unknown.assert_error(contract, &errors::NOT_FOUND);
+        let anothers = client.delete(&client.id(&task)).await;
+        anothers.assert_error(contract, &errors::NOT_FOUND);
         assert_eq!(anothers.text, unknown.text);
         assert_eq!(alice.at(contract).only_task().await, task);
     }
@@ -80,13 +80,13 @@ async fn one_of_several_concurrent_deletes_is_204_and_the_others_are_404() {
     let app = App::start().await;
     let alice = app.user("alice");
     for contract in Contract::BOTH {
-        let front = alice.at(contract);
-        let path = format!("/{}", front.id(&front.new_task("a").await));
+        let client = alice.at(contract);
+        let path = format!("/{}", client.id(&client.new_task("a").await));
         let mut deletes = JoinSet::new();
         for _ in 0..8 {
-            deletes.spawn(Answer::to(front.request(Method::DELETE, &path)));
+            deletes.spawn(Response::to(client.request(Method::DELETE, &path)));
         }
-        let mut statuses: Vec<_> = deletes.join_all().await.iter().map(|answer| answer.status).collect();
+        let mut statuses: Vec<_> = deletes.join_all().await.iter().map(|response| response.status).collect();
         statuses.sort_unstable();
         assert_eq!(statuses, [204, 404, 404, 404, 404, 404, 404, 404]);
     }
