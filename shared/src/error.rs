@@ -103,12 +103,13 @@ pub struct Recorded;
 #[derive(Debug)]
 pub struct Errors<E>(Vec<E>);
 
-impl<E> Errors<E> {
-    /// Creates a collection without errors.
-    pub fn new() -> Self {
+impl<E> Default for Errors<E> {
+    fn default() -> Self {
         Self(Vec::new())
     }
+}
 
+impl<E> Errors<E> {
     /// Records an error, unless there are already as many as are reported.
     pub fn record(&mut self, error: E) -> Recorded {
         if self.0.len() < MAX_ERRORS {
