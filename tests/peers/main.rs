@@ -1,8 +1,10 @@
 //! Suites against third-party software. `tests/peers/run.sh` installs that software and runs them.
 
+mod aws {
+    mod moto;
+    mod sam;
+}
 mod better_auth;
-mod moto;
-mod sam;
 
 use std::{
     net::TcpListener,

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks the templates, scripts and workflows of a deployment without an AWS account. `run.sh quick` leaves
 # out the checks that compile functions.
-cd "$(dirname "$0")" && . ../suite.sh
+cd "$(dirname "$0")" && . ../../suite.sh
 
 python_environment "$work/tools" "$root/deploy/requirements.txt" requirements.txt
 python_environment "$root/target/peers/moto" ../moto/requirements.txt
@@ -57,7 +57,7 @@ emulated() {
     emulator=$(python3 -c 'import samcli.local.rapid as rapid; print(rapid.__path__[0])')/aws-lambda-rie-x86_64
     cp "$emulator" "$work/rie"
     chmod +x "$work/rie"
-    LAMBDA_RIE=$work/rie BOOTSTRAPS=$work/bootstraps cargo_suite sam
+    LAMBDA_RIE=$work/rie BOOTSTRAPS=$work/bootstraps cargo_suite aws::sam
 }
 
 check "sam validate --lint" sam validate --lint --template "$root/template.yaml"

@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-SCRIPT = Path(__file__).resolve().parents[3] / "deploy/neon.py"
+SCRIPT = Path(__file__).resolve().parents[4] / "deploy/neon.py"
 PROJECT = "/api/v2/projects/old-sun-123456"
 
 

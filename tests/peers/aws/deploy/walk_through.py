@@ -24,7 +24,7 @@ from neon import Neon
 from workflow import Failed, Workflow
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[2]
+ROOT = HERE.parents[3]
 STACK = "task-api-prod"
 SUBJECT = "repo:octocat@1001/tasks@2002:environment:{}"
 ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:task-api/{}-AbCdEf"

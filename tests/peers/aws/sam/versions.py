@@ -13,7 +13,7 @@ from cloudformation import Stack, arn
 from counted import run
 from expand import PARAMETERS, SECRET, expand
 
-TEMPLATE = (Path(__file__).resolve().parents[3] / "template.yaml").read_text()
+TEMPLATE = (Path(__file__).resolve().parents[4] / "template.yaml").read_text()
 
 # Another value for each parameter.
 OTHERS = {

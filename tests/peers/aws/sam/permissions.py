@@ -16,7 +16,7 @@ from expand import PARAMETERS, expand
 from samtranslator.yaml_helper import yaml_parse
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[2]
+ROOT = HERE.parents[3]
 TEMPLATE = (ROOT / "template.yaml").read_text()
 CI_TEMPLATE = yaml_parse((ROOT / "deploy/ci-role.yaml").read_text())
 

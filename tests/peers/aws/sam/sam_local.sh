@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs `sam local` on the output of `sam build`: each function in a container, on a Docker engine that this
 # script starts, with a database on this machine. run.sh calls it and provides the tools.
-cd "$(dirname "$0")" && . ../suite.sh
+cd "$(dirname "$0")" && . ../../suite.sh
 
 if [ -z "${TASK_API_DATABASE_URL:-}" ]; then
     if [ "$(id -u)" -ne 0 ]; then

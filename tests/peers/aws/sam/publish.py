@@ -22,7 +22,7 @@ from pathlib import Path
 
 import boto3
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 SCRIPT = ROOT / "deploy/functions.sh"
 PACKAGES = {"get-task": ["get-task"], "list-tasks": ["list-tasks"], "migrate": ["migrate"],
             "health": ["health", "health-ready"]}

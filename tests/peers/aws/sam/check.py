@@ -17,7 +17,7 @@ from expand import PARAMETERS, expand
 from samtranslator.yaml_helper import yaml_parse
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[2]
+ROOT = HERE.parents[3]
 TEMPLATE = (ROOT / "template.yaml").read_text()
 sys.path.insert(0, str(ROOT / "deploy"))
 

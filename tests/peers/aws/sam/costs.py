@@ -9,7 +9,7 @@ from cloudformation import Stack
 from counted import run
 from expand import PARAMETERS, expand
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 TEMPLATE = (ROOT / "template.yaml").read_text()
 DOCUMENT = (ROOT / "docs/deployment.md").read_text()
 

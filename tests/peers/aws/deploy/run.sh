@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the deployment scripts and workflows, from the first deployment of a stack to its deletion, and those
 # of a preview, against stand-ins for AWS, GitHub and Neon.
-cd "$(dirname "$0")" && . ../suite.sh
+cd "$(dirname "$0")" && . ../../suite.sh
 
 tools=$root/target/peers/sam/tools
 python_environment "$tools" "$root/deploy/requirements.txt" ../sam/requirements.txt
