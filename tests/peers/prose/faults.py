@@ -5,7 +5,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "sam"))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "aws/sam"))
 
 from counted import run  # noqa: E402
 from prose import CHECKS, WIDTH, lexer, rules, texts  # noqa: E402

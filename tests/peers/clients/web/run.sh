@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Tests examples/web in Chromium, with Better Auth and an API that accepts its tokens. SCREENSHOTS=docs takes
 # the screenshots of the documentation instead; the folder is relative to the root of the repository.
-cd "$(dirname "$0")" && . ../suite.sh
+cd "$(dirname "$0")" && . ../../suite.sh
 
 example=$root/examples/web
 if [ -z "${BETTER_AUTH_URL:-}" ]; then

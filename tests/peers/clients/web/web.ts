@@ -5,7 +5,7 @@ import AxeBuilder from "@axe-core/playwright";
 import { expect, type Locator } from "@playwright/test";
 import { add, checkbox, edit, PASSWORD, saved, signUp, task, tasks, test } from "./user";
 
-const WEB = resolve(import.meta.dirname, "../../../examples/web");
+const WEB = resolve(import.meta.dirname, "../../../../examples/web");
 const API = `${process.env.TASK_API_URL}/api/**`;
 
 test("a task survives a reload, and signing out and in", async ({ page }) => {

@@ -23,7 +23,7 @@ async fn better_auth(algorithm: &str, rotation: Option<Duration>) -> Server {
         let mut command = Command::new("node");
         command
             .arg("server.mjs")
-            .current_dir(workspace_root().join("tests/peers/better-auth"))
+            .current_dir(workspace_root().join("tests/peers/clients/better-auth"))
             .env("PORT", port.to_string())
             .env("ALGORITHM", algorithm)
             .env("DATABASE_URL", database_url)
@@ -156,7 +156,7 @@ async fn the_token_of_cargo_dev_is_valid_for_jose_and_has_claims_like_better_aut
     let request = TokenRequest { hours: 1, ..TokenRequest::for_user("ada") };
     let token = mint(SECRET, jsonwebtoken::Algorithm::HS256, &request).expect("HS256 signs");
     let mut node = Command::new("node");
-    node.arg("verify.mjs").current_dir(workspace_root().join("tests/peers/better-auth"));
+    node.arg("verify.mjs").current_dir(workspace_root().join("tests/peers/clients/better-auth"));
     let output = node.env("TOKEN", token).env("SECRET", SECRET).output().await.expect("node");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let ours: Value = serde_json::from_slice(&output.stdout).expect("JSON");

@@ -23,7 +23,7 @@ LEAST_CASES = 5000
 # 401.
 WITH_TOKEN, WITHOUT_TOKEN = 180, 40
 
-description = json.loads((HERE / "../../../openapi.json").read_text())
+description = json.loads((HERE / "../../../../openapi.json").read_text())
 user = os.environ["TASK_API_USER"]
 token = os.environ["TASK_API_TOKEN"]
 

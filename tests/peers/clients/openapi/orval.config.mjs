@@ -1,6 +1,6 @@
 export default {
   tasks: {
-    input: "../../../openapi.json",
+    input: "../../../../openapi.json",
     output: {
       target: "generated/orval/index.ts",
       client: "fetch",

@@ -2,7 +2,7 @@
 # The black-box suite through PgBouncer in transaction mode, like Neon's pooler, with four server connections
 # for each database and more function processes than that, and half a minute of load. It runs twice: with the
 # distribution's PgBouncer, and with one that tracks prepared statements (1.21 or later, like Neon's).
-cd "$(dirname "$0")" && . ../suite.sh
+cd "$(dirname "$0")" && . ../../suite.sh
 
 PATH=$PATH:/usr/sbin
 

@@ -2,7 +2,7 @@
 # Tests openapi.json, /docs and the examples with third-party software: a linter, Schemathesis, the TypeScript
 # clients of three generators, Chromium, curl and Node.js. Starts an API, unless TASK_API_URL, TASK_API_USER
 # and TASK_API_TOKEN name one. Leaves a screenshot of /docs in target/peers/openapi.
-cd "$(dirname "$0")" && . ../suite.sh
+cd "$(dirname "$0")" && . ../../suite.sh
 
 if [ -z "${TASK_API_URL:-}" ]; then
     python_environment "$work/venv" requirements.txt

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const { TASK_API_URL: api, TASK_API_USER: user, TASK_API_TOKEN: token } = process.env;
-const root = fileURLToPath(new URL("../../..", import.meta.url));
+const root = fileURLToPath(new URL("../../../..", import.meta.url));
 const read = (path) => readFileSync(join(root, path), "utf8");
 assert.equal(user, "alice", "the examples are for the user alice");
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Tests replica.ts, an offline-first client, against an API that this script starts. SEED repeats one of the
 # random runs.
-cd "$(dirname "$0")" && . ../suite.sh
+cd "$(dirname "$0")" && . ../../suite.sh
 
 if [ -z "${TASK_API_URL:-}" ]; then
     recent_node

@@ -20,7 +20,7 @@ export default defineConfig({
     },
   },
   webServer: {
-    command: "npm start --prefix ../../../examples/web",
+    command: "npm start --prefix ../../../../examples/web",
     url: `${BETTER_AUTH_URL}/api/auth/ok`,
     env: { VITE_API_URL: TASK_API_URL!, AUTH_FOLDER: `${WORK}/auth` },
   },

@@ -1,5 +1,5 @@
 export default {
-  input: "../../../openapi.json",
+  input: "../../../../openapi.json",
   output: { path: "generated/hey-api", module: { extension: ".js" } },
   logs: { file: false },
 };

@@ -2,7 +2,7 @@
 # The API suite on PostgreSQL 16 and 17, and the API and fault suites on 18. The versions differ in planning
 # and checks, and direct TLS negotiation exists from 17 on. `cargo test` tests the version that is installed
 # on this machine.
-cd "$(dirname "$0")" && . ../suite.sh
+cd "$(dirname "$0")" && . ../../suite.sh
 
 if [ "$(uname -sm)" != "Linux x86_64" ]; then
     skip "PostgreSQL 16 to 18" "the builds on npm are for Linux on x86-64"
