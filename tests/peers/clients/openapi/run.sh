@@ -25,8 +25,7 @@ clients() {
 }
 
 check "Redocly's linter" lint
-# Runs first, because the examples begin with a user who has no tasks.
-check "examples" node examples.mjs
+check "examples in the documents" node documents.mjs
 check "generated clients type-check" clients
 check "client of openapi-typescript" node generated/out/client.js
 check "client of @hey-api/openapi-ts" node generated/out/hey-api.js
