@@ -95,7 +95,7 @@ async fn health_and_docs_have_the_common_headers() {
     for path in ["/health", "/plain/health", "/health/ready"] {
         Response::to(app.request(Method::GET, path)).await.expect_status(200).assert_common_headers();
     }
-    for path in ["/docs", "/openapi.json"] {
+    for path in ["/docs", "/openapi.json", "/llms.txt"] {
         let get = || app.request(Method::GET, path).header("accept-encoding", "gzip");
         let whole = Response::to(get()).await.expect_status(200);
         let same = Response::to(get().header("if-none-match", whole.etag())).await.expect_status(304);

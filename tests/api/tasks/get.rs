@@ -80,6 +80,9 @@ async fn task_id_that_is_not_a_uuid_or_in_plain_an_integer_from_1_is_422() {
     for id in ["1", "null", &plain_id, &uuid[..35], &longer, &uuid.replace('0', "g"), "%00", "a%2Fb", "%20"] {
         envelope.get(id).await.assert_invalid(Contract::Envelope, &not_a_uuid);
     }
+    // No task has a UUID of another version than 7.
+    let version_4 = "0199d3c4-7a00-4000-8000-000000000001";
+    envelope.get(version_4).await.assert_error(Contract::Envelope, &errors::NOT_FOUND);
 
     let plain = alice.plain();
     let fault = |kind, message: &str| [FieldError::new("path", "task_id", kind, message)];
