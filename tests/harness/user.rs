@@ -31,6 +31,7 @@ impl Contract {
 }
 
 /// A user with a token.
+#[derive(Clone)]
 pub struct User<'a> {
     /// The user id, as in the token.
     pub id: String,
@@ -51,24 +52,30 @@ impl<'a> User<'a> {
     }
 
     /// This user's front end with the given contract.
-    pub fn at(&self, contract: Contract) -> ApiClient<'_> {
-        ApiClient { user: self, contract }
+    pub fn at(&self, contract: Contract) -> ApiClient<'a> {
+        ApiClient { user: self.clone(), contract }
+    }
+
+    /// This user's front ends with both contracts.
+    pub fn clients(&self) -> [ApiClient<'a>; 2] {
+        Contract::BOTH.map(|contract| self.at(contract))
     }
 
     /// This user's front end with the envelope contract.
-    pub fn envelope(&self) -> ApiClient<'_> {
+    pub fn envelope(&self) -> ApiClient<'a> {
         self.at(Contract::Envelope)
     }
 
     /// This user's front end with the plain contract.
-    pub fn plain(&self) -> ApiClient<'_> {
+    pub fn plain(&self) -> ApiClient<'a> {
         self.at(Contract::Plain)
     }
 }
 
 /// A user's front end.
 pub struct ApiClient<'a> {
-    user: &'a User<'a>,
+    /// The user.
+    pub user: User<'a>,
     /// Its contract.
     pub contract: Contract,
 }
@@ -160,7 +167,9 @@ impl ApiClient<'_> {
             let response = Response::to(self.user.app.http.get(url).bearer_auth(&self.user.token))
                 .await
                 .expect_status(200);
-            tasks.extend(self.tasks(&response).into_iter().map(|task| (self.id(&task), task)));
+            for task in self.tasks(&response) {
+                assert_eq!(tasks.insert(self.id(&task), task), None, "each task is listed once");
+            }
             next = match self.contract {
                 Contract::Envelope => (response.json()["data"]["pagination"]["has_more"] == true)
                     .then(|| self.url(&format!("?limit=100&offset={}", tasks.len()))),
