@@ -36,7 +36,7 @@ fn sample(token: &str, name: &str) -> Value {
 async fn reset(app: &App) {
     let statements = format!(
         "truncate users restart identity cascade;
-         insert into users (id) values ('{USER}');
+         insert into users (id, task_count) values ('{USER}', 1);
          insert into tasks (id, user_id, title) values ('{TASK_ID}', '{USER}', 'Buy milk');"
     );
     app.internals().database().await.batch_execute(&statements).await.expect("a task");

@@ -73,11 +73,9 @@ async fn missing_sql_functions_are_503_and_the_log_says_to_run_migrate() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn privileged_login_and_ignored_setting_are_one_warning_each() {
+async fn privileged_login_is_one_warning() {
     let Some(database) = App::local().await else { return };
-    let options = Options::default()
-        .with("DATABASE_URL", &database.internals().database_url)
-        .with("DATABASE_PREPARED_STATEMENTS", "true");
+    let options = Options::default().with("DATABASE_URL", &database.internals().database_url);
     let Some(app) = App::local_with(options).await else { return };
     let alice = app.user("alice");
     for _ in 0..2 {
@@ -86,7 +84,6 @@ async fn privileged_login_and_ignored_setting_are_one_warning_each() {
     let lines = app.internals().log_lines();
     let warnings = lines.iter().filter(|line| line["level"] == "WARN");
     let warnings: Vec<_> = warnings.filter_map(|line| line["message"].as_str()).collect();
-    let [owner, setting] = warnings[..] else { panic!("expected two warnings: {warnings:?}") };
+    let [owner] = warnings[..] else { panic!("expected one warning: {warnings:?}") };
     assert!(owner.starts_with("DATABASE_URL ") && owner.contains("task_api_endpoints"), "{owner}");
-    assert!(setting.starts_with("DATABASE_PREPARED_STATEMENTS "), "{setting}");
 }

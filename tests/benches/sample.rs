@@ -112,7 +112,8 @@ pub fn event(sample: &str, user: &str, task: &str) -> Result<Value> {
 
 /// Makes a user with that many tasks.
 pub async fn make_user(database: &Client, user: &str, tasks: usize) -> Result<()> {
-    database.execute("insert into users (id) values ($1::text)", &[&user]).await?;
+    let insert = "insert into users (id, task_count) values ($1::text, $2)";
+    database.execute(insert, &[&user, &i32::try_from(tasks)?]).await?;
     insert_tasks(database, user, tasks).await?;
     Ok(())
 }

@@ -26,7 +26,7 @@ impl Task {
 
 /// Creates a user with three tasks.
 pub async fn tasks(database: &Client, user_id: &str) -> [Task; 3] {
-    let insert = "with new as (insert into users (id) values ($1::text) returning id)
+    let insert = "with new as (insert into users (id, task_count) values ($1::text, 3) returning id)
                   insert into tasks (id, user_id, title)
                   select gen_random_uuid(), new.id, title
                   from new, unnest(array['warm-up task', 'task', 'bystander']) title

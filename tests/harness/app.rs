@@ -165,7 +165,7 @@ impl App {
         self.user_with_id(format!("{name}-{}", Uuid::new_v4().simple()))
     }
 
-    /// A front end of a new user for each contract.
+    /// For each contract a client, each with a new user.
     pub fn clients(&self, name: &str) -> [ApiClient<'_>; 2] {
         Contract::BOTH.map(|contract| self.user(name).at(contract))
     }

@@ -254,7 +254,7 @@ pub mod errors {
     pub const CHANGED: ErrorResponse = same(412, "PRECONDITION_FAILED", "Task was changed since it was read");
     /// A cursor of the changes feed that is too old.
     pub const CURSOR_EXPIRED: ErrorResponse =
-        same(410, "GONE", "Cursor has expired, start again without since");
+        same(410, "GONE", "Cursor has expired: start again without since");
     /// A user whose write budget is used up.
     pub const TOO_MANY_WRITES: ErrorResponse = same(429, "RATE_LIMITED", "Too many requests");
     /// The database is unavailable.

@@ -1,4 +1,4 @@
-//! Users, and the front ends through which they use the API.
+//! Users, and the clients through which they use the API.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{App, Response};
 
-/// The contract that a front end uses.
+/// The contract that a client uses.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Contract {
     /// Responses in an envelope; UUIDs as task ids.
@@ -51,28 +51,28 @@ impl<'a> User<'a> {
         Self { id, token, app }
     }
 
-    /// This user's front end with the given contract.
+    /// This user's client with the given contract.
     pub fn at(&self, contract: Contract) -> ApiClient<'a> {
         ApiClient { user: self.clone(), contract }
     }
 
-    /// This user's front ends with both contracts.
+    /// This user's clients, one for each contract.
     pub fn clients(&self) -> [ApiClient<'a>; 2] {
         Contract::BOTH.map(|contract| self.at(contract))
     }
 
-    /// This user's front end with the envelope contract.
+    /// This user's client with the envelope contract.
     pub fn envelope(&self) -> ApiClient<'a> {
         self.at(Contract::Envelope)
     }
 
-    /// This user's front end with the plain contract.
+    /// This user's client with the plain contract.
     pub fn plain(&self) -> ApiClient<'a> {
         self.at(Contract::Plain)
     }
 }
 
-/// A user's front end.
+/// A client of the API with a user's token.
 pub struct ApiClient<'a> {
     /// The user.
     pub user: User<'a>,

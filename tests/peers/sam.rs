@@ -153,7 +153,7 @@ async fn runs(app: &App, package: &str) {
 async fn task(app: &App) {
     let statements = format!(
         "truncate users restart identity cascade;
-         insert into users (id) values ('{USER}');
+         insert into users (id, task_count) values ('{USER}', 1);
          insert into tasks (id, user_id, title) values ('0199d3c4-7a00-7000-8000-000000000001', '{USER}', 'Buy milk');"
     );
     app.internals().database().await.batch_execute(&statements).await.expect("reset");

@@ -20,7 +20,11 @@ async fn insert_many(app: &App, user: &User<'_>, count: i32, description: &str) 
     let database = app.internals().database().await;
     let inserted = async {
         database
-            .execute("insert into users (id) values ($1::text) on conflict do nothing", &[&user.id])
+            .execute(
+                "insert into users (id, task_count) values ($1::text, $2)
+                 on conflict (id) do update set task_count = users.task_count + excluded.task_count",
+                &[&user.id, &count],
+            )
             .await?;
         let statement = "insert into tasks (id, user_id, title, description)
                          select gen_random_uuid(), $1, nth::text as title, $2::text from generate_series(1, $3) nth
@@ -111,7 +115,10 @@ async fn envelope_returns_the_right_page_at_large_offsets() {
     let alice = app.user("alice");
     let database = app.internals().database().await;
     for user in [&alice.id, "somebody else"] {
-        database.execute("insert into users (id) values ($1::text)", &[&user]).await.expect("a new user");
+        database
+            .execute("insert into users (id, task_count) values ($1::text, 1100)", &[&user])
+            .await
+            .expect("a new user");
         // Seven tasks share each created_at, so the creation order is that of the numbers.
         let insert = "insert into tasks (id, user_id, title, created_at)
                       select gen_random_uuid(), $1, n::text, timestamptz '2026-01-01Z' + n / 7 * interval '1 second'
