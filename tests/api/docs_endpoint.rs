@@ -48,7 +48,7 @@ async fn matching_if_none_match_is_304() {
         for known in [tag, strong, "*", &format!("\"another\", {tag}")] {
             let request = request(&app, path, "gzip").header("if-none-match", known);
             let same = Response::to(request).await.expect_status(304);
-            assert_eq!(same.text, "");
+            assert_eq!((same.text.as_str(), same.header("x-content-type-options")), ("", "nosniff"));
             assert_eq!(same.header("etag"), tag);
             assert_eq!(same.header("cache-control"), "public, no-cache");
         }
@@ -98,6 +98,7 @@ async fn page_is_406_for_clients_that_do_not_accept_gzip() {
                 let refused = Response::to(request).await.expect_status(406);
                 assert_eq!(refused.header("content-type"), "text/plain; charset=utf-8");
                 assert_eq!(refused.header("vary"), "accept-encoding");
+                assert_eq!(refused.header("x-content-type-options"), "nosniff");
                 assert_eq!(refused.header("cache-control"), "no-store");
                 assert!(refused.text.contains("curl --compressed") && refused.text.len() < 200);
             }

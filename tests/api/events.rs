@@ -24,7 +24,7 @@ fn samples(token: &str) -> Vec<(String, Value)> {
         let event = serde_json::from_str(&text.replace("REPLACE_WITH_A_TOKEN", token));
         (name.trim_end_matches(".json").to_owned(), event.unwrap_or_else(|error| panic!("{name}: {error}")))
     };
-    files.map(|file| read(file.expect("readable"))).collect()
+    files.map(|file| read(file.expect("a readable file"))).collect()
 }
 
 fn sample(token: &str, name: &str) -> Value {
@@ -98,7 +98,8 @@ async fn migrate_returns_what_it_applied() {
     let database_url = empty_database().await;
     let function = migrate(&app, &database_url).await;
     let migrations = fs::read_dir(workspace_root().join("migrations")).expect("a folder of migrations");
-    let migrations = migrations.map(|file| file.expect("readable").file_name().into_string().expect("UTF-8"));
+    let migrations =
+        migrations.map(|file| file.expect("a readable file").file_name().into_string().expect("UTF-8"));
     let migrations: BTreeSet<_> = migrations.map(|name| name.trim_end_matches(".sql").to_owned()).collect();
     let event = sample("", "migrate").to_string();
     let functions = format!("functions {}", *sql::SCHEMA);
