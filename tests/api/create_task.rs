@@ -378,7 +378,7 @@ async fn first_task_creates_the_users_row_from_the_tokens_claims() {
                 "sub": user.id, "email": email, "name": name, "image": "https://example.com/a.png",
                 "emailVerified": true, "exp": get_current_timestamp() + 600,
             });
-            let key = EncodingKey::from_secret(SECRET.as_bytes());
+            let key = EncodingKey::from_secret(SECRET.as_bytes()).expect("not empty");
             user.token = encode(&Header::default(), &claims, &key).expect("HS256 signs");
         };
         let [mut first, mut second] = [app.user("first"), app.user("second")];
@@ -426,7 +426,7 @@ async fn email_that_cannot_be_stored_is_dropped_and_the_task_is_created() {
                 "sub": user.id, "email": email, "name": "Ann", "emailVerified": true,
                 "exp": get_current_timestamp() + 600,
             });
-            let key = EncodingKey::from_secret(SECRET.as_bytes());
+            let key = EncodingKey::from_secret(SECRET.as_bytes()).expect("not empty");
             user.token = encode(&Header::default(), &claims, &key).expect("HS256 signs");
             for title in ["first", "second"] {
                 let answer = user.at(contract).create(json!({ "title": title })).await;
