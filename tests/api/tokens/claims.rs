@@ -8,7 +8,7 @@ use chrono::Duration;
 use jsonwebtoken::{Algorithm::HS256, get_current_timestamp};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, App, Contract, Options, SECRET};
+use tests::{App, Contract, Options, Response, SECRET};
 
 use super::{path, sign};
 
@@ -69,7 +69,7 @@ async fn times_issuer_and_audience_get_the_same_verdict_from_biscuit() {
             let decoded = JWT::<Value, Empty>::new_encoded(&token).decode(&secret, SignatureAlgorithm::HS256);
             let verdict = decoded.and_then(|token| token.validate(options.clone()));
             let request = app.request(Method::GET, &path(Contract::Plain, "alice")).bearer_auth(&token);
-            let answer = Answer::to(request).await;
+            let answer = Response::to(request).await;
             let expected = if verdict.is_ok() { 200 } else { 401 };
             assert_eq!(answer.status, expected, "{claims} {verdict:?} {}", answer.text);
             *if verdict.is_ok() { &mut accepted } else { &mut rejected } += 1;
