@@ -5,6 +5,7 @@ mod complete_task;
 mod create_task;
 mod custom_resource;
 mod delete_task;
+mod dev;
 mod docs;
 mod documents;
 mod erase_user;
