@@ -56,8 +56,10 @@ impl Routes {
     /// # Errors
     /// If a path parameter can't be decoded.
     pub fn find(&self, method: &str, raw_path: &str) -> Result<Option<RouteMatch<'_>>, MalformedPath> {
-        let router = self.by_method.get(method);
-        let Some(found) = router.and_then(|router| router.at(raw_path).ok()) else {
+        let found = self.by_method.get(method).and_then(|router| router.at(raw_path).ok());
+        // Unlike matchit, API Gateway requires at least one character for a parameter.
+        let found = found.filter(|found| found.params.iter().all(|(_, value)| !value.is_empty()));
+        let Some(found) = found else {
             return Ok(None);
         };
         let function = &self.functions[found.value.0];
