@@ -1,6 +1,7 @@
 //! `cargo dev`: what it checks before it builds anything, and what it prints.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::{Command, Output},
@@ -134,7 +135,7 @@ async fn database_of_an_older_checkout_is_named() {
         return;
     }
     let (url, _) = migrated_database().await;
-    let environment = [("DATABASE_URL".to_owned(), url.clone())].into();
+    let environment = BTreeMap::from([("DATABASE_URL".to_owned(), url.clone())]);
     let executable = binary("migrate").await;
     let folder = Some(Path::new("/x/target/dev/postgres"));
     migrate(&executable, &environment, folder).await.expect("the schema is up to date");
