@@ -9,7 +9,7 @@ use crate::{
     database::Database,
     function::Function,
     report::{median, microseconds, print_table, short},
-    request::{event, first_task},
+    sample::{event, first_task},
     subject::Subjects,
 };
 

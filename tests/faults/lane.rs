@@ -6,15 +6,15 @@ use std::{
 };
 
 use local::postgres::Cluster;
-use tests::{App, Front, MIGRATED, Options, Proxy, connect, refusals};
+use tests::{ApiClient, App, MIGRATED, Options, Proxy, connect, errors};
 use tokio::time::sleep;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::{
+    calls::{Task, check_success, send, tasks},
     cases::{Case, Endpoint, Kind, Times},
     changes::note_changes,
-    requests::{Task, check_success, send, tasks},
 };
 
 /// Time limit of a request, as documented in docs/faults.md.
@@ -64,14 +64,14 @@ impl Lane {
     pub async fn run(&mut self, case: &Case) -> Result<Outcome, String> {
         self.number += 1;
         let user = self.app.user_with_id(format!("user{}", self.number));
-        let front = user.at(case.contract);
+        let client = user.at(case.contract);
         let [warm_up, task, bystander] = tasks(&self.database, &user.id).await;
-        let function = self.app.hands_on().gateway().function(case.endpoint.function());
+        let function = self.app.internals().gateway().function(case.endpoint.function());
         let function = function.expect("a function of the template");
 
         if case.warm {
-            let answer = send(&self.app, &front, case.endpoint, &warm_up, "warm-up").await;
-            check_success(case.endpoint, &front, &answer, &warm_up, "warm-up")?;
+            let response = send(&self.app, &client, case.endpoint, &warm_up, "warm-up").await;
+            check_success(case.endpoint, &client, &response, &warm_up, "warm-up")?;
             if case.while_connecting() {
                 self.proxy.hang_up().await;
             }
@@ -89,7 +89,7 @@ impl Lane {
         self.proxy.arm(case.fault, case.moment, times);
 
         let started = Instant::now();
-        let answer = send(&self.app, &front, case.endpoint, &task, "asked for").await;
+        let response = send(&self.app, &client, case.endpoint, &task, "asked for").await;
         let elapsed = started.elapsed();
         let not_happened = self.proxy.disarm();
         if not_happened == times {
@@ -99,46 +99,46 @@ impl Lane {
         if elapsed >= limit {
             return Err(format!("the request took {elapsed:?}, the limit is {limit:?}"));
         }
-        let success = match answer.status {
+        let success = match response.status {
             200..=299 => {
-                check_success(case.endpoint, &front, &answer, &task, "asked for")?;
+                check_success(case.endpoint, &client, &response, &task, "asked for")?;
                 true
             }
             503 => {
-                answer.assert_refused(case.contract, &refusals::UNAVAILABLE);
-                if answer.header("retry-after").parse::<u32>().is_err() {
+                response.assert_error(case.contract, &errors::UNAVAILABLE);
+                if response.header("retry-after").parse::<u32>().is_err() {
                     return Err("503 without Retry-After".into());
                 }
                 false
             }
-            status => return Err(format!("{status} {}", answer.text)),
+            status => return Err(format!("{status} {}", response.text)),
         };
 
         // The next request must succeed at once, in the same process.
-        let next = send(&self.app, &front, case.endpoint, &bystander, "next").await;
-        check_success(case.endpoint, &front, &next, &bystander, "next")
+        let next = send(&self.app, &client, case.endpoint, &bystander, "next").await;
+        check_success(case.endpoint, &client, &next, &bystander, "next")
             .map_err(|error| format!("the next request: {error}"))?;
         if function.starts() != starts {
             return Err("the process was replaced".into());
         }
 
         self.settled().await?;
-        let done = self.check_database(&front, case, &user.id, &task).await?;
+        let done = self.check_database(&client, case, &user.id, &task).await?;
         if success && !done && case.endpoint.kind() != Kind::Read {
             return Err("the response reports success, but the write is not in the database".into());
         }
         if case.endpoint.has_key() && !success {
-            let again = send(&self.app, &front, case.endpoint, &task, "asked for").await;
-            check_success(case.endpoint, &front, &again, &task, "asked for")?;
+            let again = send(&self.app, &client, case.endpoint, &task, "asked for").await;
+            check_success(case.endpoint, &client, &again, &task, "asked for")?;
             if (again.header("idempotency-replayed") == "true") != done {
                 return Err(format!("Idempotency-Replayed is wrong: the write was carried out: {done}"));
             }
-            self.check_database(&front, case, &user.id, &task).await?;
+            self.check_database(&client, case, &user.id, &task).await?;
         }
         if case.must_succeed().is_some_and(|must| must != success) {
-            let lines = self.app.hands_on().log_text();
+            let lines = self.app.internals().log_text();
             let lines: Vec<_> = lines.lines().rev().take(4).collect();
-            return Err(format!("unexpected {} {}\n{}", answer.status, answer.text, lines.join("\n")));
+            return Err(format!("unexpected {} {}\n{}", response.status, response.text, lines.join("\n")));
         }
         Ok(Outcome { success, done, elapsed })
     }
@@ -160,7 +160,7 @@ impl Lane {
     /// Returns whether the database contains the result of the write. Nothing else must have changed.
     async fn check_database(
         &self,
-        front: &Front<'_>,
+        client: &ApiClient<'_>,
         case: &Case,
         user_id: &str,
         task: &Task,
@@ -197,7 +197,7 @@ impl Lane {
             found => Err(format!(
                 "(matching tasks, number of changes is right, number of tasks is right) = {found:?}; \
                  {changes} changes, carried out: {done}, {held} tasks, {:?}",
-                front.contract
+                client.contract
             )),
         }
     }

@@ -45,7 +45,7 @@ async fn server_that_hangs_up() -> u16 {
 
 /// The anonymous memory of a function's only process, in bytes.
 fn memory(app: &App, function: &str) -> usize {
-    let [pid] = app.hands_on().gateway().function(function).expect("a function").pids()[..] else {
+    let [pid] = app.internals().gateway().function(function).expect("a function").pids()[..] else {
         panic!("expected one process");
     };
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");

@@ -94,13 +94,13 @@ pub async fn serve_tls(superuser: &Client, certificate: &Certificate) {
 
 /// A man in the middle: terminates the client's TLS with a certificate of its own, and opens another TLS
 /// connection to the server. Supports direct negotiation, like PostgreSQL 17 and later.
-pub struct TlsFront {
+pub struct TlsProxy {
     /// The port on 127.0.0.1.
     pub port: u16,
     direct: Arc<AtomicUsize>,
 }
 
-impl TlsFront {
+impl TlsProxy {
     /// Starts one in front of a server on 127.0.0.1 that serves TLS.
     pub async fn start(authority: &Authority, server_port: u16) -> Self {
         let Certificate { certificate, key } = authority.issue("127.0.0.1", false);
@@ -129,7 +129,7 @@ impl TlsFront {
             while let Ok((client, _)) = listener.accept().await {
                 let (acceptor, connector) = (acceptor.clone(), connector.clone());
                 let counter = Arc::clone(&counter);
-                tokio::spawn(async move { front(client, server_port, acceptor, connector, &counter).await });
+                tokio::spawn(async move { serve(client, server_port, acceptor, connector, &counter).await });
             }
         });
         Self { port, direct }
@@ -141,7 +141,7 @@ impl TlsFront {
     }
 }
 
-async fn front(
+async fn serve(
     mut client: TcpStream,
     server_port: u16,
     acceptor: TlsAcceptor,

@@ -9,7 +9,7 @@ use local::{
 };
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
-use tests::{Answer, App, Contract, Options, SECRET, empty_database};
+use tests::{App, Contract, Options, Response, SECRET, empty_database};
 use tokio::{process::Command, time};
 
 use crate::Server;
@@ -50,7 +50,7 @@ impl Session {
         let (http, url) = (Client::new(), server.url());
         let body = json!({ "email": email, "password": "correct horse battery", "name": "Ada Lovelace" });
         let request = http.post(format!("{url}/api/auth/sign-up/email")).header("origin", &url).json(&body);
-        let answer = Answer::to(request).await.expect_status(200);
+        let answer = Response::to(request).await.expect_status(200);
         let cookies = answer.headers.get_all("set-cookie").iter();
         let cookies = cookies.filter_map(|cookie| cookie.to_str().ok()?.split(';').next().map(str::to_owned));
         let cookie = cookies.collect::<Vec<_>>().join("; ");
@@ -61,7 +61,7 @@ impl Session {
     /// Fetches a new token, as a front end does.
     async fn token(&self) -> String {
         let request = self.http.get(format!("{}/api/auth/token", self.url)).header("cookie", &self.cookie);
-        let answer = Answer::to(request).await.expect_status(200);
+        let answer = Response::to(request).await.expect_status(200);
         answer.json()["token"].as_str().expect("a token").to_owned()
     }
 
@@ -107,7 +107,7 @@ async fn users_who_sign_up_can_use_the_api_with_every_algorithm() {
         assert_eq!(header["alg"], algorithm);
         use_the_api(&app, ada.id(), &token).await;
 
-        let database = app.hands_on().database().await;
+        let database = app.internals().database().await;
         let row = database.query_one("select id, email, name, email_verified from users", &[]).await;
         let row = row.expect("her row");
         assert_eq!((row.get::<_, &str>(0), row.get::<_, &str>(1)), (ada.id(), "ada@example.com"));
@@ -116,7 +116,7 @@ async fn users_who_sign_up_can_use_the_api_with_every_algorithm() {
         // She has no access to another user's tasks.
         let grace = Session::sign_up(&server, "grace@example.com").await;
         let foreign = format!("/api/{}/tasks", grace.id());
-        Answer::to(app.request(Method::GET, &foreign).bearer_auth(&token)).await.expect_status(403);
+        Response::to(app.request(Method::GET, &foreign).bearer_auth(&token)).await.expect_status(403);
         use_the_api(&app, grace.id(), &grace.token().await).await;
 
         server.stop().await;
@@ -147,7 +147,7 @@ async fn cookies_of_better_auth_are_not_accepted_as_tokens() {
     let app = api(&server).await;
     let path = format!("/api/{}/tasks", ada.id());
     for (_, value) in ada.cookie.split("; ").filter_map(|cookie| cookie.split_once('=')) {
-        Answer::to(app.request(Method::GET, &path).bearer_auth(value)).await.expect_status(401);
+        Response::to(app.request(Method::GET, &path).bearer_auth(value)).await.expect_status(401);
     }
 }
 

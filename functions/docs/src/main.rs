@@ -4,7 +4,7 @@ use std::{io::Read, process::ExitCode};
 
 use flate2::read::GzDecoder;
 use shared::{
-    Body, Error, PublicRequest, Response, StatusCode,
+    Body, Error, Failure, PublicRequest, Response, StatusCode,
     header::{
         ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
         HeaderMap, HeaderName, IF_NONE_MATCH, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
@@ -37,7 +37,7 @@ const DESCRIPTION: Document = Document {
 const COMPRESSED_ONLY: &str =
     "This page is only sent compressed. Open it in a browser, or use `curl --compressed`.\n";
 
-async fn docs(request: PublicRequest<()>) -> Result<Response, Error> {
+async fn docs(request: PublicRequest<()>) -> Result<Response, Failure> {
     let is_page = request.path == "/docs";
     let document = if is_page { PAGE } else { DESCRIPTION };
     let known = lists(&request.headers, IF_NONE_MATCH, |tag| {

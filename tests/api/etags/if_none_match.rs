@@ -4,22 +4,22 @@ use std::time::Duration;
 
 use reqwest::{Method, header::HeaderValue};
 use serde_json::json;
-use tests::{Answer, App, Contract, Front, refusals};
+use tests::{ApiClient, App, Contract, Response, errors};
 use tokio::time::timeout;
 
 use super::{NO_TAGS, OTHER_TAGS, new_task};
 
-async fn read(front: &Front<'_>, rest: &str, value: impl AsRef<[u8]>) -> Answer {
+async fn read(client: &ApiClient<'_>, rest: &str, value: impl AsRef<[u8]>) -> Response {
     let value = HeaderValue::from_bytes(value.as_ref()).expect("a header");
-    Answer::to(front.request(Method::GET, rest).header("if-none-match", value)).await
+    Response::to(client.request(Method::GET, rest).header("if-none-match", value)).await
 }
 
 #[track_caller]
-fn assert_not_modified(answer: &Answer, etag: &str) {
-    assert_eq!((answer.status, answer.text.as_str()), (304, ""));
-    assert_eq!(answer.etag(), etag);
-    assert_eq!(answer.header("content-type"), "");
-    answer.assert_common_headers();
+fn assert_not_modified(response: &Response, etag: &str) {
+    assert_eq!((response.status, response.text.as_str()), (304, ""));
+    assert_eq!(response.etag(), etag);
+    assert_eq!(response.header("content-type"), "");
+    response.assert_common_headers();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -27,30 +27,30 @@ async fn a_task_and_a_list_are_304_until_they_change() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
-        let front = alice.at(contract);
-        let (id, _) = new_task(&front).await;
+        let client = alice.at(contract);
+        let (id, _) = new_task(&client).await;
         for rest in [format!("/{id}"), String::new(), "?limit=5".into()] {
-            let current = Answer::to(front.request(Method::GET, &rest)).await.expect_status(200);
+            let current = Response::to(client.request(Method::GET, &rest)).await.expect_status(200);
             let etag = current.etag().to_owned();
             let opposite = etag.strip_prefix("W/").map_or_else(|| format!("W/{etag}"), str::to_owned);
             for value in
                 [&etag, &opposite, "*", &format!("\"a\" , {etag}"), &format!(",{opposite},,W/\"b,c\"")]
             {
-                assert_not_modified(&read(&front, &rest, value).await, &etag);
+                assert_not_modified(&read(&client, &rest, value).await, &etag);
             }
             let mut others = NO_TAGS.map(str::to_owned).to_vec();
             others.extend(OTHER_TAGS.map(str::to_owned));
             others.extend([format!("{etag}, tag"), etag.replace('"', "")]);
             for value in others {
-                let answer = read(&front, &rest, &value).await.expect_status(200);
-                assert_eq!((answer.etag(), &answer.text), (&*etag, &current.text), "{value:?}");
+                let response = read(&client, &rest, &value).await.expect_status(200);
+                assert_eq!((response.etag(), &response.text), (&*etag, &current.text), "{value:?}");
             }
-            read(&front, &rest, b"\xff").await.expect_status(200);
+            read(&client, &rest, b"\xff").await.expect_status(200);
 
-            front.put(&id, json!({ "title": "Changed" })).await.expect_status(200);
-            let answer = read(&front, &rest, &etag).await.expect_status(200);
-            assert_ne!(answer.etag(), etag);
-            assert!(answer.text.contains("Changed"));
+            client.put(&id, json!({ "title": "Changed" })).await.expect_status(200);
+            let response = read(&client, &rest, &etag).await.expect_status(200);
+            assert_ne!(response.etag(), etag);
+            assert!(response.text.contains("Changed"));
         }
     }
 }
@@ -60,10 +60,10 @@ async fn repeated_headers_are_joined_into_one_list() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
-        let front = alice.at(contract);
-        let (id, etag) = new_task(&front).await;
-        let get = front.request(Method::GET, &format!("/{id}")).header("if-none-match", "\"other\"");
-        assert_not_modified(&Answer::to(get.header("if-none-match", &etag)).await, &etag);
+        let client = alice.at(contract);
+        let (id, etag) = new_task(&client).await;
+        let get = client.request(Method::GET, &format!("/{id}")).header("if-none-match", "\"other\"");
+        assert_not_modified(&Response::to(get.header("if-none-match", &etag)).await, &etag);
     }
 }
 
@@ -72,14 +72,14 @@ async fn an_absent_task_is_404_whatever_the_tags() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let (alice, bob) = (app.user("alice"), app.user("bob"));
-        let front = alice.at(contract);
+        let client = alice.at(contract);
         let (his, his_etag) = new_task(&bob.at(contract)).await;
-        let (gone, gone_etag) = new_task(&front).await;
-        front.delete(&gone).await.expect_status(204);
+        let (gone, gone_etag) = new_task(&client).await;
+        client.delete(&gone).await.expect_status(204);
         for (id, etag) in [(&his, &his_etag), (&gone, &gone_etag)] {
             for value in ["*", etag] {
-                let answer = read(&front, &format!("/{id}"), value).await;
-                answer.assert_refused(contract, &refusals::NOT_FOUND);
+                let response = read(&client, &format!("/{id}"), value).await;
+                response.assert_error(contract, &errors::NOT_FOUND);
             }
         }
     }
@@ -90,11 +90,11 @@ async fn the_list_of_a_user_without_tasks_is_304_too() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
-        let front = alice.at(contract);
-        let etag = front.list("").await.expect_status(200).etag().to_owned();
-        assert_not_modified(&read(&front, "", &etag).await, &etag);
-        new_task(&front).await;
-        read(&front, "", &etag).await.expect_status(200);
+        let client = alice.at(contract);
+        let etag = client.list("").await.expect_status(200).etag().to_owned();
+        assert_not_modified(&read(&client, "", &etag).await, &etag);
+        new_task(&client).await;
+        read(&client, "", &etag).await.expect_status(200);
     }
 }
 
@@ -102,16 +102,16 @@ async fn the_list_of_a_user_without_tasks_is_304_too() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lists_304_reads_no_task() {
     let Some(app) = App::local().await else { return };
-    let database = app.hands_on().database().await;
+    let database = app.internals().database().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
-        let front = alice.at(contract);
-        new_task(&front).await;
-        let etag = front.list("").await.expect_status(200).etag().to_owned();
+        let client = alice.at(contract);
+        new_task(&client).await;
+        let etag = client.list("").await.expect_status(200).etag().to_owned();
         database.batch_execute("begin; lock table tasks").await.expect("a superuser can lock tables");
-        let answer = timeout(Duration::from_secs(1), read(&front, "", &etag)).await;
-        assert_not_modified(&answer.expect("a 304 doesn't wait for the lock"), &etag);
-        timeout(Duration::from_secs(1), read(&front, "", "\"other\""))
+        let response = timeout(Duration::from_secs(1), read(&client, "", &etag)).await;
+        assert_not_modified(&response.expect("a 304 doesn't wait for the lock"), &etag);
+        timeout(Duration::from_secs(1), read(&client, "", "\"other\""))
             .await
             .expect_err("a 200 waits for the lock");
         database.batch_execute("rollback").await.expect("a transaction");

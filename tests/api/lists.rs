@@ -1,0 +1,7 @@
+//! `GET …/tasks`: pages, cursors, filters, sort and versions of the list.
+
+mod cursors;
+mod filters;
+mod model;
+mod pages;
+mod versions;
