@@ -286,10 +286,10 @@ fn only_a_set_with_one_key_has_it_for_tokens_without_kid() {
     let (one, two) = (example_key(json!({ "kid": "1" })), example_key(json!({ "kid": "2" })));
     let nameless = example_key(json!({}));
     let finds = |keys: &[Value], id| key_set(keys).0.find(id, Algorithm::EdDSA).is_some();
-    assert!(finds(&[one.clone()], None));
-    assert!(finds(&[nameless.clone()], None));
-    assert!(!finds(&[nameless.clone()], Some("1")));
-    assert!(!finds(&[one.clone()], Some("2")));
+    assert!(finds(std::slice::from_ref(&one), None));
+    assert!(finds(std::slice::from_ref(&nameless), None));
+    assert!(!finds(std::slice::from_ref(&nameless), Some("1")));
+    assert!(!finds(std::slice::from_ref(&one), Some("2")));
     assert!(!finds(&[one.clone(), two], None));
     assert!(!finds(&[one, nameless], None));
     assert!(!finds(&[], None));
