@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::token::{self, Claims, TokenRequest};
 
 /// Variables that are passed to the functions, besides those that start with `AWS_`.
-const FUNCTION_VARIABLES: [&str; 19] = [
+const FUNCTION_VARIABLES: [&str; 20] = [
     "BETTER_AUTH_SECRET",
     "BETTER_AUTH_URL",
     "CORS_ALLOWED_ORIGINS",
@@ -29,6 +29,7 @@ const FUNCTION_VARIABLES: [&str; 19] = [
     "JWT_ALGORITHM",
     "JWT_AUDIENCE",
     "JWT_ISSUER",
+    "JWT_JWKS",
     "JWT_JWKS_URL",
     "JWT_SECRET",
     "LOG_LEVEL",

@@ -1,8 +1,12 @@
 //! Suites against third-party software. `tests/peers/run.sh` installs that software and runs them.
 
-mod better_auth;
-mod moto;
-mod sam;
+mod aws {
+    mod moto;
+    mod sam;
+}
+mod clients {
+    mod better_auth;
+}
 
 use std::{
     net::TcpListener,

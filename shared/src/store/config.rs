@@ -61,9 +61,6 @@ impl DatabaseConfig {
                  which has only the rights that endpoints need"
             ));
         }
-        if variables.get("DATABASE_PREPARED_STATEMENTS").is_some() {
-            variables.warn("DATABASE_PREPARED_STATEMENTS has no effect: remove it");
-        }
         Ok(config)
     }
 
