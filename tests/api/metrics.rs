@@ -13,7 +13,8 @@ const NAMESPACE: &str = "task-api/test";
 /// metrics.
 fn metrics(line: &Value) -> Option<BTreeSet<&str>> {
     let metadata = line.get("_aws")?.as_object().expect("an object");
-    assert_eq!(metadata.keys().collect::<Vec<_>>(), ["CloudWatchMetrics", "Timestamp"]);
+    let members: BTreeSet<_> = metadata.keys().map(String::as_str).collect();
+    assert_eq!(members, BTreeSet::from(["CloudWatchMetrics", "Timestamp"]));
     // Milliseconds since the epoch, not seconds: this range is 2001 to 2096.
     assert!(
         (1_000_000_000_000..4_000_000_000_000)
