@@ -2,6 +2,7 @@
 
 mod better_auth;
 mod moto;
+mod restore;
 mod sam;
 
 use std::{
