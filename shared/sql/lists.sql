@@ -6,6 +6,7 @@
 --   done
 --   known  the list's version is one of the known ones
 --   gone   the list of the cursor has been erased
+--   busy   another list of the user with filters or a sort is still running
 create function task_api_functions.list_tasks(
     p_user_id text,
     p_completed boolean,                -- these four filter; null: no condition
@@ -60,6 +61,11 @@ begin
     if p_sort is not null or p_completed is not null or p_search is not null
         or p_due_after is not null or p_due_before is not null
     then
+        if not task_api_functions.take_turn(p_user_id) then
+            outcome := 'busy';
+            return next;
+            return;
+        end if;
         select f.total, f.numbers
         into total, v_numbers
         from task_api_functions.find_matching(
@@ -110,6 +116,30 @@ $$;
 
 grant execute on function task_api_functions.list_tasks to task_api_endpoints;
 
+-- Waits for at most a second until no other session finds tasks for the user. Returns whether it is the
+-- caller's turn, which ends with its transaction.
+create function task_api_functions.take_turn(p_user_id text)
+returns boolean language plpgsql
+set lock_timeout = '1s'
+as $$
+begin
+    perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_user_id, 1));
+    return true;
+exception
+    when lock_not_available then
+        return false;
+end
+$$;
+
+-- Raises an error that is answered with 503.
+create function task_api_functions.reject_slow_list()
+returns boolean language plpgsql
+as $$
+begin
+    raise configuration_limit_exceeded using message = 'the list took longer than 2 s';
+end
+$$;
+
 -- Finds the tasks of a user that match the filters: returns the numbers of a page of them, with one more if
 -- there are more, and how many match in total. Reads each of the user's tasks once. The parameters are those
 -- of list_tasks.
@@ -141,6 +171,9 @@ declare
     v_after_lower text := coalesce(task_api_functions.lower_case(p_after_title), '');
     v_after_title text := coalesce(p_after_title, '');
     v_after_place bigint := v_older_first * p_after_number;
+    v_end timestamptz := clock_timestamp() + interval '2 s';
+    -- A text of ASCII characters alone contains no other text.
+    v_search_is_ascii boolean := octet_length(v_search) = char_length(v_search);
 begin
     with matching as materialized (
         select coalesce(
@@ -160,9 +193,14 @@ begin
           and (p_completed is null or t.completed = p_completed)
           and (p_due_after is null or t.due_date >= p_due_after)
           and (p_due_before is null or t.due_date < p_due_before)
-          and (p_search is null
-               or strpos(task_api_functions.lower_case(t.title), v_search) > 0
-               or strpos(task_api_functions.lower_case(t.description), v_search) > 0)
+          and case
+              when clock_timestamp() > v_end then task_api_functions.reject_slow_list()
+              when p_search is null then true
+              else (v_search_is_ascii or octet_length(t.title) > char_length(t.title))
+                      and strpos(task_api_functions.lower_case(t.title), v_search) > 0
+                  or (v_search_is_ascii or octet_length(t.description) > char_length(t.description))
+                      and strpos(task_api_functions.lower_case(t.description), v_search) > 0
+          end
     )
     select count(*),
            case
@@ -211,10 +249,15 @@ begin
         $format$
             create function task_api_functions.lower_case(p_text text)
             returns text language sql immutable
-            return pg_catalog.replace(
-                pg_catalog.lower(pg_catalog.replace(p_text, U&'\0130', U&'i\0307') collate pg_catalog.%s),
-                U&'\03C2', U&'\03C3'
-            );
+            return case
+                -- Most texts are ASCII, for which the rules of Unicode are those of C.
+                when pg_catalog.octet_length(p_text) = pg_catalog.char_length(p_text)
+                then pg_catalog.lower(p_text collate pg_catalog."C") collate pg_catalog."default"
+                else pg_catalog.replace(
+                    pg_catalog.lower(pg_catalog.replace(p_text, U&'\0130', U&'i\0307') collate pg_catalog.%s),
+                    U&'\03C2', U&'\03C3'
+                ) collate pg_catalog."default"
+            end;
         $format$,
         v_collation
     );

@@ -1,5 +1,12 @@
 -- Users, whose rows are created with their first task.
 
+-- Waits until no other session creates or erases the user. A row that doesn't exist can't be locked.
+create function task_api_functions.lock_existence(p_user_id text)
+returns void language sql
+begin atomic
+    select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(p_user_id, 0));
+end;
+
 -- Creates a user's row, unless it exists. The result depends on the deadline of the write that needs the
 -- row, and on the attempts from before the user was erased:
 --   null     the write may be carried out
@@ -23,6 +30,7 @@ declare
     v_revision bigint := extract(epoch from clock_timestamp()) * 1000000;
     v_erased public.erased_users;
 begin
+    perform task_api_functions.lock_existence(p_user_id);
     select e.* into v_erased
     from public.erased_users e
     where e.id_hash = sha256(convert_to(p_user_id, 'UTF8'));
@@ -49,7 +57,7 @@ begin
         exit when found;
         v_email := null;
     end loop;
-    perform task_api_functions.record_use();
+    perform task_api_functions.forget(p_user_id);
     return null;
 end
 $$;
@@ -76,6 +84,7 @@ declare
     v_attempts_evicted uuid;
     v_voided uuid[];
 begin
+    perform task_api_functions.lock_existence(p_user_id);
     select u.attempts, u.attempts_evicted, u.voided
     into v_attempts, v_attempts_evicted, v_voided
     from public.users u
@@ -100,7 +109,7 @@ begin
     delete from public.idempotency_keys k where k.user_id = p_user_id;
     delete from public.users u where u.id = p_user_id;
 
-    delete from public.erased_users e where e.erased_at < clock_timestamp() - interval '5 minutes';
+    perform task_api_functions.forget(p_user_id);
     -- The newest hundred suffice: a user sends fewer in the time by which an erasure can be late.
     insert into public.erased_users as e (id_hash, attempts, attempts_evicted, voided, erased_at)
     values (

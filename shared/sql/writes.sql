@@ -76,7 +76,7 @@ begin
               and p_attempt <> all (u.attempts || u.voided)
               and u.budget_from + v_cost <= greatest(u.updated_at, v_now)
               and (p_added < 1 or u.task_count < p_tasks_per_user)
-              and u.updated_at::date >= v_now::date
+              and u.updated_at::date >= v_now::date and u.revision % 256 <> 0
               and exists (select from public.users s where s.id = p_user_id and s.revision = u.revision)
               and (p_added = 1 or exists (
                   select
@@ -154,9 +154,8 @@ begin
             insert into public.idempotency_keys (user_id, key, hash, task_id, task_number, used_at)
             values (p_user_id, p_idempotency_key, p_idempotency_hash, p_id, task.number, written_at);
         end if;
-        if v_user.updated_at::date < v_now::date then
-            perform task_api_functions.record_use();
-            perform task_api_functions.forget(p_user_id, written_at);
+        if v_user.updated_at::date < v_now::date or v_user.revision % 256 = 0 then
+            perform task_api_functions.forget(p_user_id);
         end if;
         v_is_judged := true;
     end loop;
@@ -205,21 +204,40 @@ return exists (
        or v.revision = p_revision and v.updated_at = p_updated_at
 );
 
--- Deletes a user's expired records: idempotency keys after 24 hours, deletions after 30 days.
-create function task_api_functions.forget(p_user_id text, p_now timestamptz)
+-- Deletes what is no longer needed: the user's idempotency keys after 24 hours and deletions after 30 days, or
+-- as soon as there are 10,000 newer ones, and what is stored of erased users. Also records that this schema
+-- is in use, so that migrate doesn't remove it.
+--
+-- It runs with the user's first write of a day and with every 256th. So there is little to delete, whatever
+-- the user has done.
+create function task_api_functions.forget(p_user_id text)
 returns void language plpgsql
 as $$
 declare
+    v_now timestamptz := clock_timestamp();
+    v_most constant integer := 10000;
     v_revision bigint;
 begin
     delete from public.idempotency_keys k
     where k.user_id = p_user_id
-      and k.used_at < p_now - interval '24 hours';
+      and (k.used_at < v_now - interval '24 hours' or k.used_at < (
+          select k.used_at
+          from public.idempotency_keys k
+          where k.user_id = p_user_id
+          order by k.used_at desc
+          limit 1 offset v_most - 1
+      ));
 
     with forgotten as (
         delete from public.deleted_tasks d
         where d.user_id = p_user_id
-          and d.deleted_at < p_now - interval '30 days'
+          and (d.deleted_at < v_now - interval '30 days' or d.revision < (
+              select d.revision
+              from public.deleted_tasks d
+              where d.user_id = p_user_id
+              order by d.revision desc
+              limit 1 offset v_most - 1
+          ))
         returning d.revision
     )
     select max(f.revision) into v_revision
@@ -229,21 +247,16 @@ begin
         set changes_from = greatest(u.changes_from, v_revision)
         where u.id = p_user_id;
     end if;
-end
-$$;
 
--- Records once a day that this schema is in use, so that migrate doesn't remove it. Skips a locked row,
--- because another session is recording the same.
-create function task_api_functions.record_use()
-returns void language plpgsql
-as $$
-begin
+    delete from public.erased_users e where e.erased_at < v_now - interval '5 minutes';
+
     update public.function_schemas
     set last_used = current_date
     where name = (
         select s.name
         from public.function_schemas s
         where s.name = 'task_api_functions' and s.last_used < current_date
+        -- Another session that records the same holds the lock.
         for update skip locked
     );
 end

@@ -48,6 +48,8 @@ pub enum Error {
     Gone,
     /// The user has made too many writes.
     RateLimited,
+    /// Another list of the user that reads all of their tasks is still running.
+    Busy,
     /// The database is unreachable, too slow or overloaded, or the token's public key can't be fetched. Holds
     /// the cause.
     Unavailable(String),
@@ -101,12 +103,13 @@ pub struct Recorded;
 #[derive(Debug)]
 pub struct Errors<E>(Vec<E>);
 
-impl<E> Errors<E> {
-    /// Creates a collection without errors.
-    pub fn new() -> Self {
+impl<E> Default for Errors<E> {
+    fn default() -> Self {
         Self(Vec::new())
     }
+}
 
+impl<E> Errors<E> {
     /// Records an error, unless there are already as many as are reported.
     pub fn record(&mut self, error: E) -> Recorded {
         if self.0.len() < MAX_ERRORS {
@@ -136,7 +139,7 @@ impl Error {
             Error::Conflict | Error::TooManyTasks(_) => StatusCode::CONFLICT,
             Error::Changed(_) => StatusCode::PRECONDITION_FAILED,
             Error::Gone => StatusCode::GONE,
-            Error::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            Error::RateLimited | Error::Busy => StatusCode::TOO_MANY_REQUESTS,
             Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -189,6 +192,7 @@ impl fmt::Display for Error {
             Error::Changed(_) => f.write_str("task was changed since it was read"),
             Error::Gone => f.write_str("cursor has expired"),
             Error::RateLimited => f.write_str("user's write budget is used up"),
+            Error::Busy => f.write_str("another list of the user with filters or a sort is running"),
             Error::Unavailable(cause) | Error::Internal(cause) => f.write_str(cause),
         }
     }

@@ -44,7 +44,7 @@ impl<'a> Reader<'a> {
     pub fn new(event: &'a ApiGatewayV2httpRequest) -> Self {
         let query = event.raw_query_string.as_deref().unwrap_or_default();
         let query = form_urlencoded::parse(query.as_bytes()).collect();
-        Self { event, query, errors: Errors::new(), unreadable_body: None }
+        Self { event, query, errors: Errors::default(), unreadable_body: None }
     }
 
     /// Finishes reading: returns `input` unless an error was found.

@@ -38,7 +38,7 @@ impl Variables<'_> {
         lookup: &dyn Fn(&str) -> Option<String>,
         read: impl FnOnce(&mut Variables) -> Result<T, Recorded>,
     ) -> Result<(T, Vec<String>), ConfigError> {
-        let mut variables = Variables { lookup, errors: Errors::new(), warnings: Vec::new() };
+        let mut variables = Variables { lookup, errors: Errors::default(), warnings: Vec::new() };
         let config = read(&mut variables);
         let config = variables.errors.finish(config).map_err(ConfigError)?;
         Ok((config, variables.warnings))

@@ -62,9 +62,7 @@ async fn without_since_returns_every_task_in_order_of_last_change() {
 #[tokio::test(flavor = "multi_thread")]
 async fn since_returns_later_writes_in_order_of_writing() {
     let app = App::start().await;
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let client = alice.at(contract);
+    for client in app.clients("alice") {
         let ids = new_tasks(&client, &["a", "b", "c", "d"]).await;
         let start = changes(&client, "").await.cursor;
         let nothing = since(&client, &start, 100).await;
@@ -105,9 +103,7 @@ async fn since_returns_later_writes_in_order_of_writing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn task_created_and_deleted_after_the_cursor_is_never_in_changed() {
     let app = App::start().await;
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let client = alice.at(contract);
+    for client in app.clients("alice") {
         new_tasks(&client, &["a"]).await;
         let start = changes(&client, "").await.cursor;
         let ids = new_tasks(&client, &["brief"]).await;
@@ -121,9 +117,7 @@ async fn task_created_and_deleted_after_the_cursor_is_never_in_changed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn limit_counts_changes_and_deletions_together_and_pages_cover_everything_once() {
     let app = App::start().await;
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let client = alice.at(contract);
+    for client in app.clients("alice") {
         let old = new_tasks(&client, &["a", "b", "c", "d", "e"]).await;
         let start = changes(&client, "").await.cursor;
         for id in &old[..3] {

@@ -1,6 +1,7 @@
-//! `GET /docs` and `GET /openapi.json`: caching, compression, and whether the description matches the API.
+//! `GET /docs`, `GET /openapi.json` and `GET /llms.txt`: caching, compression, and whether the description
+//! matches the API.
 
-use std::{fs, io::Read};
+use std::{collections::BTreeSet, fs, io::Read};
 
 use flate2::read::GzDecoder;
 use local::binaries::workspace_root;
@@ -8,7 +9,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tests::{App, Response};
 
-const PATHS: [&str; 2] = ["/docs", "/openapi.json"];
+const PATHS: [&str; 3] = ["/docs", "/openapi.json", "/llms.txt"];
 
 fn committed() -> String {
     fs::read_to_string(workspace_root().join("openapi.json")).expect("openapi.json is committed")
@@ -47,7 +48,7 @@ async fn matching_if_none_match_is_304() {
         for known in [tag, strong, "*", &format!("\"another\", {tag}")] {
             let request = request(&app, path, "gzip").header("if-none-match", known);
             let same = Response::to(request).await.expect_status(304);
-            assert_eq!(same.text, "");
+            assert_eq!((same.text.as_str(), same.header("x-content-type-options")), ("", "nosniff"));
             assert_eq!(same.header("etag"), tag);
             assert_eq!(same.header("cache-control"), "public, no-cache");
         }
@@ -97,6 +98,7 @@ async fn page_is_406_for_clients_that_do_not_accept_gzip() {
                 let refused = Response::to(request).await.expect_status(406);
                 assert_eq!(refused.header("content-type"), "text/plain; charset=utf-8");
                 assert_eq!(refused.header("vary"), "accept-encoding");
+                assert_eq!(refused.header("x-content-type-options"), "nosniff");
                 assert_eq!(refused.header("cache-control"), "no-store");
                 assert!(refused.text.contains("curl --compressed") && refused.text.len() < 200);
             }
@@ -117,20 +119,49 @@ async fn page_is_at_most_as_large_as_the_cost_estimate_assumes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn openapi_json_is_compressed_for_clients_that_accept_gzip() {
+async fn texts_are_compressed_for_clients_that_accept_gzip() {
     let app = App::start().await;
-    let plain = Response::to(app.request(Method::GET, "/openapi.json")).await.expect_status(200);
-    for (accepted, compressed) in ENCODINGS {
-        let response = request(&app, "/openapi.json", accepted).send().await.expect("a response");
-        assert_eq!(response.status(), 200);
-        assert_eq!(response.headers()["vary"], "accept-encoding");
-        let coding = response.headers().get("content-encoding").cloned();
-        assert_eq!(coding.is_some_and(|coding| coding == "gzip"), compressed, "{accepted}");
-        let body = response.bytes().await.expect("a body");
-        match compressed {
-            true => assert!(body.starts_with(&[0x1f, 0x8b]) && body.len() < plain.text.len() / 3),
-            false => assert!(body == plain.text),
+    for path in ["/openapi.json", "/llms.txt"] {
+        let plain = Response::to(app.request(Method::GET, path)).await.expect_status(200);
+        for (accepted, compressed) in ENCODINGS {
+            let response = request(&app, path, accepted).send().await.expect("a response");
+            assert_eq!(response.status(), 200);
+            assert_eq!(response.headers()["vary"], "accept-encoding");
+            let coding = response.headers().get("content-encoding").cloned();
+            assert_eq!(coding.is_some_and(|coding| coding == "gzip"), compressed, "{accepted}");
+            let body = response.bytes().await.expect("a body");
+            match compressed {
+                true => assert!(body.starts_with(&[0x1f, 0x8b]) && body.len() < plain.text.len() * 2 / 3),
+                false => assert!(body == plain.text),
+            }
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn llms_txt_names_every_endpoint_and_its_links_work() {
+    let app = App::start().await;
+    let summary = Response::to(app.request(Method::GET, "/llms.txt")).await.expect_status(200);
+    assert_eq!(summary.header("content-type"), "text/plain; charset=utf-8");
+    assert!(summary.text.starts_with("# Task API\n\n> "), "{}", summary.text);
+
+    let lines = summary.text.lines();
+    let named = lines.filter_map(|line| line.strip_prefix("- `")?.split('`').next()).map(str::to_owned);
+    let description: Value = serde_json::from_str(&committed()).expect("JSON");
+    let paths = description["paths"].as_object().expect("paths").iter();
+    let described = paths.filter(|(path, _)| !path.starts_with("/plain")).flat_map(|(path, methods)| {
+        methods
+            .as_object()
+            .expect("methods")
+            .keys()
+            .map(move |method| format!("{} {path}", method.to_uppercase()))
+    });
+    assert_eq!(named.collect::<BTreeSet<_>>(), described.collect());
+
+    let links: Vec<_> = summary.text.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect();
+    assert_eq!(links.len(), 2);
+    for link in links {
+        gunzipped(app.request(Method::GET, link)).await;
     }
 }
 

@@ -56,15 +56,13 @@ fn put(client: &ApiClient<'_>, id: &str, title: &str) -> RequestBuilder {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_write_of_a_task_changes_its_etag() {
     let app = App::start().await;
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let client = alice.at(contract);
+    for client in app.clients("alice") {
         let (id, created) = new_task(&client).await;
         let (other, other_etag) = new_task(&client).await;
         let mut seen = BTreeSet::from([created.clone(), other_etag.clone()]);
         assert_eq!(seen.len(), 2);
         assert_eq!(etag(&client, &id).await, created, "another task's write does not change this ETag");
-        for endpoint in writes(contract).filter(|endpoint| endpoint.method != Method::DELETE) {
+        for endpoint in writes(client.contract).filter(|endpoint| endpoint.method != Method::DELETE) {
             // The second write sets the values already stored. So does the third, unless it toggles.
             for _ in 0..3 {
                 let response = Response::to(endpoint.request(&client, &id)).await.expect_status(200);
@@ -87,12 +85,10 @@ async fn every_write_of_a_task_changes_its_etag() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_without_fields_changes_no_etag() {
     let app = App::start().await;
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let client = alice.at(contract);
+    for client in app.clients("alice") {
         let (id, created) = new_task(&client).await;
         let list = client.list("").await.etag().to_owned();
-        let method = if contract == Contract::Envelope { Method::PATCH } else { Method::PUT };
+        let method = if client.contract == Contract::Envelope { Method::PATCH } else { Method::PUT };
         let nothing = client.request(method, &format!("/{id}")).json(&json!({ "unknown": 1 }));
         let response = Response::to(nothing).await.expect_status(200);
         assert_eq!(response.etag(), created);
@@ -129,14 +125,12 @@ async fn every_write_of_the_user_changes_the_etag_of_the_list() {
 #[tokio::test(flavor = "multi_thread")]
 async fn exactly_one_of_50_concurrent_edits_with_the_same_etag_succeeds() {
     let app = App::start().await;
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let client = alice.at(contract);
+    for client in app.clients("alice") {
         let (id, created) = new_task(&client).await;
         let mut edits = tokio::task::JoinSet::new();
         for number in 0..50 {
             let title = format!("edit {number}");
-            let request = if contract == Contract::Envelope {
+            let request = if client.contract == Contract::Envelope {
                 client.request(Method::PATCH, &format!("/{id}")).json(&json!({ "title": title }))
             } else {
                 put(&client, &id, &title)
@@ -151,7 +145,7 @@ async fn exactly_one_of_50_concurrent_edits_with_the_same_etag_succeeds() {
         let [(title, response)] = &done[..] else { panic!("{} of 50 were carried out", done.len()) };
         assert_eq!((&client.task(&now)["title"], response.etag()), (&json!(title), now.etag()));
         for (_, response) in refused {
-            response.assert_error(contract, &errors::CHANGED);
+            response.assert_error(client.contract, &errors::CHANGED);
             assert_eq!(response.etag(), now.etag());
         }
     }
@@ -182,9 +176,7 @@ async fn assert_match_nothing(client: &ApiClient<'_>, old: &[String]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn etags_from_before_an_erase_match_nothing_after_it() {
     let app = App::start().await;
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let client = alice.at(contract);
+    for client in app.clients("alice") {
         let mut old = all_etags(&client).await;
         for _ in 0..3 {
             for number in 0..4 {
@@ -203,9 +195,7 @@ async fn etags_from_before_an_erase_match_nothing_after_it() {
 async fn etags_from_before_a_restore_match_nothing_written_after_it() {
     let Some(app) = App::local().await else { return };
     let database = app.internals().database().await;
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let client = alice.at(contract);
+    for client in app.clients("alice") {
         let (id, before) = new_task(&client).await;
         let back_up = "drop table if exists saved_users, saved_tasks;
                        create table saved_users as table users; create table saved_tasks as table tasks";
@@ -234,9 +224,7 @@ async fn etags_from_before_a_restore_match_nothing_written_after_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replayed_write_has_the_tasks_current_etag() {
     let app = App::start().await;
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let client = alice.at(contract);
+    for client in app.clients("alice") {
         let create = || {
             client.request(Method::POST, "").header("idempotency-key", "key").json(&json!({ "title": "a" }))
         };

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, fs, sync::Arc};
 
 use local::{
     binaries::workspace_root,
+    gateway::Routes,
     lambda::{Function, FunctionSpec, InvokeError},
     template::Template,
 };
@@ -24,7 +25,7 @@ fn samples(token: &str) -> Vec<(String, Value)> {
         let event = serde_json::from_str(&text.replace("REPLACE_WITH_A_TOKEN", token));
         (name.trim_end_matches(".json").to_owned(), event.unwrap_or_else(|error| panic!("{name}: {error}")))
     };
-    files.map(|file| read(file.expect("readable"))).collect()
+    files.map(|file| read(file.expect("a readable file"))).collect()
 }
 
 fn sample(token: &str, name: &str) -> Value {
@@ -53,11 +54,12 @@ async fn every_sample_succeeds_and_every_route_has_a_sample() {
     let template = template();
     let routes = template.functions.iter().flat_map(|function| &function.routes);
     let mut without_sample: BTreeSet<_> = routes.map(|route| route.route_key()).collect();
+    let routes = Routes::new(template.functions).expect("the routes are valid");
     for (name, event) in samples(&token).into_iter().filter(|(name, _)| name != "migrate") {
         println!("{name}");
         let method = event["requestContext"]["http"]["method"].as_str().expect("a method");
         let path = event["rawPath"].as_str().expect("a path");
-        let found = template.route(method, path).expect("a valid path").expect("a route");
+        let found = routes.find(method, path).expect("a valid path").expect("a route");
         assert!(name.starts_with(&found.function.binary), "{}", found.function.binary);
         // The sample has the values that the gateway would derive from such a request.
         assert_eq!(event["routeKey"], found.route.route_key());
@@ -98,7 +100,8 @@ async fn migrate_returns_what_it_applied() {
     let database_url = empty_database().await;
     let function = migrate(&app, &database_url).await;
     let migrations = fs::read_dir(workspace_root().join("migrations")).expect("a folder of migrations");
-    let migrations = migrations.map(|file| file.expect("readable").file_name().into_string().expect("UTF-8"));
+    let migrations =
+        migrations.map(|file| file.expect("a readable file").file_name().into_string().expect("UTF-8"));
     let migrations: BTreeSet<_> = migrations.map(|name| name.trim_end_matches(".sql").to_owned()).collect();
     let event = sample("", "migrate").to_string();
     let functions = format!("functions {}", *sql::SCHEMA);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
-use tests::{App, Contract, Options, Response};
+use tests::{App, Options, Response};
 
 use crate::endpoints::endpoints;
 
@@ -14,9 +14,7 @@ async fn every_status_of_every_endpoint_has_the_common_headers() {
     let options = Options::default().with("WRITES_PER_MINUTE", "3").with("TASKS_PER_USER", "10");
     let Some(app) = App::local_with(options).await else { return };
     let database = app.internals().database().await;
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let client = alice.at(contract);
+    for client in app.clients("alice") {
         let mut statuses = BTreeSet::new();
         let mut check = async |request: RequestBuilder| {
             let response = Response::to(request).await;
@@ -40,7 +38,10 @@ async fn every_status_of_every_endpoint_has_the_common_headers() {
             (post().json(&json!({})), 422),
             (app.request(Method::GET, &client.url("")[app.url.len()..]), 401),
             (app.request(Method::GET, &client.url("")[app.url.len()..]).bearer_auth("x"), 401),
-            (app.user_with_token("bob", &alice.token).at(contract).request(Method::GET, ""), 403),
+            (
+                app.user_with_token("bob", &client.user.token).at(client.contract).request(Method::GET, ""),
+                403,
+            ),
             (client.request(Method::GET, &format!("/{}", client.unknown_id())), 404),
             (task(Method::DELETE).header("if-match", "\"other\""), 412),
         ] {
@@ -53,7 +54,7 @@ async fn every_status_of_every_endpoint_has_the_common_headers() {
         }
         let cursor = client.task(&check(client.request(Method::GET, "/changes")).await)["cursor"].clone();
         check(post().json(&json!({ "title": "a" }))).await.expect_status(409);
-        for endpoint in endpoints(contract) {
+        for endpoint in endpoints(client.contract) {
             check(endpoint.request(&client, &id)).await;
         }
         for _ in 0..30 {
@@ -64,7 +65,7 @@ async fn every_status_of_every_endpoint_has_the_common_headers() {
         check(expired).await.expect_status(410);
 
         database.batch_execute("alter table users rename to elsewhere").await.expect("the table is renamed");
-        for endpoint in endpoints(contract).iter().filter(|endpoint| endpoint.is_write()) {
+        for endpoint in endpoints(client.contract).iter().filter(|endpoint| endpoint.is_write()) {
             check(endpoint.request(&client, &id)).await;
         }
         database.batch_execute("alter table elsewhere rename to users").await.expect("the table is renamed");
@@ -74,28 +75,12 @@ async fn every_status_of_every_endpoint_has_the_common_headers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn status_503_has_the_common_headers() {
-    let Some(app) = App::local_with(Options::default().through(1)).await else { return };
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let client = alice.at(contract);
-        for endpoint in endpoints(contract) {
-            let response =
-                Response::to(endpoint.request(&client, &client.unknown_id())).await.expect_status(503);
-            response.assert_common_headers();
-        }
-        client.erase().await.expect_status(503).assert_common_headers();
-    }
-    Response::to(app.request(Method::GET, "/health/ready")).await.expect_status(503).assert_common_headers();
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn health_and_docs_have_the_common_headers() {
     let app = App::start().await;
     for path in ["/health", "/plain/health", "/health/ready"] {
         Response::to(app.request(Method::GET, path)).await.expect_status(200).assert_common_headers();
     }
-    for path in ["/docs", "/openapi.json"] {
+    for path in ["/docs", "/openapi.json", "/llms.txt"] {
         let get = || app.request(Method::GET, path).header("accept-encoding", "gzip");
         let whole = Response::to(get()).await.expect_status(200);
         let same = Response::to(get().header("if-none-match", whole.etag())).await.expect_status(304);

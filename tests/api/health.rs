@@ -12,7 +12,7 @@ const UNREACHABLE: &str = "postgresql://user:hunter2@127.0.0.1:1/nowhere";
 
 async fn get(app: &App, path: &str) -> Response {
     let response = Response::to(app.request(Method::GET, path)).await;
-    assert!(!response.header("x-request-id").is_empty(), "{path}");
+    response.assert_common_headers();
     assert_eq!(response.header("content-type"), "application/json", "{path}");
     response
 }

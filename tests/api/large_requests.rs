@@ -27,9 +27,9 @@ async fn post(user: &User<'_>, contract: Contract, body: String) -> Response {
 }
 
 /// The number of errors in a response with status 422.
-fn errors(contract: Contract, answer: &Response) -> usize {
-    assert_eq!(answer.status, 422, "{}", answer.text);
-    let body = answer.json();
+fn errors(contract: Contract, response: &Response) -> usize {
+    assert_eq!(response.status, 422, "{}", response.text);
+    let body = response.json();
     match contract {
         Contract::Envelope => {
             let fields = body["error"]["details"].as_object().expect("fields");
@@ -64,11 +64,11 @@ async fn fourteen_thousand_repeated_names_take_linear_time_and_a_short_response(
         assert!(repeated.len() > 200_000 && distinct.len() < 256 * 1024);
         post(&alice, contract, distinct).await.expect_status(201);
         let without = ms(&app);
-        let answer = post(&alice, contract, repeated).await;
+        let response = post(&alice, contract, repeated).await;
         let with = ms(&app);
         assert!(with < 5.0 * without.max(20.0), "{with} ms with repeated names, {without} ms without");
-        assert_eq!(errors(contract, &answer), MAX_ERRORS);
-        assert!(answer.text.len() <= MAX_RESPONSE_LEN, "{} bytes", answer.text.len());
+        assert_eq!(errors(contract, &response), MAX_ERRORS);
+        assert!(response.text.len() <= MAX_RESPONSE_LEN, "{} bytes", response.text.len());
     }
     assert_short_lines(&app);
 }
@@ -82,10 +82,10 @@ async fn long_names_are_cut_in_responses_and_log_lines() {
             let bytes_in_body = json!(character).to_string().len() - 2;
             let name = |number| character.repeat(6_000 / bytes_in_body) + &format!("{number}");
             let names: Vec<_> = (0..20).map(name).collect();
-            let answer = post(&alice, contract, body(names.iter().chain(&names).map(String::as_str))).await;
-            assert_eq!(errors(contract, &answer), MAX_ERRORS);
-            assert!(answer.text.len() <= MAX_RESPONSE_LEN, "{character:?}: {} bytes", answer.text.len());
-            assert!(answer.text.contains("…"), "{character:?}");
+            let response = post(&alice, contract, body(names.iter().chain(&names).map(String::as_str))).await;
+            assert_eq!(errors(contract, &response), MAX_ERRORS);
+            assert!(response.text.len() <= MAX_RESPONSE_LEN, "{character:?}: {} bytes", response.text.len());
+            assert!(response.text.contains("…"), "{character:?}");
         }
     }
     assert_short_lines(&app);

@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use serde_json::{Value, json};
+use serde_json::json;
 use shared::sql;
 use tests::{ApiClient, App, Contract};
 use tokio::time::sleep;
@@ -142,21 +142,9 @@ async fn operate(
 
 /// The title and completion of each of the user's tasks, sorted by title.
 async fn all_tasks(client: &ApiClient<'_>) -> Vec<(String, bool)> {
-    let mut tasks: Vec<Value> = Vec::new();
-    loop {
-        let query = match client.contract {
-            Contract::Envelope => format!("?limit=100&offset={}", tasks.len()),
-            Contract::Plain => String::new(),
-        };
-        let response = client.list(&query).await.expect_status(200);
-        tasks.extend(client.tasks(&response));
-        if client.contract == Contract::Plain || response.json()["data"]["pagination"]["has_more"] == false {
-            break;
-        }
-    }
+    let tasks = client.all_tasks().await.into_values();
     let mut states: Vec<_> = tasks
-        .iter()
-        .map(|task| (task["title"].as_str().unwrap_or_default().to_owned(), task["completed"] == true))
+        .map(|task| (task["title"].as_str().expect("text").to_owned(), task["completed"] == true))
         .collect();
     states.sort();
     states

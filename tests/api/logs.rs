@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{App, Contract, Options, Response, SECRET};
+use tests::{App, Options, Response, SECRET};
 use tokio::time::sleep;
 
 /// The log lines of a request. They come through a pipe, so the request's last line may arrive after its
 /// response.
-async fn about(app: &App, response: &Response) -> Vec<Value> {
+pub(crate) async fn lines_about(app: &App, response: &Response) -> Vec<Value> {
     let id = response.header("x-request-id");
     for _ in 0..200 {
         let lines = app.internals().log_lines().into_iter();
@@ -37,7 +37,7 @@ async fn every_request_has_a_line_and_every_change_an_audit_line() {
         (client.delete(&id).await, "deleted", 204),
     ];
     for (response, audit, status) in &responses {
-        let lines = about(&app, response).await;
+        let lines = lines_about(&app, response).await;
         let [changed, request] = &lines[..] else { panic!("expected two lines: {lines:#?}") };
         assert_eq!(
             (&changed["audit"], &changed["task_id"], &changed["user_id"]),
@@ -52,7 +52,7 @@ async fn every_request_has_a_line_and_every_change_an_audit_line() {
         assert_eq!(request["cold_start"], true, "the first request of each function is a cold start");
     }
     let again = client.create(json!({ "title": "Buy milk" })).await;
-    assert_eq!(about(&app, &again).await.last().expect("a line")["cold_start"], false);
+    assert_eq!(lines_about(&app, &again).await.last().expect("a line")["cold_start"], false);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,7 +62,7 @@ async fn warning_has_request_id_and_cold_start_even_if_info_is_not_logged() {
     alice.envelope().list("").await.expect_status(200);
     let path = format!("/api/{}/tasks", alice.id);
     let unauthorized = Response::to(app.request(Method::GET, &path)).await.expect_status(401);
-    let lines = about(&app, &unauthorized).await;
+    let lines = lines_about(&app, &unauthorized).await;
     let [line] = &lines[..] else { panic!("expected one line: {lines:#?}") };
     assert_eq!(line["cold_start"], false, "{line}");
 }
@@ -84,7 +84,7 @@ async fn statuses_401_403_and_503_are_warnings_with_a_reason() {
     ];
     for (response, status, reason) in &refused {
         assert_eq!(response.status, *status);
-        let warning = &about(&app, response).await[0];
+        let warning = &lines_about(&app, response).await[0];
         assert_eq!((&warning["level"], &warning["status"]), (&json!("WARN"), &json!(status)));
         assert!(warning["reason"].as_str().is_some_and(|logged| logged.contains(reason)), "{warning}");
     }
@@ -94,8 +94,7 @@ async fn statuses_401_403_and_503_are_warnings_with_a_reason() {
 async fn no_token_secret_url_title_or_description_is_ever_logged() {
     let Some(app) = App::local_with(Options::default().with("LOG_LEVEL", "trace")).await else { return };
     let alice = app.user("alice");
-    for contract in Contract::BOTH {
-        let client = alice.at(contract);
+    for client in alice.clients() {
         let body = json!({ "title": "a private title", "description": "a private description" });
         let id = client.id(&client.task(&client.create(body.clone()).await));
         client.put(&id, body).await.expect_status(200);
@@ -140,7 +139,7 @@ async fn database_error_is_logged_with_its_code_and_without_its_text() {
         ] {
             assert_eq!(response.status, status, "{code} {}", response.text);
             assert!(!response.text.contains("private"), "{}", response.text);
-            let lines = about(&app, &response).await;
+            let lines = lines_about(&app, &response).await;
             let request = lines.last().expect("every request is logged");
             assert!(request["reason"].as_str().is_some_and(|reason| reason.contains(code)), "{request}");
         }
@@ -161,7 +160,7 @@ async fn text_from_outside_cannot_forge_a_line() {
     let foreign = app.request(Method::GET, &format!("/api/{encoded}/tasks")).bearer_auth(&alice.token);
     Response::to(foreign).await.expect_status(403);
 
-    assert_eq!(about(&app, &own).await[0]["user_id"], forged);
+    assert_eq!(lines_about(&app, &own).await[0]["user_id"], forged);
     let lines = app.internals().log_lines();
     assert!(lines.iter().all(|line| line.get("forged").is_none()), "{lines:#?}");
     assert_eq!(lines.len(), app.internals().log_text().lines().count(), "every line is JSON");

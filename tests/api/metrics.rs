@@ -24,16 +24,8 @@ fn metrics(line: &Value) -> Option<BTreeSet<&str>> {
         let members: Vec<_> = directive.as_object().expect("an object").keys().collect();
         assert_eq!(members, ["Dimensions", "Metrics", "Namespace"]);
         assert_eq!(directive["Namespace"], NAMESPACE);
-        let [[dimension]] = directive["Dimensions"]
-            .as_array()
-            .expect("an array")
-            .iter()
-            .map(|set| set.as_array().expect("an array").as_slice())
-            .collect::<Vec<_>>()[..]
-        else {
-            panic!("expected one dimension: {line}")
-        };
-        let dimension = dimension.as_str().expect("text");
+        let dimension = directive["Dimensions"][0][0].as_str().expect("text");
+        assert_eq!(directive["Dimensions"], json!([[dimension]]));
         let value = line[dimension].as_str().expect("a member with text");
         assert!((1..=1024).contains(&value.len()) && value.is_ascii());
         let definitions = directive["Metrics"].as_array().expect("an array");

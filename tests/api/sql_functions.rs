@@ -35,6 +35,8 @@ struct Database {
     owner: Client,
     /// The login of the endpoints.
     endpoint: Client,
+    /// The URL of that login.
+    url: String,
 }
 
 /// The parameters of a write that identify its attempts.
@@ -114,7 +116,13 @@ impl Key {
 impl Database {
     async fn new() -> Self {
         let (owner, endpoint) = migrated_database().await;
-        Self { owner: connect(&owner).await, endpoint: connect(&endpoint).await }
+        Self { owner: connect(&owner).await, endpoint: connect(&endpoint).await, url: endpoint }
+    }
+
+    /// The same database with another session of the endpoints' login. It shares nothing with this one.
+    async fn another_session(&self) -> Self {
+        let [owner, endpoint] = [connect(&self.url).await, connect(&self.url).await];
+        Self { owner, endpoint, url: self.url.clone() }
     }
 
     /// Calls a function with one unnamed statement. The columns of the task follow those of the function.
@@ -187,6 +195,10 @@ impl Database {
     }
 
     async fn list(&self, user: &str, list: List) -> Vec<Row> {
+        self.try_list(user, list).await.expect("a list")
+    }
+
+    async fn try_list(&self, user: &str, list: List) -> Result<Vec<Row>, Error> {
         let List { search, sort, descending, limit, offset, begun_at, after, known } = list;
         let (revisions, times) = known.map(|(revision, time)| (vec![revision], vec![time])).unzip();
         let arguments: Arguments = &[
@@ -206,7 +218,7 @@ impl Database {
             ("p_known_revisions", &revisions, Type::INT8_ARRAY),
             ("p_known_times", &times, Type::TIMESTAMPTZ_ARRAY),
         ];
-        self.call("list_tasks", arguments).await.expect("a list")
+        self.call("list_tasks", arguments).await
     }
 
     /// Sets the title and toggles `completed`.

@@ -8,6 +8,7 @@ use tokio_postgres::Client;
 use crate::cases::Endpoint;
 
 /// A task, with the ids of both contracts.
+#[derive(Clone)]
 pub struct Task {
     pub id: String,
     pub number: String,

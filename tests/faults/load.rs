@@ -238,7 +238,7 @@ async fn hold_journals_against_database(
     for (user, journal) in users.iter().zip(&journals) {
         let select =
             "select title, completed, id::text, number::text from tasks where user_id = $1 order by title";
-        let rows = database.query(select, &[&user.id]).await.expect("up");
+        let rows = database.query(select, &[&user.id]).await.expect("the database is up");
         let held: Vec<(String, bool)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
         let written: Vec<_> = journal.iter().map(|(title, entry)| (title.clone(), entry.completed)).collect();
         let mut held_sorted = held.clone();
@@ -251,8 +251,13 @@ async fn hold_journals_against_database(
         }
         kept += journal.len();
     }
-    let everyone: i64 = database.query_one("select count(*) from tasks", &[]).await.expect("up").get(0);
-    assert_eq!(usize::try_from(everyone).expect("few"), kept, "there are no tasks without a journal entry");
+    let everyone: i64 =
+        database.query_one("select count(*) from tasks", &[]).await.expect("the database is up").get(0);
+    assert_eq!(
+        usize::try_from(everyone).expect("a small number"),
+        kept,
+        "there are no tasks without a journal entry"
+    );
     let count = |count: &AtomicUsize| count.load(Ordering::Relaxed);
     println!(
         "{USERS} users for {duration:?}: {} requests, {} responses were 503 ({} of these writes were carried \
@@ -281,15 +286,7 @@ async fn random_faults_lose_duplicate_and_mix_up_nothing() {
     let trouble = async |over: &AtomicBool| {
         let mut random = fastrand::Rng::new();
         let faults = [Fault::Reset, Fault::Close, Fault::Stall, Fault::Drop, Fault::Corrupt, Fault::Delay];
-        let moments = [
-            Moment::Connect,
-            Moment::Tls,
-            Moment::Login,
-            Moment::BeforeStatement,
-            Moment::MidStatement,
-            Moment::BeforeResponse,
-            Moment::MidResponse,
-        ];
+        let moments = [&Moment::ALL[..], &[Moment::Tls]].concat();
         while !over.load(Ordering::Relaxed) {
             match random.u8(..20) {
                 0 => proxy.hang_up().await,
@@ -318,7 +315,7 @@ async fn freeze(app: &App, random: &mut fastrand::Rng) {
     let pids = function.expect("a function of the template").pids();
     let Some(pid) = pids.get(random.usize(..pids.len().max(1))).map(u32::to_string) else { return };
     for signal in ["-STOP", "-CONT"] {
-        Command::new("kill").args([signal, &pid]).status().expect("kill is there");
+        Command::new("kill").args([signal, &pid]).status().expect("kill can be run");
         sleep(Duration::from_millis(300)).await;
     }
 }
@@ -328,7 +325,11 @@ async fn a_server_crash_under_load_loses_and_duplicates_nothing() {
     let mut cluster = migrated_cluster().await;
     // Acknowledged writes must survive a crash of the server. A crash of the machine is not simulated.
     let safe = format!("alter database {MIGRATED} set synchronous_commit = on");
-    connect(&cluster.url("postgres")).await.batch_execute(&safe).await.expect("superusers may");
+    connect(&cluster.url("postgres"))
+        .await
+        .batch_execute(&safe)
+        .await
+        .expect("a superuser can change settings");
     let url = cluster.url(MIGRATED);
     let options =
         Options { max_instances: Some(USERS), ..Options::default() }.with("DATABASE_URL", url.as_str());

@@ -48,14 +48,7 @@ async fn app_through_faults(cluster: &Cluster) -> Option<(App, Proxy)> {
 async fn trouble(proxy: &Proxy, over: &AtomicBool) {
     let mut random = fastrand::Rng::new();
     let faults = [Fault::Reset, Fault::Close, Fault::Stall, Fault::Delay];
-    let moments = [
-        Moment::Connect,
-        Moment::Login,
-        Moment::BeforeStatement,
-        Moment::MidStatement,
-        Moment::BeforeResponse,
-        Moment::MidResponse,
-    ];
+    let moments = Moment::ALL;
     while !over.load(Ordering::Relaxed) {
         if random.u8(..20) == 0 {
             proxy.hang_up().await;
@@ -70,8 +63,7 @@ async fn trouble(proxy: &Proxy, over: &AtomicBool) {
 /// Arms a reset for some of the writes. For a few of these it also hits the function's own retry; then the
 /// function answers 503 once the write is void.
 fn cut_at_random(proxy: &Proxy, random: &mut fastrand::Rng) {
-    let moments =
-        [Moment::BeforeStatement, Moment::MidStatement, Moment::BeforeResponse, Moment::MidResponse];
+    let moments = Moment::OF_A_CALL;
     if random.u8(..10) == 0 {
         let times = if random.u8(..24) == 0 { 2 } else { 1 };
         proxy.arm(Fault::Reset, moments[random.usize(..moments.len())], times);
@@ -234,7 +226,8 @@ async fn replicas_equal_the_database_after_16_writers_and_random_faults() {
         assert_eq!(replica.restarts, 0);
     }
     let rows = "select id::text, title::text, completed from tasks where user_id = $1 order by id::text";
-    let rows = connect(&cluster.url(MIGRATED)).await.query(rows, &[&user.id]).await.expect("up");
+    let rows =
+        connect(&cluster.url(MIGRATED)).await.query(rows, &[&user.id]).await.expect("the database is up");
     let held: Vec<_> = rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
     let shown: Vec<(&str, &str, bool)> = lists[0]
         .iter()
@@ -279,11 +272,11 @@ fn queue(random: &mut fastrand::Rng) -> (Vec<Queued>, Vec<Own>) {
                 Queued::Delete { task }
             }
             (3 | 4, Some(task)) => {
-                own[task].as_mut().expect("not deleted").0.clone_from(&title);
+                own[task].as_mut().expect("the task was not deleted").0.clone_from(&title);
                 Queued::Rename { task, title }
             }
             (_, Some(task)) => {
-                let completed = &mut own[task].as_mut().expect("not deleted").1;
+                let completed = &mut own[task].as_mut().expect("the task was not deleted").1;
                 *completed = !*completed;
                 Queued::Toggle { task }
             }

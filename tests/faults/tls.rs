@@ -58,7 +58,7 @@ impl Server {
     /// The number of encrypted sessions other than this one, according to the server.
     async fn count_encrypted(&self) -> i64 {
         let count = "select count(*) from pg_stat_ssl where ssl and pid <> pg_backend_pid()";
-        self.superuser.query_one(count, &[]).await.expect("up").get(0)
+        self.superuser.query_one(count, &[]).await.expect("the database is up").get(0)
     }
 }
 
@@ -199,7 +199,7 @@ async fn direct_negotiation_starts_with_the_tls_handshake() {
     assert_eq!(proxy.direct_connections(), 2, "one from list-tasks, one from health");
 
     let version: String =
-        server.superuser.query_one("show server_version_num", &[]).await.expect("up").get(0);
+        server.superuser.query_one("show server_version_num", &[]).await.expect("the database is up").get(0);
     let parameters = "sslmode=require&sslnegotiation=direct&channel_binding=require";
     let outcome =
         server.try_url(&server.url(None, parameters), Some(&trusted)).await.expect("on this machine");

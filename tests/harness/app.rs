@@ -20,7 +20,7 @@ use tokio::{net::TcpListener, runtime::Handle, sync::OnceCell, task::block_in_pl
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-use crate::{Response, User, pooler::Pooler};
+use crate::{ApiClient, Contract, Response, User, pooler::Pooler};
 
 /// The secret that signs the tokens of every local [`App`].
 pub const SECRET: &str = "a secret of the tests that has 32 bytes or more";
@@ -149,7 +149,9 @@ impl App {
             environment,
             listener: TcpListener::bind("127.0.0.1:0").await?,
             logs: Arc::new(move |function: &str, line: &str| {
-                sink.lock().expect("no test panics here").push((function.to_owned(), line.to_owned()));
+                sink.lock()
+                    .expect("no thread panicked while it held the lock")
+                    .push((function.to_owned(), line.to_owned()));
             }),
             max_instances: options.max_instances.unwrap_or(4),
         })?;
@@ -161,6 +163,11 @@ impl App {
     /// A new user with a token. The id starts with `name` and is unique.
     pub fn user(&self, name: &str) -> User<'_> {
         self.user_with_id(format!("{name}-{}", Uuid::new_v4().simple()))
+    }
+
+    /// For each contract a client, each with a new user.
+    pub fn clients(&self, name: &str) -> [ApiClient<'_>; 2] {
+        Contract::BOTH.map(|contract| self.user(name).at(contract))
     }
 
     /// A user with exactly this id.
@@ -201,18 +208,18 @@ impl Local {
     /// Changes a setting for all new sessions of this test's database. `database` is a connection to it.
     pub async fn set_for_sessions(&self, database: &Client, setting: &str) {
         let statement = format!("alter database {} set {setting}", self.database);
-        database.batch_execute(&statement).await.expect("superusers may");
+        database.batch_execute(&statement).await.expect("a superuser can change settings");
     }
 
     /// The log lines that the functions have written so far, as JSON. Lines that are not JSON are left out.
     pub fn log_lines(&self) -> Vec<Value> {
-        let logs = self.logs.lock().expect("no test panics here");
+        let logs = self.logs.lock().expect("no thread panicked while it held the lock");
         logs.iter().filter_map(|(_, line)| serde_json::from_str(line).ok()).collect()
     }
 
     /// Everything that the functions have written so far, each line after the function's name.
     pub fn log_text(&self) -> String {
-        let logs = self.logs.lock().expect("no test panics here");
+        let logs = self.logs.lock().expect("no thread panicked while it held the lock");
         logs.iter().map(|(function, line)| format!("{function}: {line}\n")).collect()
     }
 
@@ -284,7 +291,7 @@ pub async fn migrated_database() -> (String, String) {
     setup.cluster.create_database(&name).await.expect("a new name");
     // Migrated rather than copied: privileges on the database itself are not copied.
     let url = setup.cluster.url(&name);
-    block_in_place(|| migrate(&setup.binaries["migrate"], &url)).expect("it can be migrated");
+    block_in_place(|| migrate(&setup.binaries["migrate"], &url)).expect("the migrations succeed");
     (url, setup.cluster.endpoints_url_through(setup.cluster.port(), &name))
 }
 

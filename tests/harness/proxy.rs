@@ -57,6 +57,22 @@ pub enum Moment {
     MidResponse,
 }
 
+impl Moment {
+    /// The moments that every connection has.
+    pub const ALL: [Self; 6] = [
+        Self::Connect,
+        Self::Login,
+        Self::BeforeStatement,
+        Self::MidStatement,
+        Self::BeforeResponse,
+        Self::MidResponse,
+    ];
+
+    /// The moments of a call.
+    pub const OF_A_CALL: [Self; 4] =
+        [Self::BeforeStatement, Self::MidStatement, Self::BeforeResponse, Self::MidResponse];
+}
+
 /// What happens to a request whose client is reset without the server noticing.
 #[derive(Debug, Clone, Copy)]
 pub enum Cut {

@@ -72,7 +72,7 @@ impl Response {
         etag
     }
 
-    /// Checks the headers that every response of a function has. `/docs` and `/openapi.json` have their own
+    /// Checks the headers that every response of a function has. The documentation has its own
     /// cache rules.
     #[track_caller]
     pub fn assert_common_headers(&self) {

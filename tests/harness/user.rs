@@ -1,4 +1,4 @@
-//! Users, and the front ends through which they use the API.
+//! Users, and the clients through which they use the API.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{App, Response};
 
-/// The contract that a front end uses.
+/// The contract that a client uses.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Contract {
     /// Responses in an envelope; UUIDs as task ids.
@@ -31,6 +31,7 @@ impl Contract {
 }
 
 /// A user with a token.
+#[derive(Clone)]
 pub struct User<'a> {
     /// The user id, as in the token.
     pub id: String,
@@ -50,25 +51,31 @@ impl<'a> User<'a> {
         Self { id, token, app }
     }
 
-    /// This user's front end with the given contract.
-    pub fn at(&self, contract: Contract) -> ApiClient<'_> {
-        ApiClient { user: self, contract }
+    /// This user's client with the given contract.
+    pub fn at(&self, contract: Contract) -> ApiClient<'a> {
+        ApiClient { user: self.clone(), contract }
     }
 
-    /// This user's front end with the envelope contract.
-    pub fn envelope(&self) -> ApiClient<'_> {
+    /// This user's clients, one for each contract.
+    pub fn clients(&self) -> [ApiClient<'a>; 2] {
+        Contract::BOTH.map(|contract| self.at(contract))
+    }
+
+    /// This user's client with the envelope contract.
+    pub fn envelope(&self) -> ApiClient<'a> {
         self.at(Contract::Envelope)
     }
 
-    /// This user's front end with the plain contract.
-    pub fn plain(&self) -> ApiClient<'_> {
+    /// This user's client with the plain contract.
+    pub fn plain(&self) -> ApiClient<'a> {
         self.at(Contract::Plain)
     }
 }
 
-/// A user's front end.
+/// A client of the API with a user's token.
 pub struct ApiClient<'a> {
-    user: &'a User<'a>,
+    /// The user.
+    pub user: User<'a>,
     /// Its contract.
     pub contract: Contract,
 }
@@ -160,7 +167,9 @@ impl ApiClient<'_> {
             let response = Response::to(self.user.app.http.get(url).bearer_auth(&self.user.token))
                 .await
                 .expect_status(200);
-            tasks.extend(self.tasks(&response).into_iter().map(|task| (self.id(&task), task)));
+            for task in self.tasks(&response) {
+                assert_eq!(tasks.insert(self.id(&task), task), None, "each task is listed once");
+            }
             next = match self.contract {
                 Contract::Envelope => (response.json()["data"]["pagination"]["has_more"] == true)
                     .then(|| self.url(&format!("?limit=100&offset={}", tasks.len()))),

@@ -1,9 +1,15 @@
 //! Suites against third-party software. `tests/peers/run.sh` installs that software and runs them.
 
-mod better_auth;
-mod moto;
-mod restore;
-mod sam;
+mod aws {
+    mod moto;
+    mod sam;
+}
+mod clients {
+    mod better_auth;
+}
+mod databases {
+    mod restore;
+}
 
 use std::{
     net::TcpListener,

@@ -1,13 +1,17 @@
 #!/usr/bin/env bash
-# Runs the suites against third-party software: `run.sh` runs all of them, `run.sh NAME...` those named, each
-# of which is tests/peers/NAME/run.sh. A suite installs what it needs, at pinned versions. The last line of a
-# suite's output, and of this script's, is "N passed, N failed, N skipped"; the exit status is 0 if no check
-# failed.
+# Runs the suites against third-party software: `run.sh` runs all of them, `run.sh NAME...` those named. A
+# suite is a folder with a run.sh, here or in a group such as aws/, and installs what it needs, at pinned
+# versions. The last line of a suite's output, and of this script's, is "N passed, N failed, N skipped"; the
+# exit status is 0 if no check failed.
 cd "$(dirname "$0")" && . ./suite.sh
 
-suites=("$@")
-[ $# -gt 0 ] || for script in */run.sh; do suites+=("$(dirname "$script")"); done
-for suite in "${suites[@]}"; do
-    check "$suite" bash "$suite/run.sh"
+shopt -s nullglob
+[ $# -gt 0 ] || set -- '*'
+for name in "$@"; do
+    scripts=($name/run.sh */$name/run.sh)
+    [ ${#scripts[@]} -gt 0 ] || check "$name" false
+    for script in "${scripts[@]}"; do
+        check "$(basename "$(dirname "$script")")" bash "$script"
+    done
 done
 close

@@ -90,7 +90,7 @@ cargo_tests() {
     return "$status"
 }
 
-# Runs one module of tests/peers/main.rs, and prints the counts in the last line.
+# Runs one module of tests/peers/main.rs, such as aws::moto, and prints the counts in the last line.
 cargo_suite() {
     cargo_tests --features peers --test peers -- --nocapture "$1::"
 }

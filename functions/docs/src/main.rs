@@ -1,4 +1,5 @@
-//! `GET /docs` serves the API documentation as a page, `GET /openapi.json` the OpenAPI description behind it.
+//! `GET /docs` serves the API documentation as a page, `GET /openapi.json` the OpenAPI description behind it,
+//! and `GET /llms.txt` a summary for language models (<https://llmstxt.org>).
 
 use std::{io::Read, process::ExitCode};
 
@@ -28,10 +29,20 @@ const PAGE: Document = Document {
 
 const DESCRIPTION: Document = Document {
     content_type: "application/json",
-    policy: "default-src 'none'; frame-ancestors 'none'",
+    policy: TEXT_POLICY,
     etag: include_str!(concat!(env!("OUT_DIR"), "/description.etag")),
     gzip: include_bytes!(concat!(env!("OUT_DIR"), "/description.gz")),
 };
+
+const SUMMARY: Document = Document {
+    content_type: "text/plain; charset=utf-8",
+    policy: TEXT_POLICY,
+    etag: include_str!(concat!(env!("OUT_DIR"), "/llms.etag")),
+    gzip: include_bytes!(concat!(env!("OUT_DIR"), "/llms.gz")),
+};
+
+/// Content security policy of documents that are not pages.
+const TEXT_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// Body of the 406 for clients that don't accept gzip. All browsers accept it.
 const COMPRESSED_ONLY: &str =
@@ -39,7 +50,11 @@ const COMPRESSED_ONLY: &str =
 
 async fn docs(request: PublicRequest<()>) -> Result<Response, Failure> {
     let is_page = request.path == "/docs";
-    let document = if is_page { PAGE } else { DESCRIPTION };
+    let document = match &*request.path {
+        "/docs" => PAGE,
+        "/llms.txt" => SUMMARY,
+        _ => DESCRIPTION,
+    };
     let known = lists(&request.headers, IF_NONE_MATCH, |tag| {
         tag == "*" || tag.trim_start_matches("W/") == document.etag.trim_start_matches("W/")
     });

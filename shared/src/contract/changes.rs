@@ -30,9 +30,6 @@ const LIMIT: RangeInclusive<i64> = 1..=500;
 const LIMIT_DEFAULT: i64 = 100;
 
 /// Reads `GET …/tasks/changes`.
-///
-/// # Errors
-/// A value is invalid.
 pub fn list_changes(_: Contract, request: &mut Reader) -> Result<ChangesQuery, Recorded> {
     let user_id = request.user_id();
     let since = request.query("since", |cursor| {

@@ -17,7 +17,7 @@ use crate::{
     response::Response,
 };
 
-/// `Retry-After` of a 503, in seconds.
+/// `Retry-After` of a 503 and of a list that has to wait for another, in seconds.
 const RETRY_AFTER_SECONDS: &str = "1";
 
 impl Contract {
@@ -45,7 +45,7 @@ impl Contract {
         let response = with_rate_limit(response, *rate_limit);
         match (error, rate_limit) {
             (Error::Unauthorized(_), _) => response.with(WWW_AUTHENTICATE, "Bearer"),
-            (Error::Unavailable(_), _) => response.with(RETRY_AFTER, RETRY_AFTER_SECONDS),
+            (Error::Unavailable(_) | Error::Busy, _) => response.with(RETRY_AFTER, RETRY_AFTER_SECONDS),
             (Error::Changed(version), _) => with_version(response, *version),
             (Error::RateLimited, Some(rate_limit)) => {
                 response.with(RETRY_AFTER, rate_limit.retry_after.to_string())
@@ -72,7 +72,7 @@ fn code_and_message(error: &Error) -> (&'static str, String) {
         Error::TooManyTasks(limit) => return ("CONFLICT", format!("Limit of {limit} tasks reached")),
         Error::Changed(_) => ("PRECONDITION_FAILED", "Task was changed since it was read"),
         Error::Gone => ("GONE", "Cursor has expired: start again without since"),
-        Error::RateLimited => ("RATE_LIMITED", "Too many requests"),
+        Error::RateLimited | Error::Busy => ("RATE_LIMITED", "Too many requests"),
         Error::Unavailable(_) => ("SERVICE_UNAVAILABLE", "Service temporarily unavailable"),
         Error::Internal(_) => ("INTERNAL_SERVER_ERROR", "An unexpected error occurred"),
     };

@@ -88,9 +88,6 @@ impl Contract {
 }
 
 /// Reads `GET …/tasks`.
-///
-/// # Errors
-/// A value is invalid.
 pub fn list_tasks(contract: Contract, request: &mut Reader) -> Result<TaskQuery, Recorded> {
     let limit = request.query_integer("limit", contract.limits(), contract.limit_default());
     let offset = match contract {

@@ -63,9 +63,6 @@ enum Meaning {
 use Meaning::{Changes, Creation, Replacement};
 
 /// Reads `POST …/tasks`.
-///
-/// # Errors
-/// A value is invalid.
 pub fn create_task(contract: Contract, request: &mut Reader) -> Result<NewTask, Recorded> {
     let idempotency_key = request.header("idempotency-key", idempotency_key);
     let TaskChanges { title, description, due_date, completed } = fields(contract, Creation, request)?;
@@ -80,17 +77,11 @@ pub fn create_task(contract: Contract, request: &mut Reader) -> Result<NewTask, 
 }
 
 /// Reads `GET …/tasks/{task_id}`.
-///
-/// # Errors
-/// A value is invalid.
 pub fn get_task(contract: Contract, request: &mut Reader) -> Result<GetTask, Recorded> {
     Ok(GetTask { key: task_key(contract, request)?, known: if_none_match(request)? })
 }
 
 /// Reads `PUT …/tasks/{task_id}`, which replaces the task in the envelope contract only.
-///
-/// # Errors
-/// A value is invalid.
 pub fn update_task(contract: Contract, request: &mut Reader) -> Result<TaskUpdate, Recorded> {
     update("PUT", contract, request, |request| match contract {
         Plain => fields(Plain, Changes, request),
@@ -108,17 +99,11 @@ pub fn update_task(contract: Contract, request: &mut Reader) -> Result<TaskUpdat
 }
 
 /// Reads `PATCH …/tasks/{task_id}`.
-///
-/// # Errors
-/// A value is invalid.
 pub fn patch_task(contract: Contract, request: &mut Reader) -> Result<TaskUpdate, Recorded> {
     update("PATCH", contract, request, |request| fields(contract, Changes, request))
 }
 
 /// Reads `PATCH …/tasks/{task_id}/complete`.
-///
-/// # Errors
-/// A value is invalid.
 pub fn complete_task(contract: Contract, request: &mut Reader) -> Result<TaskUpdate, Recorded> {
     update("PATCH", contract, request, |request| {
         let completion = match contract {
@@ -130,9 +115,6 @@ pub fn complete_task(contract: Contract, request: &mut Reader) -> Result<TaskUpd
 }
 
 /// Reads `DELETE …/tasks/{task_id}`.
-///
-/// # Errors
-/// A value is invalid.
 pub fn delete_task(contract: Contract, request: &mut Reader) -> Result<DeleteTask, Recorded> {
     let key = task_key(contract, request);
     let headers = write_headers(request);

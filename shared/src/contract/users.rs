@@ -4,9 +4,6 @@ use super::Contract;
 use crate::{error::Recorded, request::Reader};
 
 /// Reads `DELETE /api/{user_id}`, which has no input: the user to erase is the caller.
-///
-/// # Errors
-/// Never.
 pub fn erase_user(_: Contract, _: &mut Reader) -> Result<(), Recorded> {
     Ok(())
 }

@@ -49,8 +49,8 @@ pub struct PublicRequest<C: 'static> {
     pub config: &'static C,
 }
 
-/// Reads the input of an endpoint. It must read every value before it returns an error, so that all errors
-/// are reported.
+/// Reads the input of an endpoint; fails if a value is invalid. It must read every value before it returns an
+/// error, so that all errors are reported.
 pub type Read<I> = fn(Contract, &mut Reader) -> Result<I, Recorded>;
 
 /// Runs a task endpoint until Lambda ends the process. `read` reads its input.

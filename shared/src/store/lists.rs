@@ -12,8 +12,8 @@ impl Store {
     /// Returns a page of the caller's tasks.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the cursor belongs to a list that has been erased; [`Error::Unavailable`],
-    /// [`Error::Internal`].
+    /// [`Error::Invalid`] if the cursor belongs to a list that has been erased; [`Error::Busy`];
+    /// [`Error::Unavailable`], [`Error::Internal`].
     pub async fn list_tasks(&self, caller: &Caller, query: &TaskQuery) -> Result<Shown<TaskList>, Error> {
         let TaskQuery { filter, order, limit, start, known: known_versions } = query;
         let TaskFilter { completed, search, due_after, due_before } = filter;
@@ -54,6 +54,7 @@ impl Store {
             match outcome {
                 "done" => {}
                 "known" => return Ok(Shown::Known(version)),
+                "busy" => return Err(Error::Busy),
                 "gone" => return Err(Error::Invalid(vec![cursor_of_erased_list()])),
                 other => return Err(unexpected(other)),
             }

@@ -113,8 +113,9 @@ impl Connection {
 
     /// Calls an SQL function in the schema of this build. The call is one statement and one transaction.
     ///
-    /// If there is no response in time, the call is canceled. The response after that shows whether the call
-    /// was carried out.
+    /// If there is no response in time, the call is canceled. If it succeeds nevertheless, it counts as one
+    /// without a response: a canceled wait for synchronous replication ends like that, and then the write may
+    /// exist on the primary server alone.
     pub(super) async fn call(
         &self,
         function: &str,
@@ -129,10 +130,13 @@ impl Connection {
             Err(_) => {
                 let cancelled = self.client.cancel_token();
                 let cancelled = timeout(CANCEL_LIMIT, cancelled.cancel_query(self.tls.clone()));
-                let (_, outcome) = tokio::join!(cancelled, timeout(CANCEL_LIMIT, response));
-                outcome.map_err(|_| {
-                    Kind::NoAnswer.because(format!("no response from the database within {limit:?}"))
-                })?
+                match tokio::join!(cancelled, timeout(CANCEL_LIMIT, response)) {
+                    (_, Ok(Err(error))) => Err(error),
+                    _ => {
+                        let cause = format!("no response from the database within {limit:?}");
+                        return Err(Kind::NoAnswer.because(cause));
+                    }
+                }
             }
         };
         Ok(outcome?)

@@ -13,14 +13,13 @@ use syn::{
 use tests::{App, Options, Response};
 
 /// What stands before the parentheses that contain a message or a reason.
-const LOGGED: [&str; 10] = [
+const LOGGED: [&str; 9] = [
     "warn!",
     "error!",
     // The line of a request is logged by a macro of its own.
     "$level!",
     ".warn",
     ".error",
-    ".error::<()>",
     ".because",
     "Error::Unavailable",
     "Error::Internal",

@@ -10,9 +10,8 @@ use crate::endpoints::rows;
 #[tokio::test(flavor = "multi_thread")]
 async fn write_is_carried_out_if_one_of_the_tags_is_current() {
     let app = App::start().await;
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let client = alice.at(contract);
+    for client in app.clients("alice") {
+        let contract = client.contract;
         for endpoint in writes(contract) {
             let (id, _) = new_task(&client).await;
             let request_with = async |value: &dyn Fn(&str) -> String| {
@@ -38,9 +37,8 @@ async fn write_is_carried_out_if_one_of_the_tags_is_current() {
 #[tokio::test(flavor = "multi_thread")]
 async fn other_tags_are_412_with_the_current_etag_and_write_nothing() {
     let Some(app) = App::local().await else { return };
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let client = alice.at(contract);
+    for client in app.clients("alice") {
+        let contract = client.contract;
         let (id, old) = new_task(&client).await;
         let (_, anothers) = new_task(&client).await;
         let current =
@@ -68,9 +66,8 @@ async fn other_tags_are_412_with_the_current_etag_and_write_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn value_that_is_not_a_list_of_tags_is_422_and_writes_nothing() {
     let Some(app) = App::local().await else { return };
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let client = alice.at(contract);
+    for client in app.clients("alice") {
+        let contract = client.contract;
         let (id, current) = new_task(&client).await;
         let before = rows(&app).await;
         let with_garbage = format!("{current}, tag");
@@ -94,16 +91,14 @@ async fn value_that_is_not_a_list_of_tags_is_422_and_writes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn repeated_headers_are_joined_into_one_list() {
     let app = App::start().await;
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let client = alice.at(contract);
+    for client in app.clients("alice") {
         let (id, current) = new_task(&client).await;
         let twice = |first: &str, second: &str| {
             Response::to(put(&client, &id, "Changed").header("if-match", first).header("if-match", second))
         };
-        twice("\"a\"", "\"b\"").await.assert_error(contract, &errors::CHANGED);
-        twice("\"a\"", "tag").await.assert_invalid_value(contract, "header", "if-match");
-        twice("\"a\"", "*").await.assert_invalid_value(contract, "header", "if-match");
+        twice("\"a\"", "\"b\"").await.assert_error(client.contract, &errors::CHANGED);
+        twice("\"a\"", "tag").await.assert_invalid_value(client.contract, "header", "if-match");
+        twice("\"a\"", "*").await.assert_invalid_value(client.contract, "header", "if-match");
         twice("\"a\"", &current).await.expect_status(200);
     }
 }
@@ -135,30 +130,26 @@ async fn an_absent_task_is_404_rather_than_412() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_without_fields_is_compared_too() {
     let app = App::start().await;
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let client = alice.at(contract);
+    for client in app.clients("alice") {
         let (id, current) = new_task(&client).await;
-        let method = if contract == Contract::Envelope { Method::PATCH } else { Method::PUT };
+        let method = if client.contract == Contract::Envelope { Method::PATCH } else { Method::PUT };
         let nothing = |value: &str| {
             let request = client.request(method.clone(), &format!("/{id}")).json(&json!({}));
             Response::to(request.header("if-match", value))
         };
         let changed = nothing("\"other\"").await;
-        changed.assert_error(contract, &errors::CHANGED);
+        changed.assert_error(client.contract, &errors::CHANGED);
         assert_eq!(changed.etag(), current);
         assert_eq!(nothing(&current).await.expect_status(200).etag(), current);
         assert_eq!(nothing("*").await.expect_status(200).etag(), current);
-        nothing("tag").await.assert_invalid_value(contract, "header", "if-match");
+        nothing("tag").await.assert_invalid_value(client.contract, "header", "if-match");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn is_ignored_on_create() {
     let app = App::start().await;
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let client = alice.at(contract);
+    for client in app.clients("alice") {
         for value in ["\"other\"", "*", "tag", ""] {
             let create = client.request(Method::POST, "").header("if-match", value);
             Response::to(create.json(&json!({ "title": "a" }))).await.expect_status(201);

@@ -2,7 +2,7 @@
 
 use reqwest::{Method, RequestBuilder, header::HeaderValue};
 use serde_json::{Value, json};
-use tests::{ApiClient, App, Contract, Response, errors};
+use tests::{ApiClient, App, Contract, FieldError, Response, errors};
 use tokio::task::JoinSet;
 
 use crate::endpoints::{Endpoint, endpoints, rows};
@@ -49,9 +49,8 @@ fn write_nothing(client: &ApiClient<'_>, id: &str) -> RequestBuilder {
 #[tokio::test(flavor = "multi_thread")]
 async fn repeat_has_no_effect_and_returns_the_current_task() {
     let Some(app) = App::local().await else { return };
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let client = alice.at(contract);
+    for client in app.clients("alice") {
+        let contract = client.contract;
         for endpoint in changes(contract) {
             let id = client.id(&client.new_task("Buy milk").await);
             let write = async |key| send(endpoint.request(&client, &id), key).await;
@@ -81,9 +80,8 @@ async fn repeat_has_no_effect_and_returns_the_current_task() {
 #[tokio::test(flavor = "multi_thread")]
 async fn key_reused_with_another_method_task_or_content_is_409() {
     let Some(app) = App::local().await else { return };
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let client = alice.at(contract);
+    for client in app.clients("alice") {
+        let contract = client.contract;
         let other = client.id(&client.new_task("Another").await);
         for endpoint in writes(contract) {
             let id = client.id(&client.new_task("Buy milk").await);
@@ -108,8 +106,15 @@ async fn key_reused_with_another_method_task_or_content_is_409() {
             match endpoint.body.as_ref().map(Value::to_string) {
                 Some(body) if body.contains("title") => {
                     let rest = endpoint.rest.replace("{id}", &id);
-                    let bodies =
-                        [json!({ "title": "sleep" }), json!({ "title": "Sleep", "description": "long" })];
+                    let mut bodies = vec![
+                        json!({ "title": "sleep" }),
+                        json!({ "title": "Sleep", "description": "" }),
+                        json!({ "title": "Sleep", "description": "long" }),
+                    ];
+                    bodies.push(match contract {
+                        Contract::Envelope => json!({ "title": "Sleep", "due_date": "2026-12-24" }),
+                        Contract::Plain => json!({ "title": "Sleep", "completed": true }),
+                    });
                     for body in bodies {
                         conflict(client.request(endpoint.method.clone(), &rest).json(&body)).await;
                     }
@@ -128,17 +133,15 @@ async fn key_reused_with_another_method_task_or_content_is_409() {
 #[tokio::test(flavor = "multi_thread")]
 async fn if_match_is_not_part_of_the_content() {
     let app = App::start().await;
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let client = alice.at(contract);
-        for endpoint in changes(contract) {
+    for client in app.clients("alice") {
+        for endpoint in changes(client.contract) {
             let created = client.create(json!({ "title": "Buy milk" })).await.expect_status(201);
             let (id, etag) = (client.id(&client.task(&created)), created.etag());
             let write = async |if_match: &str| {
                 send(endpoint.request(&client, &id).header("if-match", if_match), &id).await
             };
             // A write that is not carried out does not use up its key.
-            write("\"other\"").await.assert_error(contract, &errors::CHANGED);
+            write("\"other\"").await.assert_error(client.contract, &errors::CHANGED);
             assert_first(&write(etag).await, endpoint.status);
             // The write changed the ETag. A repeat must not fail because of that.
             for if_match in [etag, "*", "\"other\""] {
@@ -152,19 +155,19 @@ async fn if_match_is_not_part_of_the_content() {
 #[tokio::test(flavor = "multi_thread")]
 async fn repeat_for_a_deleted_task_is_404_and_a_repeated_delete_is_204() {
     let app = App::start().await;
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let client = alice.at(contract);
-        for endpoint in changes(contract).filter(|endpoint| endpoint.method != Method::DELETE) {
+    for client in app.clients("alice") {
+        for endpoint in changes(client.contract).filter(|endpoint| endpoint.method != Method::DELETE) {
             let id = client.id(&client.new_task("Buy milk").await);
             assert_first(&send(endpoint.request(&client, &id), &id).await, 200);
             let delete = || client.request(Method::DELETE, &format!("/{id}"));
             let key = format!("delete-{id}");
             assert_first(&send(delete(), &key).await, 204);
             for _ in 0..2 {
-                send(endpoint.request(&client, &id), &id).await.assert_error(contract, &errors::NOT_FOUND);
+                send(endpoint.request(&client, &id), &id)
+                    .await
+                    .assert_error(client.contract, &errors::NOT_FOUND);
                 assert_replayed(&send(delete(), &key).await, 204);
-                send(delete(), "another").await.assert_error(contract, &errors::NOT_FOUND);
+                send(delete(), "another").await.assert_error(client.contract, &errors::NOT_FOUND);
             }
         }
         assert_eq!(client.all_tasks().await.len(), 0);
@@ -192,16 +195,17 @@ async fn repeated_delete_is_recognized_through_the_other_contract() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rejected_writes_and_writes_without_fields_use_up_no_key() {
     let app = App::start().await;
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let client = alice.at(contract);
+    for client in app.clients("alice") {
         let id = client.id(&client.new_task("Buy milk").await);
-        for endpoint in writes(contract) {
+        for endpoint in writes(client.contract) {
             let key = format!("{} {}", endpoint.method, endpoint.rest).replace([' ', '{', '}'], "-");
             assert_first(&send(write_nothing(&client, &id), &key).await, 200);
             send(client.request(Method::DELETE, "/x"), &key).await.expect_status(422);
+            let create = || client.request(Method::POST, "").header("content-type", "application/json");
+            send(create().body("{"), &key).await.assert_error(client.contract, &errors::NOT_JSON);
+            send(create().body("{}"), &key).await.expect_status(422);
             let missing = client.request(Method::DELETE, &format!("/{}", client.unknown_id()));
-            send(missing, &key).await.assert_error(contract, &errors::NOT_FOUND);
+            send(missing, &key).await.assert_error(client.contract, &errors::NOT_FOUND);
             let id = if endpoint.method == Method::POST { String::new() } else { id.clone() };
             assert_first(&send(endpoint.request(&client, &id), &key).await, endpoint.status);
         }
@@ -211,51 +215,56 @@ async fn rejected_writes_and_writes_without_fields_use_up_no_key() {
 #[tokio::test(flavor = "multi_thread")]
 async fn write_without_fields_with_a_used_key_is_409() {
     let app = App::start().await;
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let client = alice.at(contract);
+    for client in app.clients("alice") {
         let id = client.id(&client.new_task("Buy milk").await);
         let put = client.request(Method::PUT, &format!("/{id}")).json(&json!({ "title": "Changed" }));
         assert_first(&send(put, "key").await, 200);
         let nothing = send(write_nothing(&client, &id), "key").await;
-        nothing.assert_error(contract, &errors::CONFLICT);
+        nothing.assert_error(client.contract, &errors::CONFLICT);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn key_without_1_to_255_visible_ascii_characters_is_422_on_every_write() {
+async fn a_key_has_1_to_255_visible_ascii_characters() {
     let app = App::start().await;
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let client = alice.at(contract);
-        for endpoint in writes(contract) {
+    let message = "Input should be 1-255 visible ASCII characters";
+    let error = [FieldError::new("header", "idempotency-key", "string_pattern_mismatch", message)];
+    for client in app.clients("alice") {
+        for endpoint in writes(client.contract) {
             let id = client.id(&client.new_task("Buy milk").await);
+            let before = client.all_tasks().await;
             let too_long = "k".repeat(256);
-            let keys = ["", "two words", "é", &too_long].map(str::as_bytes).into_iter().chain([&b"\xff"[..]]);
-            for key in keys {
+            let texts = ["", " ", "a b", "a\tb", "é", "🔑", &too_long].map(str::as_bytes);
+            for key in texts.into_iter().chain([&b"k\xe9"[..], b"\xff"]) {
                 let key = HeaderValue::from_bytes(key).expect("a header");
-                let response =
-                    Response::to(endpoint.request(&client, &id).header("idempotency-key", key)).await;
-                response.assert_invalid_value(contract, "header", "idempotency-key");
+                let request = endpoint.request(&client, &id).header("idempotency-key", key);
+                Response::to(request).await.assert_invalid(client.contract, &error);
             }
+            assert_eq!(client.all_tasks().await, before);
             let longest = format!("{id:~<255}");
             assert_first(&send(endpoint.request(&client, &id), &longest).await, endpoint.status);
             assert_replayed(&send(endpoint.request(&client, &id), &longest).await, endpoint.status);
+        }
+        for key in ["!", "~", "\"'\\,;{}"] {
+            let create = || client.request(Method::POST, "").json(&json!({ "title": "a" }));
+            assert_first(&send(create(), key).await, 201);
+            assert_replayed(&send(create(), key).await, 201);
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_users_can_use_the_same_key() {
+async fn keys_are_per_user_and_case_sensitive() {
     let app = App::start().await;
     for contract in Contract::BOTH {
-        let (alice, bob) = (app.user("alice"), app.user("bob"));
-        for user in [&alice, &bob] {
+        for user in [app.user("alice"), app.user("bob")] {
             let client = user.at(contract);
             for endpoint in writes(contract) {
-                let id = client.id(&client.new_task("Buy milk").await);
                 let key = format!("{}-{}", endpoint.method, endpoint.rest.len());
-                assert_first(&send(endpoint.request(&client, &id), &key).await, endpoint.status);
+                for key in [key.to_lowercase(), key] {
+                    let id = client.id(&client.new_task("Buy milk").await);
+                    assert_first(&send(endpoint.request(&client, &id), &key).await, endpoint.status);
+                }
             }
         }
     }
@@ -289,9 +298,7 @@ async fn a_toggle_repeated_by_64_clients_at_the_same_time_toggles_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_of_several_concurrent_writes_with_one_key_is_carried_out() {
     let Some(app) = App::local().await else { return };
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let client = alice.at(contract);
+    for client in app.clients("alice") {
         let id = client.id(&client.new_task("Buy milk").await);
         let mut requests = JoinSet::new();
         for number in 0..24 {
@@ -308,7 +315,7 @@ async fn one_of_several_concurrent_writes_with_one_key_is_carried_out() {
                 assert_eq!(client.task(&response), now);
                 firsts += usize::from(response.expect_status(200).header("idempotency-replayed") != "true");
             } else {
-                response.assert_error(contract, &errors::CONFLICT);
+                response.assert_error(client.contract, &errors::CONFLICT);
             }
         }
         assert_eq!(firsts, 1);

@@ -1,6 +1,6 @@
 //! Values in path, query and headers: task ids, `limit`, `offset`, and unusual bytes.
 
-use tests::{App, Contract, FieldError, Response};
+use tests::{App, Contract, FieldError, Response, errors};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -29,10 +29,14 @@ async fn task_id_of_the_wrong_kind_is_422() {
         &format!("{uuid}0"),
         &uuid.replace('-', "g"),
         &format!("%20{uuid}"),
+        &uuid[..35],
+        "a%2Fb",
     ] {
         cases.push((Contract::Envelope, id.to_owned(), not_a_uuid()));
     }
-    for id in ["x", "null", "1.0", "1e3", "0x1", "%2B1", "%201", "1%20", "%D9%A3", "--1", "-", "%00", &uuid] {
+    for id in [
+        "x", "null", "1.0", "1e3", "0x1", "%2B1", "%201", "1%20", "%D9%A3", "1_000", "--1", "-", "%00", &uuid,
+    ] {
         cases.push((Contract::Plain, id.to_owned(), integer()));
     }
     for id in ["0", "-1", "-9223372036854775809", &format!("-{digits}")] {
@@ -41,6 +45,9 @@ async fn task_id_of_the_wrong_kind_is_422() {
     for id in ["9223372036854775808", "18446744073709551617", &digits] {
         cases.push((Contract::Plain, id.to_owned(), too_great("path", "task_id", i64::MAX)));
     }
+    // No task has a UUID of another version than 7.
+    let version_4 = "0199d3c4-7a00-4000-8000-000000000001";
+    alice.envelope().get(version_4).await.assert_error(Contract::Envelope, &errors::NOT_FOUND);
     for (contract, id, fault) in cases {
         println!("{contract:?} {id}");
         for endpoint in endpoints(contract).into_iter().filter(Endpoint::names_a_task) {
@@ -48,7 +55,8 @@ async fn task_id_of_the_wrong_kind_is_422() {
             response.assert_invalid(contract, std::slice::from_ref(&fault));
         }
     }
-    alice.envelope().get(&uuid.to_uppercase()).await.expect_status(200);
+    let shown = alice.envelope().get(&uuid.to_uppercase()).await.expect_status(200);
+    assert_eq!(alice.envelope().task(&shown)["id"], uuid);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,7 +138,7 @@ async fn unusual_bytes_in_unused_parameters_and_headers_are_ignored() {
                 b"\r\nConnection: close\r\n\r\n",
             ];
             let mut stream = TcpStream::connect(address).await.expect("the gateway");
-            stream.write_all(&request.concat()).await.expect("sent");
+            stream.write_all(&request.concat()).await.expect("the request can be sent");
             let mut response = String::new();
             stream.read_to_string(&mut response).await.expect("a response");
             assert!(

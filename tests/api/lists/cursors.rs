@@ -5,8 +5,7 @@ use reqwest::Method;
 use serde_json::json;
 use tests::{ApiClient, App, Contract, FieldError, Response, User};
 
-const SORTS: [&str; 8] =
-    ["created_at", "-created_at", "updated_at", "-updated_at", "due_date", "-due_date", "title", "-title"];
+use super::SORTS;
 
 const MISMATCH: &str = "Input should be the cursor of a page of this list, with the same filters and sort";
 
@@ -33,15 +32,18 @@ fn next(client: &ApiClient<'_>, query: &str, response: &Response) -> Option<Stri
 /// The cursor that leads from the first page of a query to the second.
 async fn cursor_of(client: &ApiClient<'_>, query: &str) -> String {
     let response = client.list(&format!("?{query}")).await.expect_status(200);
-    let next = next(client, query, &response).expect("a second page");
-    let cursor = next.split('&').find_map(|pair| pair.strip_prefix("cursor="));
-    cursor.expect("a cursor").to_owned()
+    cursor_of_page(client, query, &response)
 }
 
 /// The titles of all pages of a query.
 async fn all_titles(client: &ApiClient<'_>, query: &str) -> Vec<String> {
+    titles_from(client, query, query.to_owned()).await
+}
+
+/// The titles of a page of a query and all later ones.
+async fn titles_from(client: &ApiClient<'_>, query: &str, page: String) -> Vec<String> {
     let mut titles = Vec::new();
-    let mut page = Some(query.to_owned());
+    let mut page = Some(page);
     while let Some(at) = page {
         let response = client.list(&format!("?{at}")).await.expect_status(200);
         let tasks = client.tasks(&response);
@@ -72,8 +74,8 @@ async fn pages_of_any_size_make_up_the_list() {
     let app = App::start().await;
     let alice = app.user("alice");
     create_some(&alice).await;
-    for contract in Contract::BOTH {
-        let client = alice.at(contract);
+    for client in alice.clients() {
+        let contract = client.contract;
         for query in [""].into_iter().chain(SORTS) {
             for filter in ["", "&search=X&status=pending", "&due_after=2026-01-02"] {
                 let query =
@@ -115,8 +117,7 @@ async fn cursor_of_another_query_or_user_is_rejected() {
     let (alice, bob) = (app.user("alice"), app.user("bob"));
     create_some(&alice).await;
     create_some(&bob).await;
-    for contract in Contract::BOTH {
-        let client = alice.at(contract);
+    for client in alice.clients() {
         let query = "status=pending&search=x&due_before=2027-01-01&sort=-due_date";
         let cursor = cursor_of(&client, &format!("{query}&limit=1")).await;
         client.list(&format!("?{query}&cursor={cursor}")).await.expect_status(200);
@@ -131,10 +132,10 @@ async fn cursor_of_another_query_or_user_is_rejected() {
             "status=pending&search=x&due_before=2027-01-01",
         ] {
             let response = client.list(&format!("?{other}&cursor={cursor}")).await;
-            response.assert_invalid(contract, &[invalid(MISMATCH)]);
+            response.assert_invalid(client.contract, &[invalid(MISMATCH)]);
         }
-        let response = bob.at(contract).list(&format!("?{query}&cursor={cursor}")).await;
-        response.assert_invalid(contract, &[invalid(MISMATCH)]);
+        let response = bob.at(client.contract).list(&format!("?{query}&cursor={cursor}")).await;
+        response.assert_invalid(client.contract, &[invalid(MISMATCH)]);
     }
 }
 
@@ -143,13 +144,14 @@ async fn cursor_with_an_offset_is_rejected_in_envelope_and_plain_ignores_the_off
     let app = App::start().await;
     let alice = app.user("alice");
     create_some(&alice).await;
-    for contract in Contract::BOTH {
-        let client = alice.at(contract);
+    for client in alice.clients() {
         let cursor = cursor_of(&client, "limit=2").await;
         let response = client.list(&format!("?limit=2&cursor={cursor}&offset=0")).await;
-        match contract {
-            Contract::Envelope => response
-                .assert_invalid(contract, &[invalid("Input should not be given together with offset")]),
+        match client.contract {
+            Contract::Envelope => response.assert_invalid(
+                client.contract,
+                &[invalid("Input should not be given together with offset")],
+            ),
             Contract::Plain => drop(response.expect_status(200)),
         }
     }
@@ -160,8 +162,7 @@ async fn changed_malformed_or_huge_cursor_is_rejected() {
     let app = App::start().await;
     let alice = app.user("alice");
     create_some(&alice).await;
-    for contract in Contract::BOTH {
-        let client = alice.at(contract);
+    for client in alice.clients() {
         let cursor = cursor_of(&client, "limit=2").await;
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(&cursor).expect("base64url");
         let mut hostile = vec![
@@ -188,7 +189,7 @@ async fn changed_malformed_or_huge_cursor_is_rejected() {
         }
         for cursor in hostile {
             let response = client.list(&format!("?limit=2&cursor={cursor}")).await;
-            response.assert_invalid(contract, &[invalid(MISMATCH)]);
+            response.assert_invalid(client.contract, &[invalid(MISMATCH)]);
         }
     }
 }
@@ -204,18 +205,10 @@ async fn cursor_survives_the_deletion_of_the_task_it_points_to() {
         let query = format!("sort={sort}&limit=3");
         let whole = all_titles(&client, &query).await;
         let first = client.list(&format!("?{query}")).await.expect_status(200);
-        let last = client.tasks(&first).pop().expect("three");
+        let last = client.tasks(&first).pop().expect("three tasks");
         client.delete(&client.id(&last)).await.expect_status(204);
         let cursor = cursor_of_page(&client, &query, &first);
-        let mut titles = Vec::new();
-        let mut page = Some(format!("{query}&cursor={cursor}"));
-        while let Some(at) = page {
-            let response = client.list(&format!("?{at}")).await.expect_status(200);
-            titles.extend(
-                client.tasks(&response).iter().map(|task| task["title"].as_str().expect("text").to_owned()),
-            );
-            page = next(&client, &query, &response);
-        }
+        let titles = titles_from(&client, &query, format!("{query}&cursor={cursor}")).await;
         assert_eq!(titles, whole[3..], "{contract:?} {sort}");
     }
 }
@@ -227,10 +220,9 @@ fn cursor_of_page(client: &ApiClient<'_>, query: &str, response: &Response) -> S
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cursor_of_an_erased_list_is_rejected() {
-    let Some(app) = App::local().await else { return };
+    let app = App::start().await;
     let alice = app.user("alice");
     create_some(&alice).await;
-    let database = app.internals().database().await;
     let mut cursors = Vec::new();
     for contract in Contract::BOTH {
         for query in ["limit=2", "limit=2&sort=title"] {
@@ -239,7 +231,7 @@ async fn cursor_of_an_erased_list_is_rejected() {
     }
     for is_back in [false, true] {
         match is_back {
-            false => drop(database.execute("delete from users", &[]).await.expect("a statement")),
+            false => drop(alice.envelope().erase().await.expect_status(204)),
             true => create_some(&alice).await,
         }
         for (contract, query, cursor) in &cursors {

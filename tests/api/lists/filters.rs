@@ -23,7 +23,7 @@ async fn assert_finds(user: &User<'_>, query: &[(&str, &str)], expected: &[&str]
             found.reverse();
         }
         assert_eq!(found, expected, "{contract:?} {query:?}");
-        assert_eq!(total, i64::try_from(expected.len()).expect("few"), "{contract:?} {query:?}");
+        assert_eq!(total, i64::try_from(expected.len()).expect("a small number"), "{contract:?} {query:?}");
     }
 }
 
@@ -240,8 +240,8 @@ async fn equal_titles_and_equal_times_of_creation_come_oldest_first() {
         .execute("update tasks set created_at = now(), updated_at = now()", &[])
         .await
         .expect("a valid statement");
-    for contract in Contract::BOTH {
-        let client = alice.at(contract);
+    for client in alice.clients() {
+        let contract = client.contract;
         for sort in ["title", "-title", "created_at", "-created_at", "updated_at", "-updated_at", "due_date"]
         {
             let tasks = client.tasks(&client.list(&format!("?sort={sort}")).await.expect_status(200));
@@ -275,8 +275,7 @@ async fn invalid_or_repeated_parameters_are_reported_together() {
     };
     let long = format!("?search={}", "%F0%9D%92%B3".repeat(201));
     let fits = format!("?search={}", "%F0%9D%92%B3".repeat(200));
-    for contract in Contract::BOTH {
-        let client = alice.at(contract);
+    for client in alice.clients() {
         client.list(&fits).await.expect_status(200);
         client.list("?Status=x&sorting=x&Search=&due=x&cursor_=x").await.expect_status(200);
         for (query, errors) in [
@@ -311,7 +310,7 @@ async fn invalid_or_repeated_parameters_are_reported_together() {
                 ],
             ),
         ] {
-            client.list(query).await.assert_invalid(contract, &errors);
+            client.list(query).await.assert_invalid(client.contract, &errors);
         }
     }
 }

@@ -15,6 +15,8 @@ use serde_json::{Value, json};
 use tests::{App, Contract, Response, User};
 use tokio_postgres::Client;
 
+use super::SORTS;
+
 /// Number of pages to compare if `LIST_QUERIES` is not set.
 const QUERIES: usize = 3_000;
 
@@ -27,9 +29,6 @@ const CHARACTERS: [&str; 36] = [
     "a", "A", "ä", "Ä", "e\u{301}", "é", "É", "ß", "ẞ", "σ", "Σ", "ς", "i", "I", "İ", "ı", "ǆ", "ǅ", "Ǆ",
     "я", "Я", "ա", "Ա", "𐐀", "𐐨", "日", "😀", "%", "_", "\\", "'", "\"", "&", "+", " ", "1",
 ];
-
-const SORTS: [&str; 8] =
-    ["created_at", "-created_at", "updated_at", "-updated_at", "due_date", "-due_date", "title", "-title"];
 
 #[derive(Debug, Clone)]
 struct Task {

@@ -287,6 +287,30 @@ async fn idempotency_key_creates_one_task_even_if_that_is_deleted() {
     assert_eq!(outcome(&create("Two").await), "conflict");
 }
 
+/// Twelve thousand is more than a user can collect.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_and_deletions_beyond_ten_thousand_are_forgotten_and_at_most_256_writes_later() {
+    let database = Database::new().await;
+    let task = Key::Id(id(&database.create("alice", "One").await));
+    let collect = "
+        update users set revision = (revision / 256 + 60) * 256 - 2, changes_from = 0;
+        insert into idempotency_keys (user_id, key, hash, task_id, used_at)
+        select 'alice', n::text, '', gen_random_uuid(), now() - n * interval '1 s' from generate_series(1, 12000) n;
+        insert into deleted_tasks (id, number, revision, deleted_at, user_id)
+        select gen_random_uuid(), n, n, now(), 'alice' from generate_series(1, 12000) n";
+    database.run_as_owner(collect).await;
+    let counts = async || {
+        let counts = "select (select count(*) from idempotency_keys), (select count(*) from deleted_tasks),
+                             (select changes_from from users)";
+        let row = database.owner.query_one(counts, &[]).await.expect("counts");
+        [0, 1, 2].map(|column| row.get::<_, i64>(column))
+    };
+    for expected in [[12_000, 12_000, 0], [12_000, 12_000, 0], [10_000, 10_000, 2000]] {
+        database.update("alice", task, "Two", Attempt::new()).await;
+        assert_eq!(counts().await, expected);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn email_that_cannot_be_stored_is_dropped() {
     let database = Database::new().await;

@@ -1,7 +1,8 @@
 //! `list_tasks`: versions, counts, and cursors of erased lists.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
 use super::{Attempt, Database, Key, List, id, outcome, title};
@@ -118,6 +119,41 @@ async fn version_changes_with_each_write() {
         assert_eq!(before.2, after.2, "the list keeps its beginning");
         before = after;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn list_that_reads_all_tasks_waits_a_second_for_another_one_of_the_user() {
+    let database = alice_with(1).await;
+    database.create("bob", "One").await;
+    let other = database.another_session().await;
+    other.endpoint.batch_execute("begin").await.expect("a transaction");
+    let sorted = List { sort: Some("title"), ..List::NEWEST };
+    let searched = List { search: Some("x"), ..List::NEWEST };
+    other.list(USER, searched).await;
+    let started = Instant::now();
+    for (user, list) in [(USER, List::NEWEST), ("bob", sorted)] {
+        assert_eq!(outcome(&database.list(user, list).await[0]), "done");
+    }
+    assert!(started.elapsed() < Duration::from_millis(900), "{:?}", started.elapsed());
+    assert_eq!(outcome(&database.list(USER, sorted).await[0]), "busy");
+    assert!(started.elapsed() >= Duration::from_secs(1), "{:?}", started.elapsed());
+    other.endpoint.batch_execute("commit").await.expect("the list is read");
+    assert_eq!(outcome(&database.list(USER, sorted).await[0]), "done");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn list_that_takes_longer_than_two_seconds_is_rejected() {
+    let database = alice_with(50).await;
+    let slow = format!(
+        "create or replace function {}.lower_case(p_text text) returns text language plpgsql immutable
+         as $$ begin perform pg_sleep(0.1); return p_text; end $$",
+        *shared::sql::SCHEMA
+    );
+    database.run_as_owner(&slow).await;
+    let started = Instant::now();
+    let list = database.try_list(USER, List { search: Some("x"), ..List::NEWEST }).await;
+    assert_eq!(list.expect_err("it is slow").code(), Some(&SqlState::CONFIGURATION_LIMIT_EXCEEDED));
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
 }
 
 fn id_of(row: &tokio_postgres::Row) -> Option<Uuid> {

@@ -48,9 +48,9 @@ async fn endpoints_login_is_denied_everything_but_the_functions() {
     }
     statements.push("update tasks set title = ''".into());
     statements.push("update users set attempts = '{}'".into());
-    statements.push(format!("select {schema}.record_use()"));
     statements.push(format!("select {schema}.judge_retry(null, gen_random_uuid(), now())"));
-    statements.push(format!("select {schema}.forget('alice', now())"));
+    statements.push(format!("select {schema}.forget('alice')"));
+    statements.push(format!("select {schema}.take_turn('alice')"));
     statements.push(format!("drop function {schema}.get_task"));
     statements.push(format!("alter function {schema}.get_task reset all"));
     statements.push(format!("create function {schema}.mine() returns int language sql return 1"));

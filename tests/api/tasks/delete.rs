@@ -1,15 +1,14 @@
 //! `DELETE …/tasks/{task_id}`: deletes the task in both contracts.
 
 use reqwest::Method;
-use tests::{App, Contract, FieldError, Response, errors};
+use tests::{App, Contract, Response, errors};
 use tokio::task::JoinSet;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_204_without_a_body_and_the_task_is_gone() {
     let app = App::start().await;
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let client = alice.at(contract);
+    for client in app.clients("alice") {
+        let contract = client.contract;
         let task = client.new_task("a").await;
         let kept = client.new_task("b").await;
         let id = client.id(&task);
@@ -44,43 +43,10 @@ async fn a_task_deleted_through_one_contract_is_gone_from_the_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_users_task_is_404_and_is_not_deleted() {
-    let app = App::start().await;
-    for contract in Contract::BOTH {
-        let (alice, bob) = (app.user("alice"), app.user("bob"));
-        let task = alice.at(contract).new_task("a").await;
-        let client = bob.at(contract);
-        let unknown = client.delete(&client.unknown_id()).await;
-        unknown.assert_error(contract, &errors::NOT_FOUND);
-        let anothers = client.delete(&client.id(&task)).await;
-        anothers.assert_error(contract, &errors::NOT_FOUND);
-        assert_eq!(anothers.text, unknown.text);
-        assert_eq!(alice.at(contract).only_task().await, task);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn invalid_task_id_is_422() {
-    let app = App::start().await;
-    let alice = app.user("alice");
-    let uuid = alice.envelope().unknown_id();
-    let no_integer = "Input should be a valid integer, unable to parse string as an integer";
-    for (contract, id, kind, message) in [
-        (Contract::Envelope, "1", "uuid_parsing", "Input should be a valid UUID"),
-        (Contract::Plain, &uuid, "int_parsing", no_integer),
-        (Contract::Plain, "0", "greater_than_equal", "Input should be greater than or equal to 1"),
-    ] {
-        let fault = FieldError::new("path", "task_id", kind, message);
-        alice.at(contract).delete(id).await.assert_invalid(contract, &[fault]);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn one_of_several_concurrent_deletes_is_204_and_the_others_are_404() {
     let app = App::start().await;
     let alice = app.user("alice");
-    for contract in Contract::BOTH {
-        let client = alice.at(contract);
+    for client in alice.clients() {
         let path = format!("/{}", client.id(&client.new_task("a").await));
         let mut deletes = JoinSet::new();
         for _ in 0..8 {

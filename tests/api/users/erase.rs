@@ -1,12 +1,11 @@
 //! `DELETE …/api/{user_id}`: deletes everything of a user.
 
-use std::time::Duration;
-
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 use tests::{App, Contract, Options, Response, User, errors};
-use tokio::time::sleep;
 use tokio_postgres::Client;
+
+use crate::logs::lines_about;
 
 /// The number of the user's rows in each table that refers to users.
 async fn rows_of(database: &Client, user_id: &str) -> Vec<(String, i64)> {
@@ -17,7 +16,7 @@ async fn rows_of(database: &Client, user_id: &str) -> Vec<(String, i64)> {
                     and (a.attname = 'user_id' or c.relname = 'users' and a.attname = 'id')
                   order by c.relname";
     let mut counts = Vec::new();
-    for row in database.query(tables, &[]).await.expect("a catalog query") {
+    for row in database.query(tables, &[]).await.expect("the catalog can be queried") {
         let (table, column): (String, String) = (row.get(0), row.get(1));
         let count = format!("select count(*) from {table} where {column} = $1");
         counts.push((table, database.query_one(&count, &[&user_id]).await.expect("a table").get(0)));
@@ -27,8 +26,8 @@ async fn rows_of(database: &Client, user_id: &str) -> Vec<(String, i64)> {
 
 /// Writes rows of the user into every table.
 async fn use_everything(user: &User<'_>) {
-    for contract in Contract::BOTH {
-        let client = user.at(contract);
+    for client in user.clients() {
+        let contract = client.contract;
         let create = client.request(Method::POST, "").header("idempotency-key", format!("{contract:?}"));
         let created =
             Response::to(create.json(&json!({ "title": "a private title" }))).await.expect_status(201);
@@ -75,24 +74,9 @@ async fn answers_204_and_deletes_everything_of_the_user() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn user_without_a_row_is_204() {
-    let Some(app) = App::local().await else { return };
-    let database = app.internals().database().await;
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        for _ in 0..2 {
-            alice.at(contract).erase().await.expect_status(204);
-        }
-        assert!(rows_of(&database, &alice.id).await.iter().all(|(_, count)| *count == 0));
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn next_create_starts_from_scratch() {
     let Some(app) = App::local_with(Options::default().with("TASKS_PER_USER", "3")).await else { return };
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let client = alice.at(contract);
+    for client in app.clients("alice") {
         let create = |title: &str| {
             let request = client.request(Method::POST, "").header("idempotency-key", title);
             Response::to(request.json(&json!({ "title": title })))
@@ -118,9 +102,7 @@ async fn next_create_starts_from_scratch() {
 #[tokio::test(flavor = "multi_thread")]
 async fn uses_no_write_budget_and_the_next_create_has_a_full_one() {
     let Some(app) = App::local_with(Options::default().with("WRITES_PER_MINUTE", "1")).await else { return };
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let client = alice.at(contract);
+    for client in app.clients("alice") {
         for _ in 0..2 {
             for left in (0..10).rev() {
                 let response = client.create(json!({ "title": "a" })).await.expect_status(201);
@@ -131,7 +113,10 @@ async fn uses_no_write_budget_and_the_next_create_has_a_full_one() {
                     response.header("ratelimit")
                 );
             }
-            client.create(json!({ "title": "a" })).await.assert_error(contract, &errors::TOO_MANY_WRITES);
+            client
+                .create(json!({ "title": "a" }))
+                .await
+                .assert_error(client.contract, &errors::TOO_MANY_WRITES);
             for _ in 0..12 {
                 client.erase().await.expect_status(204);
             }
@@ -142,9 +127,7 @@ async fn uses_no_write_budget_and_the_next_create_has_a_full_one() {
 #[tokio::test(flavor = "multi_thread")]
 async fn ignores_idempotency_key_and_if_match() {
     let app = App::start().await;
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let client = alice.at(contract);
+    for client in app.clients("alice") {
         for (key, if_match) in [("key", "\"other\""), ("key", "*"), ("two words", "tag"), ("", "")] {
             client.new_task("a").await;
             let request = client.erase_request().header("idempotency-key", key).header("if-match", if_match);
@@ -186,37 +169,6 @@ async fn unreachable_database_is_503() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn list_cursor_from_before_the_erase_is_422() {
-    let app = App::start().await;
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let client = alice.at(contract);
-        for title in ["a", "b", "c"] {
-            client.new_task(title).await;
-        }
-        let page = client.list("?limit=2").await.expect_status(200);
-        let cursor = match contract {
-            Contract::Envelope => {
-                page.json()["data"]["pagination"]["next_cursor"].as_str().map(str::to_owned)
-            }
-            Contract::Plain => {
-                let link =
-                    page.header("link").split(['?', '&', '>']).find(|part| part.starts_with("cursor="));
-                link.and_then(|link| link.strip_prefix("cursor=")).map(str::to_owned)
-            }
-        };
-        let cursor = cursor.unwrap_or_else(|| panic!("a cursor: {} {:?}", page.text, page.headers));
-        let query = format!("?limit=2&cursor={cursor}");
-        assert_eq!(client.tasks(&client.list(&query).await.expect_status(200)).len(), 1);
-        client.erase().await.expect_status(204);
-        for _ in 0..4 {
-            client.list(&query).await.assert_invalid_value(contract, "query", "cursor");
-            client.new_task("new").await;
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn log_records_the_erase_without_its_content() {
     let Some(app) = App::local().await else { return };
     for contract in Contract::BOTH {
@@ -224,15 +176,7 @@ async fn log_records_the_erase_without_its_content() {
         use_everything(&alice).await;
         let tasks = alice.at(contract).all_tasks().await;
         let response = alice.at(contract).erase().await.expect_status(204);
-        let id = response.header("x-request-id");
-        let mut lines: Vec<Value> = Vec::new();
-        for _ in 0..200 {
-            lines = app.internals().log_lines().into_iter().filter(|line| line["request_id"] == id).collect();
-            if lines.last().is_some_and(|line| line["message"] == "request") {
-                break;
-            }
-            sleep(Duration::from_millis(10)).await;
-        }
+        let lines = lines_about(&app, &response).await;
         let [audit, request] = &lines[..] else { panic!("expected two lines: {lines:#?}") };
         assert_eq!((&audit["audit"], &audit["user_id"]), (&json!("erased"), &json!(alice.id)));
         assert_eq!((&request["function"], &request["status"]), (&json!("erase-user"), &json!(204)));

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, iter};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::json;
-use tests::{App, Contract, User};
+use tests::{App, User};
 
 const DATABASES: [&str; 2] = ["blue", "green"];
 
@@ -18,8 +18,7 @@ fn database_of<'a>(user: &str, databases: &[&'a str]) -> &'a str {
 }
 
 async fn write_and_read(user: &User<'_>) {
-    for contract in Contract::BOTH {
-        let client = user.at(contract);
+    for client in user.clients() {
         let id = client.id(&client.new_task("Kept").await);
         client.complete(&id, true).await.expect_status(200);
         let deleted = client.id(&client.new_task("Deleted").await);

@@ -45,7 +45,7 @@ async fn held(stage: &Stage, user: &User<'_>) -> (Vec<String>, i64) {
                        (select count(*) from users where id = $1)
                      + (select count(*) from deleted_tasks where user_id = $1)
                      + (select count(*) from idempotency_keys where user_id = $1)";
-    let row = stage.superuser.query_one(held, &[&user.id]).await.expect("up");
+    let row = stage.superuser.query_one(held, &[&user.id]).await.expect("the database is up");
     (row.get(0), row.get(1))
 }
 

@@ -146,7 +146,10 @@ fn meaning(status: StatusCode) -> &'static str {
         413 => "The body is too large.",
         415 => "The content type of the body is not JSON.",
         422 => "Values are missing, of the wrong type or out of bounds. The response lists all of them.",
-        429 => "The user has made too many writes. Try again after the number of seconds in Retry-After.",
+        429 => {
+            "The user has made too many writes, or another list of the user with filters or a sort is still running. \
+             Try again after the number of seconds in Retry-After."
+        }
         500 => "An unexpected error. Report it with the value of X-Request-Id.",
         503 => {
             "The service is temporarily unavailable. Try again after the number of seconds in Retry-After. A write \

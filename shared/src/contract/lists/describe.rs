@@ -65,7 +65,7 @@ pub fn operations(contract: Contract) -> Vec<Operation> {
             ("200", rendered("A page of tasks.", &response, Some(schema.into()))),
             ("304", not_modified(&response)),
         ],
-        errors: &["422"],
+        errors: &["422", "429"],
     }]
 }
 

@@ -190,31 +190,27 @@ fn task_id(contract: Contract) -> Parameter {
 
 /// A body that contains fields of a task.
 fn fields(contract: Contract, meaning: Meaning) -> Body {
-    let title = match (contract, meaning) {
-        (_, Meaning::Creation | Meaning::Replacement) => {
-            object().required("title").property("title", title(contract))
-        }
-        (Envelope, Meaning::Changes) => object().property("title", title(contract)),
+    let mut schema = match (contract, meaning) {
         (Plain, Meaning::Changes) => object().property("title", nullable(title(contract))),
+        _ => object().property("title", title(contract)),
     };
-    let description = title.property("description", nullable(description(contract)));
-    let due_date = match contract {
-        Envelope => description.property("due_date", due_date()),
-        Plain => description,
-    };
-    let completed = match (contract, meaning) {
-        (Envelope, Meaning::Creation) => None,
-        (_, Meaning::Creation | Meaning::Replacement) => {
-            Some(boolean("Whether the task is completed. Default: false."))
+    if meaning != Meaning::Changes {
+        schema = schema.required("title");
+    }
+    schema = schema.property("description", nullable(description(contract)));
+    if contract == Envelope {
+        schema = schema.property("due_date", due_date());
+    }
+    schema = match (contract, meaning) {
+        (Envelope, Meaning::Creation) => schema,
+        (Envelope, Meaning::Changes) => {
+            schema.property("completed", boolean("Whether the task is completed."))
         }
-        (Envelope, Meaning::Changes) => Some(boolean("Whether the task is completed.")),
         (Plain, Meaning::Changes) => {
-            Some(nullable(boolean("Whether the task is completed. Null leaves it unchanged.")))
+            let completed = boolean("Whether the task is completed. Null leaves it unchanged.");
+            schema.property("completed", nullable(completed))
         }
-    };
-    let schema = match completed {
-        Some(completed) => due_date.property("completed", completed),
-        None => due_date,
+        _ => schema.property("completed", boolean("Whether the task is completed. Default: false.")),
     };
     let (name, description, example) = match (contract, meaning) {
         (Envelope, Meaning::Creation) => (

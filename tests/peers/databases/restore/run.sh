@@ -71,10 +71,10 @@ new_database() {
         "create database ${super##*/} owner owner"
 }
 
-# Runs a test of tests/peers/restore.rs on the database.
+# Runs a test of tests/peers/databases/restore.rs on the database.
 api() {
     SUPERUSER_URL=$super ENDPOINTS_URL=$endpoints cargo_tests --features peers --test peers -- --nocapture --exact \
-        "restore::$1"
+        "databases::restore::$1"
 }
 
 # Runs migrate, and as a superuser what it asks for.
