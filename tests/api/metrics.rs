@@ -22,8 +22,9 @@ fn metrics(line: &Value) -> Option<BTreeSet<&str>> {
     );
     let mut names = BTreeSet::new();
     for directive in metadata["CloudWatchMetrics"].as_array().expect("an array") {
-        let members: Vec<_> = directive.as_object().expect("an object").keys().collect();
-        assert_eq!(members, ["Dimensions", "Metrics", "Namespace"]);
+        let members: BTreeSet<_> =
+            directive.as_object().expect("an object").keys().map(String::as_str).collect();
+        assert_eq!(members, BTreeSet::from(["Dimensions", "Metrics", "Namespace"]));
         assert_eq!(directive["Namespace"], NAMESPACE);
         let dimension = directive["Dimensions"][0][0].as_str().expect("text");
         assert_eq!(directive["Dimensions"], json!([[dimension]]));
