@@ -255,8 +255,8 @@ class CloudFormation(Permissions):
     # Actions of the registry that this template has no use for, and why.
     UNUSED = {
         "no network, file system, key, layer, signature or trace of its own": re.compile(
-            r"(ec2|elasticfilesystem|kms|s3files|firehose|ssm):.*|lambda:.*(CodeSigningConfig|LayerVersion|CapacityProvider)"
-            r"|logs:.*KmsKey"),
+            r"(ec2|elasticfilesystem|kms|s3files|firehose|ssm):.*|logs:.*KmsKey|lambda:.*(LayerVersion|CapacityProvider)"
+            r"|lambda:(GetCode|PutFunctionCode|DeleteFunctionCode)SigningConfig"),
         "settings that the template leaves alone": re.compile(
             r"lambda:(Put|Delete)(FunctionRecursionConfig|FunctionScalingConfig|RuntimeManagementConfig|"
             r"ProvisionedConcurrencyConfig)|logs:(Put|Delete)(DataProtection|Index)Policy"
@@ -291,7 +291,7 @@ class CloudFormation(Permissions):
             if not resource["Type"].startswith("Custom::"):
                 schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("eu-central-1", resource["Type"]).schema
                 actions = {action for name, handler in schema["handlers"].items() for action in handler["permissions"]
-                           if name != "list"}
+                           if name != "list"} | set(schema.get("tagging", {}).get("permissions", []))
                 for action in sorted(actions):
                     if not any(it.fullmatch(action) for it in self.UNUSED.values()):
                         calls += self.on(action, stack, key, resource["Type"], resource.get("Properties", {}))
@@ -320,7 +320,8 @@ class CloudFormation(Permissions):
                         for policy in policies]
             case "AWS::Logs::LogGroup" | "AWS::Logs::MetricFilter", _:
                 group = properties["LogGroupName"]
-                return [(action, "*" if action in self.EXTRA else arn("logs", f"log-group:{group}"))]
+                everywhere = action in self.EXTRA or action == "logs:DescribeIndexPolicies"
+                return [(action, "*" if everywhere else arn("logs", f"log-group:{group}"))]
             case "AWS::CloudWatch::Dashboard", _:
                 return [(action, arn("cloudwatch", f"dashboard/{properties['DashboardName']}", ""))]
             case _, "cloudwatch":
@@ -336,6 +337,8 @@ class CloudFormation(Permissions):
                 on_application = kind.endswith("Application") or action.endswith("ApplicationRevision")
                 group = f"deploymentgroup:{application}/{name.replace(':', '-')}"
                 return [(action, arn("codedeploy", f"application:{application}" if on_application else group))]
+            case "AWS::ApiGatewayV2::DomainName", "s3":
+                return []  # For mutual TLS, which the template doesn't use.
             case "AWS::ApiGatewayV2::Api", _:
                 return [(action, api if action.endswith("POST") else f"{api}/a1b2c3d4e5")]
             case "AWS::ApiGatewayV2::Stage", _:
