@@ -12,8 +12,11 @@ class Names(dict):
     """Values that expressions access with dots. A missing value is an empty string."""
 
     def __getattr__(self, name):
-        value = self.get(name, "")
+        value = self.get(name, {})
         return Names(value) if isinstance(value, dict) else value
+
+    def __str__(self):
+        return "" if not self else super().__str__()
 
 
 class Failed(Exception):
