@@ -1,5 +1,5 @@
-//! Builds the documents that the function serves, compressed: the page, with all of Swagger UI inlined, and
-//! openapi.json.
+//! Builds the documents that the function serves, compressed: the page, with all of Swagger UI inlined,
+//! openapi.json and llms.txt.
 
 use std::{
     env,
@@ -20,7 +20,7 @@ const DESCRIPTION: &str = "../../openapi.json";
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> Result<()> {
-    for file in ["page.html", "page.css", "start.js", DESCRIPTION] {
+    for file in ["page.html", "page.css", "start.js", "llms.txt", DESCRIPTION] {
         println!("cargo::rerun-if-changed={file}");
     }
     let style = swagger_ui("dist/swagger-ui.css")? + &fs::read_to_string("page.css")?;
@@ -48,6 +48,7 @@ fn main() -> Result<()> {
     );
     fs::write(out.join("page.csp"), policy)?;
     write(&out, "page", page.as_bytes())?;
+    write(&out, "llms", &fs::read("llms.txt")?)?;
     write(&out, "description", &fs::read(DESCRIPTION)?)
 }
 

@@ -1,28 +1,21 @@
 //! Generates the OpenAPI 3.1 description of the API, openapi.json.
 //!
-//! Most of it is derived from the code: schemas from the types of response bodies, bounds from the constants
-//! that validate requests, and statuses, headers and examples from responses rendered by the code. Only the
-//! fields of request bodies and the errors of each operation are written by hand. Tests compare both with the
-//! running API.
+//! This crate only assembles it: the module `contract` of shared/ describes each resource next to the code
+//! that reads its requests and renders its responses. Schemas of responses, bounds, statuses, headers and
+//! examples are taken from that code. Written by hand are the texts, the fields of request bodies, and which
+//! parameters and errors each operation has; tests compare these with the running API.
 
 #![warn(missing_docs)]
 
-mod answers;
-mod errors;
-mod inputs;
+mod health;
 mod operations;
-mod public;
-mod samples;
 
 use std::path::{Path, PathBuf};
 
-use shared::contract::bodies::{Data, EnvelopeChanges, EnvelopeList, EnvelopeTask};
-use utoipa::{
-    ToSchema,
-    openapi::{
-        Components, ComponentsBuilder, Info, License, OpenApi, OpenApiBuilder, Server, Tag,
-        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
-    },
+use shared::contract::describe::{changes, errors, headers, lists, tasks};
+use utoipa::openapi::{
+    Components, ComponentsBuilder, Info, License, OpenApi, OpenApiBuilder, Server, Tag,
+    security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
 const DESCRIPTION: &str = "\
@@ -116,27 +109,18 @@ fn components() -> Components {
              `sub` or `user_id`.",
         ))
         .build();
-    let mut schemas = vec![schema::<EnvelopeTask>(), schema::<EnvelopeList>(), schema::<EnvelopeChanges>()];
-    <Data<EnvelopeList>>::schemas(&mut schemas);
-    schemas.extend(answers::schemas());
-    schemas.extend(errors::schemas());
-    schemas.extend(public::schemas());
-    schemas.extend(inputs::bodies().into_iter().map(inputs::Body::schema));
+    let mut schemas =
+        [tasks::schemas(), lists::schemas(), changes::schemas(), errors::schemas(), health::schemas()]
+            .concat();
     schemas.sort_by(|(one, _), (other, _)| one.cmp(other));
     let mut components = ComponentsBuilder::new()
         .schemas_from_iter(schemas)
         .security_scheme(operations::TOKEN, SecurityScheme::Http(token));
-    for (name, header) in answers::headers() {
+    for (name, header) in headers::headers() {
         components = components.header(name, header);
     }
     for (name, response) in errors::responses() {
         components = components.response(name, response);
     }
     components.build()
-}
-
-type NamedSchema = (String, utoipa::openapi::RefOr<utoipa::openapi::Schema>);
-
-fn schema<T: ToSchema>() -> NamedSchema {
-    (T::name().into_owned(), T::schema())
 }

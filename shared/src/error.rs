@@ -7,6 +7,20 @@ use lambda_http::http::StatusCode;
 
 use crate::task::{RateLimit, Version};
 
+/// Maximum number of errors that are collected of one request or configuration.
+const MAX_ERRORS: usize = 20;
+
+/// The response to a request that failed: the error and, if the database judged a write, the user's write
+/// budget.
+#[derive(Debug)]
+pub struct Failure {
+    /// Why the request failed.
+    pub error: Error,
+    /// The state of the write budget. `None` if the request isn't a write, did not reach the database, or
+    /// writes are unlimited.
+    pub rate_limit: Option<RateLimit>,
+}
+
 /// Why a request failed.
 #[derive(Debug)]
 pub enum Error {
@@ -34,8 +48,8 @@ pub enum Error {
     Gone,
     /// The user has made too many writes.
     RateLimited,
-    /// The database rejected a write. Holds the reason and the state of the write budget.
-    NotWritten(Box<Error>, RateLimit),
+    /// Another list of the user that reads all of their tasks is still running.
+    Busy,
     /// The database is unreachable, too slow or overloaded, or the token's public key can't be fetched. Holds
     /// the cause.
     Unavailable(String),
@@ -85,6 +99,32 @@ pub enum Place {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Recorded;
 
+/// Collects the errors found while something is read, so that all of them can be reported together.
+#[derive(Debug)]
+pub struct Errors<E>(Vec<E>);
+
+impl<E> Default for Errors<E> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<E> Errors<E> {
+    /// Records an error, unless there are already as many as are reported.
+    pub fn record(&mut self, error: E) -> Recorded {
+        if self.0.len() < MAX_ERRORS {
+            self.0.push(error);
+        }
+        Recorded
+    }
+
+    /// Returns what was read, or the errors. They are empty if the reader rejected a value without recording
+    /// why.
+    pub fn finish<T>(self, value: Result<T, Recorded>) -> Result<T, Vec<E>> {
+        value.ok().filter(|_| self.0.is_empty()).ok_or(self.0)
+    }
+}
+
 impl Error {
     /// Returns the status code of the response, which is the same in both contracts.
     pub fn status(&self) -> StatusCode {
@@ -99,11 +139,16 @@ impl Error {
             Error::Conflict | Error::TooManyTasks(_) => StatusCode::CONFLICT,
             Error::Changed(_) => StatusCode::PRECONDITION_FAILED,
             Error::Gone => StatusCode::GONE,
-            Error::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-            Error::NotWritten(error, _) => error.status(),
+            Error::RateLimited | Error::Busy => StatusCode::TOO_MANY_REQUESTS,
             Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { error, rate_limit: None }
     }
 }
 
@@ -147,7 +192,7 @@ impl fmt::Display for Error {
             Error::Changed(_) => f.write_str("task was changed since it was read"),
             Error::Gone => f.write_str("cursor has expired"),
             Error::RateLimited => f.write_str("user's write budget is used up"),
-            Error::NotWritten(error, _) => error.fmt(f),
+            Error::Busy => f.write_str("another list of the user with filters or a sort is running"),
             Error::Unavailable(cause) | Error::Internal(cause) => f.write_str(cause),
         }
     }
@@ -164,6 +209,23 @@ impl fmt::Display for TokenError {
 }
 
 impl std::error::Error for Error {}
+
+/// Returns the beginning of a text that takes at most `max` bytes as JSON, with `…` if it is not all of it.
+pub fn shortened(text: &str, max: usize) -> Cow<'_, str> {
+    let mut len = 0;
+    let mut exceeds = |character| {
+        len += match character {
+            '\0'..' ' => "\\u0000".len(),
+            '"' | '\\' => 2,
+            _ => char::len_utf8(character),
+        };
+        len > max
+    };
+    match text.char_indices().find(|(_, character)| exceeds(*character)) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+        None => Cow::Borrowed(text),
+    }
+}
 
 /// Returns an error and its sources in one line.
 pub fn in_one_line(error: &dyn std::error::Error) -> String {

@@ -12,7 +12,7 @@
 //! 6. [`contract`]: how requests are read and results rendered in each of the two contracts.
 //! 7. `run`: starts a function and takes every request through the layers.
 //!
-//! A function's `main.rs` only names its input type, its call of the store and how the result is rendered.
+//! A function's `main.rs` only names its reader, its call of the store and how the result is rendered.
 
 #![warn(missing_docs)]
 
@@ -29,16 +29,15 @@ mod store;
 pub mod task;
 pub mod variables;
 
-pub use contract::Contract;
-pub use error::{Error, in_one_line};
+pub use contract::{Contract, read};
+pub use error::{Error, Failure, in_one_line};
 pub use http_client::HttpClient;
 pub use lambda_http::http::{StatusCode, header};
 pub use response::{Body, Response};
-pub use run::{PublicRequest, Request, serve, serve_public};
+pub use run::{PublicRequest, Read, Request, serve, serve_public};
 pub use store::{DatabaseConfig, Limits, Store, sql};
 pub use task::{
-    ChangeList, ChangesQuery, CompleteTask, Completion, DeleteTask, EraseUser, GetTask, ListPosition,
-    ListStart, NewTask, NewTaskFields, Patch, PatchTask, PutTask, Shown, SortKey, Task, TaskChanges,
-    TaskFilter, TaskKey, TaskList, TaskOrder, TaskQuery, TaskUpdate, Version, Versions, WriteHeaders,
-    Written,
+    ChangeList, ChangesQuery, Completion, DeleteTask, GetTask, ListPosition, ListStart, NewTask,
+    NewTaskFields, Patch, Shown, SortKey, Task, TaskChanges, TaskFilter, TaskKey, TaskList, TaskOrder,
+    TaskQuery, TaskUpdate, Version, Versions, WriteHeaders, Written,
 };

@@ -4,28 +4,32 @@
 //! All text is written as JSON strings, so that no text from outside can forge or break a line.
 
 use std::{
-    fmt::{self, Write},
-    io,
+    fmt::{self, Write as _},
+    io::{self, Write as _},
     time::Duration,
 };
 
 use chrono::{SecondsFormat, Utc};
+use lambda_http::http::StatusCode;
 use serde_json::{Value, json};
 use tracing::{
-    Event, Subscriber,
-    field::{Field, Visit},
+    Event, Span, Subscriber, error_span,
+    field::{Empty, Field, Visit},
     level_filters::LevelFilter,
-    span::Record,
+    span::{Attributes, Id, Record},
 };
 use tracing_subscriber::{
+    Layer,
     filter::Targets,
-    fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields, format::Writer},
-    layer::SubscriberExt,
+    layer::{Context, SubscriberExt},
     registry::LookupSpan,
     util::SubscriberInitExt,
 };
 
-use crate::{error::Recorded, variables::Variables};
+use crate::{
+    error::{Error, Recorded, shortened},
+    variables::Variables,
+};
 
 /// The configuration of the logs.
 #[derive(Debug)]
@@ -80,25 +84,60 @@ pub fn function_name() -> String {
 /// Starts logging. Libraries are limited to `warn` and `error`, because their other lines may contain the
 /// data of a request.
 pub fn init(config: &LogConfig) {
-    let mut constant = String::new();
-    push_member(&mut constant, "function", &function_name().into());
+    let mut constant = Members::default();
+    constant.push_text("function", &function_name());
     if let Some(environment) = &config.environment {
-        push_member(&mut constant, "environment", &environment.as_str().into());
+        constant.push_text("environment", environment);
     }
     let levels = Targets::new()
         .with_default(config.level.min(LevelFilter::WARN))
         .with_target(env!("CARGO_CRATE_NAME"), config.level);
-    let metrics_namespace = config.metrics_namespace.clone();
-    let lines = tracing_subscriber::fmt::layer()
-        .event_format(JsonLines { constant, metrics_namespace })
-        .fmt_fields(JsonMembers)
-        .with_writer(io::stdout);
+    let lines = JsonLines { constant: constant.json, metrics_namespace: config.metrics_namespace.clone() };
     tracing_subscriber::registry().with(levels).with(lines).init();
 }
 
-/// Converts a duration to milliseconds, with microsecond precision.
-pub(crate) fn milliseconds(duration: Duration) -> f64 {
-    duration.as_micros() as f64 / 1e3
+/// Creates the span of a request. Its fields are part of every line written while it is entered.
+pub(crate) fn request_span(request_id: &str) -> Span {
+    // The span has the most severe level, so that its fields are in the lines of every LOG_LEVEL.
+    error_span!("request", request_id, user_id = Empty, database_ms = Empty)
+}
+
+/// Adds the user whom the token identifies to the lines of the current request.
+pub(crate) fn set_user(user_id: &str) {
+    Span::current().record("user_id", user_id);
+}
+
+/// Adds the duration of the database call to the lines of the current request.
+pub(crate) fn set_database_time(duration: Duration) {
+    Span::current().record("database_ms", milliseconds(duration));
+}
+
+/// Logs the one line that every request has. `route` is `None` if the payload is not an API Gateway event.
+pub(crate) fn log_request(
+    route: Option<&str>,
+    status: StatusCode,
+    error: Option<&Error>,
+    duration: Duration,
+    cold_start: bool,
+) {
+    macro_rules! log {
+        ($level:ident) => {
+            tracing::$level!(
+                route,
+                status = status.as_u16(),
+                errors = u8::from(status.is_server_error()),
+                ms = milliseconds(duration),
+                cold_start,
+                reason = error.map(ToString::to_string),
+                "request"
+            )
+        };
+    }
+    match error {
+        Some(Error::Unauthorized(_) | Error::Forbidden(_) | Error::Unavailable(_)) => log!(warn),
+        Some(Error::Internal(_)) => log!(error),
+        _ => log!(info),
+    }
 }
 
 /// Logs what was done to which task. The request's span adds the user.
@@ -106,108 +145,145 @@ pub(crate) fn audit(action: &'static str, task_id: impl fmt::Display) {
     tracing::info!(audit = action, %task_id, "task changed");
 }
 
-/// Writes an event as one line: `{"timestamp":…,"level":…,…}`.
+/// Converts a duration to milliseconds, with microsecond precision.
+pub(crate) fn milliseconds(duration: Duration) -> f64 {
+    duration.as_micros() as f64 / 1e3
+}
+
+/// Writes each event as one line: `{"timestamp":…,"level":…,…}`.
 struct JsonLines {
-    /// The JSON members that are the same in every line, each preceded by a comma.
+    /// The members that are the same in every line.
     constant: String,
     /// See [`LogConfig::metrics_namespace`].
     metrics_namespace: Option<String>,
 }
 
-/// The members of a request line that are metrics. Their unit is milliseconds.
-const METRICS: [&str; 2] = ["ms", "database_ms"];
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for JsonLines {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let mut members = Members::default();
+        attributes.record(&mut members);
+        if let Some(span) = context.span(id) {
+            span.extensions_mut().insert(members);
+        }
+    }
 
-/// Writes fields as JSON members, each preceded by a comma, so that they can be concatenated.
-struct JsonMembers;
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        if let Some(span) = context.span(id)
+            && let Some(members) = span.extensions_mut().get_mut::<Members>()
+        {
+            values.record(members);
+        }
+    }
 
-impl<S, N> FormatEvent<S, N> for JsonLines
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
-    fn format_event(
-        &self,
-        context: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let now = Utc::now();
-        let timestamp = now.to_rfc3339_opts(SecondsFormat::Millis, true);
-        let level = event.metadata().level();
-        let mut line = format!(r#"{{"timestamp":"{timestamp}","level":"{level}"{}"#, self.constant);
-        for span in context.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
-            if let Some(fields) = span.extensions().get::<FormattedFields<N>>() {
-                line.push_str(fields);
+        let mut line = Members::default();
+        for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
+            if let Some(members) = span.extensions().get::<Members>() {
+                line.extend(members);
             }
         }
-        context.format_fields(Writer::new(&mut line), event)?;
-        if let Some(namespace) = &self.metrics_namespace
-            && event.metadata().fields().field("route").is_some()
-        {
-            push_metrics(&mut line, namespace, now.timestamp_millis());
+        event.record(&mut line);
+        if let Some(namespace) = &self.metrics_namespace {
+            line.push_metrics(namespace, now.timestamp_millis());
         }
-        line.push_str("}\n");
-        writer.write_str(&line)
+        let timestamp = now.to_rfc3339_opts(SecondsFormat::Millis, true);
+        let (level, constant, members) = (event.metadata().level(), &self.constant, line.json);
+        let line = format!("{{\"timestamp\":\"{timestamp}\",\"level\":\"{level}\"{constant}{members}}}\n");
+        // There is no other place to report that the log can't be written.
+        let _ = io::stdout().write_all(line.as_bytes());
     }
 }
 
-impl<'writer> FormatFields<'writer> for JsonMembers {
-    fn format_fields<R: tracing_subscriber::field::RecordFields>(
-        &self,
-        mut writer: Writer<'writer>,
-        fields: R,
-    ) -> fmt::Result {
-        let mut members = Members(String::new());
-        fields.record(&mut members);
-        writer.write_str(&members.0)
-    }
-
-    /// Appends without the space that the default implementation puts between the fields.
-    fn add_fields(&self, current: &'writer mut FormattedFields<Self>, fields: &Record<'_>) -> fmt::Result {
-        self.format_fields(current.as_writer(), fields)
-    }
+/// A field that CloudWatch stores as a metric.
+struct Metric {
+    name: &'static str,
+    unit: &'static str,
+    /// The field whose values tell apart what is measured.
+    dimension: &'static str,
 }
 
-struct Members(String);
+/// The metrics of a request line.
+const METRICS: [Metric; 3] = [
+    Metric { name: "errors", unit: "Count", dimension: "function" },
+    Metric { name: "ms", unit: "Milliseconds", dimension: "route" },
+    Metric { name: "database_ms", unit: "Milliseconds", dimension: "route" },
+];
+
+/// Maximum length of a message, in bytes of JSON.
+const MAX_MESSAGE_LEN: usize = 3 * 1024;
+
+/// Maximum length of any other text, in bytes of JSON. A line contains few of them, so it is at most 8 KiB
+/// long.
+const MAX_TEXT_LEN: usize = 1024;
+
+/// Members of a JSON object, each preceded by a comma, so that they can be concatenated.
+#[derive(Default)]
+struct Members {
+    json: String,
+    names: Vec<&'static str>,
+}
+
+impl Members {
+    fn extend(&mut self, other: &Self) {
+        self.json.push_str(&other.json);
+        self.names.extend(&other.names);
+    }
+
+    fn push(&mut self, name: &'static str, value: &impl fmt::Display) {
+        self.names.push(name);
+        write!(self.json, ",\"{name}\":{value}").expect("writing to a string can't fail");
+    }
+
+    fn push_text(&mut self, name: &'static str, text: &str) {
+        let max = if name == "message" { MAX_MESSAGE_LEN } else { MAX_TEXT_LEN };
+        self.push(name, &Value::from(shortened(text, max)));
+    }
+
+    /// Adds the member that tells CloudWatch which others are metrics ("Specification: Embedded metric format"
+    /// in CloudWatch's user guide), if this is a request line.
+    fn push_metrics(&mut self, namespace: &str, timestamp: i64) {
+        let has = |name| self.names.contains(&name);
+        if !has("errors") {
+            return;
+        }
+        let directive = |dimension: &str| {
+            let metrics = METRICS.iter().filter(|metric| metric.dimension == dimension && has(metric.name));
+            let metrics = metrics.map(|metric| json!({ "Name": metric.name, "Unit": metric.unit }));
+            json!({
+                "Namespace": namespace, "Dimensions": [[dimension]], "Metrics": metrics.collect::<Value>(),
+            })
+        };
+        let dimensions = ["function", "route"].into_iter().filter(|name| *name == "function" || has(name));
+        let directives: Value = dimensions.map(directive).collect();
+        self.push("_aws", &json!({ "Timestamp": timestamp, "CloudWatchMetrics": directives }));
+    }
+}
 
 impl Visit for Members {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        push_member(&mut self.0, field.name(), &format!("{value:?}").into());
+        self.push_text(field.name(), &format!("{value:?}"));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        push_member(&mut self.0, field.name(), &value.into());
+        self.push_text(field.name(), value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        push_member(&mut self.0, field.name(), &value.into());
+        self.push(field.name(), &value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        push_member(&mut self.0, field.name(), &value.into());
+        self.push(field.name(), &value);
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        push_member(&mut self.0, field.name(), &value.into());
+        self.push(field.name(), &Value::from(value));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        push_member(&mut self.0, field.name(), &value.into());
+        self.push(field.name(), &value);
     }
-}
-
-/// Adds the member that tells CloudWatch which others are metrics ("Specification: Embedded metric format" in
-/// CloudWatch's user guide).
-fn push_metrics(line: &mut String, namespace: &str, timestamp: i64) {
-    // Quotes within text are escaped, so this can't match text from outside.
-    let present = METRICS.into_iter().filter(|name| line.contains(&format!(r#","{name}":"#)));
-    let metrics: Vec<_> = present.map(|name| json!({ "Name": name, "Unit": "Milliseconds" })).collect();
-    let directive = json!({ "Namespace": namespace, "Dimensions": [["route"]], "Metrics": metrics });
-    push_member(line, "_aws", &json!({ "Timestamp": timestamp, "CloudWatchMetrics": [directive] }));
-}
-
-fn push_member(members: &mut String, name: &str, value: &Value) {
-    write!(members, r#","{name}":{value}"#).expect("writing to a string can't fail");
 }
 
 #[cfg(test)]

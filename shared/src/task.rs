@@ -153,13 +153,13 @@ pub struct NewTask {
 /// The fields of a task to create.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewTaskFields {
-    /// See [`Task::title`].
+    /// See [`Task`].
     pub title: String,
-    /// See [`Task::description`].
+    /// See [`Task`].
     pub description: Option<String>,
-    /// See [`Task::due_date`].
+    /// See [`Task`].
     pub due_date: Option<DateTime<Utc>>,
-    /// See [`Task::completed`].
+    /// See [`Task`].
     pub completed: bool,
 }
 
@@ -205,13 +205,13 @@ impl<T> Patch<T> {
 /// The changes to a task. `None` and [`Patch::Absent`] leave a field unchanged.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TaskChanges {
-    /// See [`Task::title`].
+    /// See [`Task`].
     pub title: Option<String>,
-    /// See [`Task::description`].
+    /// See [`Task`].
     pub description: Patch<String>,
-    /// See [`Task::due_date`].
+    /// See [`Task`].
     pub due_date: Patch<DateTime<Utc>>,
-    /// See [`Task::completed`].
+    /// See [`Task`].
     pub completed: Option<Completion>,
 }
 
@@ -224,8 +224,7 @@ pub enum Completion {
     Toggle,
 }
 
-/// A change of a task, the content of [`PutTask`], [`PatchTask`] and [`CompleteTask`]. These are separate
-/// types because each endpoint reads its body differently.
+/// Input of `PUT` and `PATCH …/tasks/{task_id}` and of `PATCH …/tasks/{task_id}/complete`.
 #[derive(Debug)]
 pub struct TaskUpdate {
     /// The task to change.
@@ -238,18 +237,6 @@ pub struct TaskUpdate {
     pub headers: WriteHeaders,
 }
 
-/// Input of `PUT …/tasks/{task_id}`. In the envelope contract, it sets every field.
-#[derive(Debug)]
-pub struct PutTask(pub TaskUpdate);
-
-/// Input of `PATCH …/tasks/{task_id}`.
-#[derive(Debug)]
-pub struct PatchTask(pub TaskUpdate);
-
-/// Input of `PATCH …/tasks/{task_id}/complete`.
-#[derive(Debug)]
-pub struct CompleteTask(pub TaskUpdate);
-
 /// Input of `DELETE …/tasks/{task_id}`.
 #[derive(Debug)]
 pub struct DeleteTask {
@@ -258,10 +245,6 @@ pub struct DeleteTask {
     /// The headers of the request.
     pub headers: WriteHeaders,
 }
-
-/// Input of `DELETE /api/{user_id}`. It is empty because the user to erase is the caller.
-#[derive(Debug)]
-pub struct EraseUser;
 
 /// Input of `GET …/tasks/changes`.
 #[derive(Debug, Clone, PartialEq)]
@@ -278,9 +261,6 @@ pub struct ChangesQuery {
 pub struct ChangesPosition {
     /// The revision of the last change sent.
     pub revision: i64,
-    /// The number of the last change's task. It is needed because tasks that have not changed since revisions
-    /// were introduced share one revision.
-    pub number: i64,
     /// The list's revision when the copy was started. Earlier deletions don't have to be sent.
     pub copied_from: i64,
     /// When the list was last changed before this position was issued.
@@ -331,7 +311,7 @@ pub struct TaskQuery {
 }
 
 /// Selects the tasks of a list. A task must meet every condition that is present.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct TaskFilter {
     /// The task is completed, or open.
     pub completed: Option<bool>,
@@ -344,7 +324,7 @@ pub struct TaskFilter {
 }
 
 /// The order of a list. Equal tasks are sorted from oldest to newest.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TaskOrder {
     /// What the tasks are sorted by.
     pub by: SortKey,
@@ -352,7 +332,7 @@ pub struct TaskOrder {
     pub descending: bool,
 }
 
-/// What a list is sorted by.
+/// What a list is sorted by. List cursors contain the names, in snake case.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SortKey {
@@ -362,7 +342,7 @@ pub enum SortKey {
     CreatedAt,
     /// [`Task::updated_at`].
     UpdatedAt,
-    /// [`Task::due_date`]. Tasks without one come last in both directions.
+    /// When they are due. Tasks without a due date come last in both directions.
     DueDate,
     /// [`Task::title`]: first in lower case, then unchanged, both compared by code point.
     Title,

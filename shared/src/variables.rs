@@ -3,7 +3,7 @@
 
 use std::{fmt, net::IpAddr};
 
-use crate::error::Recorded;
+use crate::error::{Errors, Recorded};
 
 /// The errors of a configuration.
 #[derive(Debug, PartialEq)]
@@ -12,7 +12,7 @@ pub struct ConfigError(Vec<String>);
 /// The variables being read, and the errors and warnings found so far.
 pub struct Variables<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
-    errors: Vec<String>,
+    errors: Errors<String>,
     warnings: Vec<String>,
 }
 
@@ -38,11 +38,10 @@ impl Variables<'_> {
         lookup: &dyn Fn(&str) -> Option<String>,
         read: impl FnOnce(&mut Variables) -> Result<T, Recorded>,
     ) -> Result<(T, Vec<String>), ConfigError> {
-        let mut variables = Variables { lookup, errors: Vec::new(), warnings: Vec::new() };
-        match read(&mut variables) {
-            Ok(config) if variables.errors.is_empty() => Ok((config, variables.warnings)),
-            _ => Err(ConfigError(variables.errors)),
-        }
+        let mut variables = Variables { lookup, errors: Errors::default(), warnings: Vec::new() };
+        let config = read(&mut variables);
+        let config = variables.errors.finish(config).map_err(ConfigError)?;
+        Ok((config, variables.warnings))
     }
 
     /// The value of a variable, without surrounding white space.
@@ -72,8 +71,7 @@ impl Variables<'_> {
     /// # Errors
     /// Always.
     pub fn error<T>(&mut self, error: impl Into<String>) -> Result<T, Recorded> {
-        self.errors.push(error.into());
-        Err(Recorded)
+        Err(self.errors.record(error.into()))
     }
 
     /// Records a problem that does not prevent the start. The text must name the variable.

@@ -24,7 +24,8 @@ struct CloudFormation {
 impl CloudFormation {
     async fn start(&self) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let url = format!("http://{}/response?signature=x", listener.local_addr().expect("bound"));
+        let url =
+            format!("http://{}/response?signature=x", listener.local_addr().expect("the listener is bound"));
         let router = Router::new().route("/response", put(Self::receive)).with_state(self.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         url

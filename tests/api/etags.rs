@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
-use tests::{Answer, App, Contract, Front, refusals};
+use tests::{ApiClient, App, Contract, Response, errors};
 
-use crate::requests::{Endpoint, endpoints};
+use crate::endpoints::{Endpoint, endpoints};
 
 /// Values of `If-Match` and `If-None-Match` that are not a list of entity tags.
 const NO_TAGS: [&str; 14] = [
@@ -39,59 +39,61 @@ fn writes(contract: Contract) -> impl Iterator<Item = Endpoint> {
 }
 
 /// The ETag of a task, by its id.
-async fn etag(front: &Front<'_>, id: &str) -> String {
-    front.get(id).await.expect_status(200).etag().to_owned()
+async fn etag(client: &ApiClient<'_>, id: &str) -> String {
+    client.get(id).await.expect_status(200).etag().to_owned()
 }
 
 /// Creates a task and returns its id and ETag.
-async fn new_task(front: &Front<'_>) -> (String, String) {
-    let answer = front.create(json!({ "title": "Buy milk" })).await.expect_status(201);
-    (front.id(&front.task(&answer)), answer.etag().to_owned())
+async fn new_task(client: &ApiClient<'_>) -> (String, String) {
+    let response = client.create(json!({ "title": "Buy milk" })).await.expect_status(201);
+    (client.id(&client.task(&response)), response.etag().to_owned())
 }
 
-fn put(front: &Front<'_>, id: &str, title: &str) -> RequestBuilder {
-    front.request(Method::PUT, &format!("/{id}")).json(&json!({ "title": title }))
+fn put(client: &ApiClient<'_>, id: &str, title: &str) -> RequestBuilder {
+    client.request(Method::PUT, &format!("/{id}")).json(&json!({ "title": title }))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_write_of_a_task_changes_its_etag() {
     let app = App::start().await;
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let front = alice.at(contract);
-        let (id, created) = new_task(&front).await;
-        let (other, other_etag) = new_task(&front).await;
+    for client in app.clients("alice") {
+        let (id, created) = new_task(&client).await;
+        let (other, other_etag) = new_task(&client).await;
         let mut seen = BTreeSet::from([created.clone(), other_etag.clone()]);
         assert_eq!(seen.len(), 2);
-        assert_eq!(etag(&front, &id).await, created, "another task's write does not change this ETag");
-        for endpoint in writes(contract).filter(|endpoint| endpoint.method != Method::DELETE) {
+        assert_eq!(etag(&client, &id).await, created, "another task's write does not change this ETag");
+        for endpoint in writes(client.contract).filter(|endpoint| endpoint.method != Method::DELETE) {
             // The second write sets the values already stored. So does the third, unless it toggles.
             for _ in 0..3 {
-                let answer = Answer::to(endpoint.request(&front, &id)).await.expect_status(200);
-                answer.assert_common_headers();
-                assert!(!answer.etag().starts_with("W/"), "a weak tag would never match in If-Match");
-                assert_eq!(etag(&front, &id).await, answer.etag(), "{} {}", endpoint.method, endpoint.rest);
-                assert!(seen.insert(answer.etag().to_owned()), "{} {}", endpoint.method, endpoint.rest);
+                let response = Response::to(endpoint.request(&client, &id)).await.expect_status(200);
+                response.assert_common_headers();
+                assert!(!response.etag().starts_with("W/"), "a weak tag would never match in If-Match");
+                assert_eq!(
+                    etag(&client, &id).await,
+                    response.etag(),
+                    "{} {}",
+                    endpoint.method,
+                    endpoint.rest
+                );
+                assert!(seen.insert(response.etag().to_owned()), "{} {}", endpoint.method, endpoint.rest);
             }
         }
-        assert_eq!(etag(&front, &other).await, other_etag);
+        assert_eq!(etag(&client, &other).await, other_etag);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_without_fields_changes_no_etag() {
     let app = App::start().await;
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let front = alice.at(contract);
-        let (id, created) = new_task(&front).await;
-        let list = front.list("").await.etag().to_owned();
-        let method = if contract == Contract::Envelope { Method::PATCH } else { Method::PUT };
-        let nothing = front.request(method, &format!("/{id}")).json(&json!({ "unknown": 1 }));
-        let answer = Answer::to(nothing).await.expect_status(200);
-        assert_eq!(answer.etag(), created);
-        assert_eq!(etag(&front, &id).await, created);
-        assert_eq!(front.list("").await.etag(), list);
+    for client in app.clients("alice") {
+        let (id, created) = new_task(&client).await;
+        let list = client.list("").await.etag().to_owned();
+        let method = if client.contract == Contract::Envelope { Method::PATCH } else { Method::PUT };
+        let nothing = client.request(method, &format!("/{id}")).json(&json!({ "unknown": 1 }));
+        let response = Response::to(nothing).await.expect_status(200);
+        assert_eq!(response.etag(), created);
+        assert_eq!(etag(&client, &id).await, created);
+        assert_eq!(client.list("").await.etag(), list);
     }
 }
 
@@ -100,20 +102,20 @@ async fn every_write_of_the_user_changes_the_etag_of_the_list() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let (alice, bob) = (app.user("alice"), app.user("bob"));
-        let front = alice.at(contract);
+        let client = alice.at(contract);
         let mut seen = BTreeSet::new();
-        let list = async || front.list("").await.expect_status(200).etag().to_owned();
+        let list = async || client.list("").await.expect_status(200).etag().to_owned();
         assert!(seen.insert(list().await), "an empty list has an ETag too");
-        let (id, _) = new_task(&front).await;
+        let (id, _) = new_task(&client).await;
         assert!(seen.insert(list().await));
         for endpoint in endpoints(contract).iter().filter(|endpoint| endpoint.is_write()) {
-            Answer::to(endpoint.request(&front, &id)).await.expect_status(endpoint.status);
+            Response::to(endpoint.request(&client, &id)).await.expect_status(endpoint.status);
             let now = list().await;
             assert!(seen.insert(now.clone()), "{} {}", endpoint.method, endpoint.rest);
             // Reads, rejected writes and other users' writes do not change the ETag.
-            front.get(&front.unknown_id()).await.expect_status(404);
-            front.put(&front.unknown_id(), json!({ "title": "a" })).await.expect_status(404);
-            front.create(json!({ "title": "" })).await.expect_status(422);
+            client.get(&client.unknown_id()).await.expect_status(404);
+            client.put(&client.unknown_id(), json!({ "title": "a" })).await.expect_status(404);
+            client.create(json!({ "title": "" })).await.expect_status(422);
             bob.at(contract).new_task("Bob's").await;
             assert_eq!(list().await, now);
         }
@@ -123,71 +125,67 @@ async fn every_write_of_the_user_changes_the_etag_of_the_list() {
 #[tokio::test(flavor = "multi_thread")]
 async fn exactly_one_of_50_concurrent_edits_with_the_same_etag_succeeds() {
     let app = App::start().await;
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let front = alice.at(contract);
-        let (id, created) = new_task(&front).await;
+    for client in app.clients("alice") {
+        let (id, created) = new_task(&client).await;
         let mut edits = tokio::task::JoinSet::new();
         for number in 0..50 {
             let title = format!("edit {number}");
-            let request = if contract == Contract::Envelope {
-                front.request(Method::PATCH, &format!("/{id}")).json(&json!({ "title": title }))
+            let request = if client.contract == Contract::Envelope {
+                client.request(Method::PATCH, &format!("/{id}")).json(&json!({ "title": title }))
             } else {
-                put(&front, &id, &title)
+                put(&client, &id, &title)
             };
-            let answer = Answer::to(request.header("if-match", &created));
-            edits.spawn(async move { (title, answer.await) });
+            let response = Response::to(request.header("if-match", &created));
+            edits.spawn(async move { (title, response.await) });
         }
-        let answers = edits.join_all().await;
-        let now = front.get(&id).await.expect_status(200);
+        let responses = edits.join_all().await;
+        let now = client.get(&id).await.expect_status(200);
         let (done, refused): (Vec<_>, Vec<_>) =
-            answers.into_iter().partition(|(_, answer)| answer.status == 200);
-        let [(title, answer)] = &done[..] else { panic!("{} of 50 were carried out", done.len()) };
-        assert_eq!((&front.task(&now)["title"], answer.etag()), (&json!(title), now.etag()));
-        for (_, answer) in refused {
-            answer.assert_refused(contract, &refusals::CHANGED);
-            assert_eq!(answer.etag(), now.etag());
+            responses.into_iter().partition(|(_, response)| response.status == 200);
+        let [(title, response)] = &done[..] else { panic!("{} of 50 were carried out", done.len()) };
+        assert_eq!((&client.task(&now)["title"], response.etag()), (&json!(title), now.etag()));
+        for (_, response) in refused {
+            response.assert_error(client.contract, &errors::CHANGED);
+            assert_eq!(response.etag(), now.etag());
         }
     }
 }
 
 /// ETags of a user's list and tasks.
-async fn all_etags(front: &Front<'_>) -> Vec<String> {
-    let mut etags = vec![front.list("").await.expect_status(200).etag().to_owned()];
-    for id in front.all_tasks().await.keys() {
-        etags.push(etag(front, id).await);
+async fn all_etags(client: &ApiClient<'_>) -> Vec<String> {
+    let mut etags = vec![client.list("").await.expect_status(200).etag().to_owned()];
+    for id in client.all_tasks().await.keys() {
+        etags.push(etag(client, id).await);
     }
     etags
 }
 
 /// Checks that none of the old ETags matches the list or a task.
-async fn assert_match_nothing(front: &Front<'_>, old: &[String]) {
+async fn assert_match_nothing(client: &ApiClient<'_>, old: &[String]) {
     let tags = old.join(", ");
-    let list = Answer::to(front.request(Method::GET, "").header("if-none-match", &tags)).await;
+    let list = Response::to(client.request(Method::GET, "").header("if-none-match", &tags)).await;
     list.expect_status(200);
-    for id in front.all_tasks().await.keys() {
-        let get = front.request(Method::GET, &format!("/{id}")).header("if-none-match", &tags);
-        Answer::to(get).await.expect_status(200);
-        let edit = Answer::to(put(front, id, "overwritten").header("if-match", &tags)).await;
-        edit.assert_refused(front.contract, &refusals::CHANGED);
+    for id in client.all_tasks().await.keys() {
+        let get = client.request(Method::GET, &format!("/{id}")).header("if-none-match", &tags);
+        Response::to(get).await.expect_status(200);
+        let edit = Response::to(put(client, id, "overwritten").header("if-match", &tags)).await;
+        edit.assert_error(client.contract, &errors::CHANGED);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn etags_from_before_an_erase_match_nothing_after_it() {
     let app = App::start().await;
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let front = alice.at(contract);
-        let mut old = all_etags(&front).await;
+    for client in app.clients("alice") {
+        let mut old = all_etags(&client).await;
         for _ in 0..3 {
             for number in 0..4 {
-                front.new_task(&format!("{number}")).await;
-                assert_match_nothing(&front, &old).await;
+                client.new_task(&format!("{number}")).await;
+                assert_match_nothing(&client, &old).await;
             }
-            old.extend(all_etags(&front).await);
-            front.erase().await.expect_status(204);
-            assert_match_nothing(&front, &old[1..]).await;
+            old.extend(all_etags(&client).await);
+            client.erase().await.expect_status(204);
+            assert_match_nothing(&client, &old[1..]).await;
         }
     }
 }
@@ -196,47 +194,45 @@ async fn etags_from_before_an_erase_match_nothing_after_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn etags_from_before_a_restore_match_nothing_written_after_it() {
     let Some(app) = App::local().await else { return };
-    let database = app.hands_on().database().await;
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let front = alice.at(contract);
-        let (id, before) = new_task(&front).await;
+    let database = app.internals().database().await;
+    for client in app.clients("alice") {
+        let (id, before) = new_task(&client).await;
         let back_up = "drop table if exists saved_users, saved_tasks;
                        create table saved_users as table users; create table saved_tasks as table tasks";
         database.batch_execute(back_up).await.expect("a superuser can run this");
-        let lost = front.put(&id, json!({ "title": "lost with the restore" })).await.expect_status(200);
+        let lost = client.put(&id, json!({ "title": "lost with the restore" })).await.expect_status(200);
         let mut old = vec![lost.etag().to_owned()];
-        old.push(front.create(json!({ "title": "lost as well" })).await.expect_status(201).etag().to_owned());
-        old.push(front.list("").await.expect_status(200).etag().to_owned());
+        old.push(
+            client.create(json!({ "title": "lost as well" })).await.expect_status(201).etag().to_owned(),
+        );
+        old.push(client.list("").await.expect_status(200).etag().to_owned());
         let restore = "truncate users cascade;
                        insert into users select * from saved_users;
                        insert into tasks overriding system value select * from saved_tasks";
         database.batch_execute(restore).await.expect("a superuser can run this");
 
         // A task that was not changed after the backup keeps its ETag.
-        assert_eq!(etag(&front, &id).await, before);
-        assert_match_nothing(&front, &old).await;
-        front.put(&id, json!({ "title": "written after the restore" })).await.expect_status(200);
-        assert_match_nothing(&front, &old).await;
-        front.create(json!({ "title": "created after the restore" })).await.expect_status(201);
-        assert_match_nothing(&front, &old).await;
+        assert_eq!(etag(&client, &id).await, before);
+        assert_match_nothing(&client, &old).await;
+        client.put(&id, json!({ "title": "written after the restore" })).await.expect_status(200);
+        assert_match_nothing(&client, &old).await;
+        client.create(json!({ "title": "created after the restore" })).await.expect_status(201);
+        assert_match_nothing(&client, &old).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replayed_write_has_the_tasks_current_etag() {
     let app = App::start().await;
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let front = alice.at(contract);
+    for client in app.clients("alice") {
         let create = || {
-            front.request(Method::POST, "").header("idempotency-key", "key").json(&json!({ "title": "a" }))
+            client.request(Method::POST, "").header("idempotency-key", "key").json(&json!({ "title": "a" }))
         };
-        let created = Answer::to(create()).await.expect_status(201);
-        assert_eq!(Answer::to(create()).await.expect_status(201).etag(), created.etag());
-        let id = front.id(&front.task(&created));
-        let changed = front.put(&id, json!({ "title": "b" })).await.expect_status(200);
-        let replayed = Answer::to(create()).await.expect_status(201);
-        assert_eq!((replayed.etag(), &front.task(&replayed)["title"]), (changed.etag(), &Value::from("b")));
+        let created = Response::to(create()).await.expect_status(201);
+        assert_eq!(Response::to(create()).await.expect_status(201).etag(), created.etag());
+        let id = client.id(&client.task(&created));
+        let changed = client.put(&id, json!({ "title": "b" })).await.expect_status(200);
+        let replayed = Response::to(create()).await.expect_status(201);
+        assert_eq!((replayed.etag(), &client.task(&replayed)["title"]), (changed.etag(), &Value::from("b")));
     }
 }

@@ -9,7 +9,7 @@ use local::{
 };
 use serde_json::{Value, json};
 use shared::sql;
-use tests::{Answer, App, Contract, binary, connect, empty_database, refusals};
+use tests::{App, Contract, Response, binary, connect, empty_database, errors};
 
 /// The user in the samples, and the id of that user's only task.
 const USER: &str = "demo";
@@ -24,7 +24,7 @@ fn samples(token: &str) -> Vec<(String, Value)> {
         let event = serde_json::from_str(&text.replace("REPLACE_WITH_A_TOKEN", token));
         (name.trim_end_matches(".json").to_owned(), event.unwrap_or_else(|error| panic!("{name}: {error}")))
     };
-    files.map(|file| read(file.expect("readable"))).collect()
+    files.map(|file| read(file.expect("a readable file"))).collect()
 }
 
 fn sample(token: &str, name: &str) -> Value {
@@ -36,10 +36,10 @@ fn sample(token: &str, name: &str) -> Value {
 async fn reset(app: &App) {
     let statements = format!(
         "truncate users restart identity cascade;
-         insert into users (id) values ('{USER}');
+         insert into users (id, task_count) values ('{USER}', 1);
          insert into tasks (id, user_id, title) values ('{TASK_ID}', '{USER}', 'Buy milk');"
     );
-    app.hands_on().database().await.batch_execute(&statements).await.expect("a task");
+    app.internals().database().await.batch_execute(&statements).await.expect("a task");
 }
 
 fn template() -> Template {
@@ -74,8 +74,8 @@ async fn every_sample_succeeds_and_every_route_has_a_sample() {
             "DELETE" => 204,
             _ => 200,
         };
-        let answer = app.hands_on().invoke(&found.function.binary, &event).await.expect_status(status);
-        assert_eq!(answer.header("x-request-id"), format!("sample-{name}"));
+        let response = app.internals().invoke(&found.function.binary, &event).await.expect_status(status);
+        assert_eq!(response.header("x-request-id"), format!("sample-{name}"));
         without_sample.remove(&found.route.route_key());
     }
     assert_eq!(without_sample, BTreeSet::new(), "routes of template.yaml without a sample in events/");
@@ -87,7 +87,7 @@ async fn migrate(app: &App, database_url: &str) -> Function {
         name: "migrate".into(),
         binary: binary("migrate").await,
         environment: [("DATABASE_URL".to_owned(), database_url.to_owned())].into(),
-        ..app.hands_on().gateway().function("health").expect("a function").spec().clone()
+        ..app.internals().gateway().function("health").expect("a function").spec().clone()
     };
     Function::new(spec, Arc::new(|_: &str, _: &str| {}))
 }
@@ -98,15 +98,16 @@ async fn migrate_returns_what_it_applied() {
     let database_url = empty_database().await;
     let function = migrate(&app, &database_url).await;
     let migrations = fs::read_dir(workspace_root().join("migrations")).expect("a folder of migrations");
-    let migrations = migrations.map(|file| file.expect("readable").file_name().into_string().expect("UTF-8"));
+    let migrations =
+        migrations.map(|file| file.expect("a readable file").file_name().into_string().expect("UTF-8"));
     let migrations: BTreeSet<_> = migrations.map(|name| name.trim_end_matches(".sql").to_owned()).collect();
     let event = sample("", "migrate").to_string();
     let functions = format!("functions {}", *sql::SCHEMA);
     let all: Vec<_> = migrations.into_iter().chain([functions]).collect();
     for applied in [json!(all), json!([])] {
-        let payload = function.invoke(event.clone().into()).await.expect("an answer");
-        let answer: Value = serde_json::from_slice(&payload).expect("JSON");
-        assert_eq!(answer, json!({ "applied": applied }));
+        let payload = function.invoke(event.clone().into()).await.expect("a response");
+        let response: Value = serde_json::from_slice(&payload).expect("JSON");
+        assert_eq!(response, json!({ "applied": applied }));
     }
     let tasks = connect(&database_url).await.query_one("select count(*) from tasks", &[]).await;
     assert_eq!(tasks.expect("a table").get::<_, i64>(0), 0);
@@ -123,8 +124,8 @@ async fn body_larger_than_the_gateway_allows_is_413_in_the_contracts_format() {
                 let mut event = sample(&token, &format!("{function}{suffix}"));
                 event["body"] = json!("A".repeat(10 * 1024 * 1024 + 4));
                 event["isBase64Encoded"] = json!(encoded);
-                let answer = app.hands_on().invoke(function, &event).await;
-                answer.assert_refused(contract, &refusals::TOO_LARGE);
+                let response = app.internals().invoke(function, &event).await;
+                response.assert_error(contract, &errors::TOO_LARGE);
             }
         }
     }
@@ -162,25 +163,25 @@ async fn events_that_the_local_gateway_never_sends_are_answered_in_the_contracts
             (with(&list, "/requestContext/requestId", json!("")), false),
             (with(&list, "/requestContext/requestId", json!("a\r\nb: c")), false),
         ] {
-            let answer = app.hands_on().invoke("list-tasks", &event).await.expect_status(200);
+            let response = app.internals().invoke("list-tasks", &event).await.expect_status(200);
             let tasks = match contract {
-                Contract::Envelope => answer.json()["data"]["items"].clone(),
-                Contract::Plain => answer.json(),
+                Contract::Envelope => response.json()["data"]["items"].clone(),
+                Contract::Plain => response.json(),
             };
             assert_eq!(tasks[0]["title"], "Buy milk", "{event}");
-            let id = answer.header("x-request-id");
+            let id = response.header("x-request-id");
             assert_eq!(id == format!("sample-list-tasks{suffix}"), keeps_request_id, "{id}");
             assert!(!id.is_empty());
         }
 
         for (event, refusal) in [
-            (with(&list, "/pathParameters", Value::Null), &refusals::FORBIDDEN),
-            (with(&list, "/pathParameters", json!({})), &refusals::FORBIDDEN),
-            (with(&list, "/headers", json!({})), &refusals::NO_TOKEN),
-            (with(&list, "/headers/authorization", json!("Bearer 💥")), &refusals::BAD_TOKEN),
+            (with(&list, "/pathParameters", Value::Null), &errors::FORBIDDEN),
+            (with(&list, "/pathParameters", json!({})), &errors::FORBIDDEN),
+            (with(&list, "/headers", json!({})), &errors::NO_TOKEN),
+            (with(&list, "/headers/authorization", json!("Bearer 💥")), &errors::BAD_TOKEN),
         ] {
-            let answer = app.hands_on().invoke("list-tasks", &event).await;
-            answer.assert_refused(contract, refusal);
+            let response = app.internals().invoke("list-tasks", &event).await;
+            response.assert_error(contract, refusal);
         }
         for event in [
             with(&create, "/body", Value::Null),
@@ -188,12 +189,12 @@ async fn events_that_the_local_gateway_never_sends_are_answered_in_the_contracts
             with(&with(&create, "/body", json!("e30")), "/isBase64Encoded", json!(true)),
             with(&with(&create, "/body", json!("{}{}")), "/isBase64Encoded", json!(false)),
         ] {
-            let answer = app.hands_on().invoke("create-task", &event).await;
-            answer.assert_refused(contract, &refusals::NOT_JSON);
+            let response = app.internals().invoke("create-task", &event).await;
+            response.assert_error(contract, &errors::NOT_JSON);
         }
         let encoded = with(&create, "/body", json!("eyJ0aXRsZSI6ICJCdXkgbWlsayJ9")); // {"title": "Buy milk"}
         let encoded = with(&encoded, "/isBase64Encoded", json!(true));
-        app.hands_on().invoke("create-task", &encoded).await.expect_status(201);
+        app.internals().invoke("create-task", &encoded).await.expect_status(201);
     }
 }
 
@@ -238,14 +239,14 @@ async fn event_of_another_service_is_logged_with_a_request_id_and_without_its_va
     let Some(app) = App::local().await else { return };
     let token = app.user_with_id(USER).token;
     reset(&app).await;
-    let function = app.hands_on().gateway().function("list-tasks").expect("a function");
+    let function = app.internals().gateway().function("list-tasks").expect("a function");
     let foreign = foreign_events();
     for event in &foreign {
         match function.invoke(event.to_string().into()).await {
             Ok(payload) => {
-                let answer = Answer::from_payload(&payload);
-                assert!((400..600).contains(&answer.status), "{event} {answer:?}");
-                assert!(!answer.text.to_lowercase().contains("private"), "{event} {answer:?}");
+                let response = Response::from_payload(&payload);
+                assert!((400..600).contains(&response.status), "{event} {response:?}");
+                assert!(!response.text.to_lowercase().contains("private"), "{event} {response:?}");
             }
             Err(InvokeError::Function(payload)) => {
                 let error = String::from_utf8_lossy(&payload).to_lowercase();
@@ -254,12 +255,12 @@ async fn event_of_another_service_is_logged_with_a_request_id_and_without_its_va
             Err(error) => panic!("{event} {error}"),
         }
     }
-    app.hands_on().invoke("list-tasks", &sample(&token, "list-tasks")).await.expect_status(200);
+    app.internals().invoke("list-tasks", &sample(&token, "list-tasks")).await.expect_status(200);
     assert_eq!(function.starts(), 1, "the process survives");
 
-    let text = app.hands_on().log_text();
+    let text = app.internals().log_text();
     assert!(!text.to_lowercase().contains("private"), "{text}");
-    let lines = app.hands_on().log_lines();
+    let lines = app.internals().log_lines();
     let failures = lines.iter().filter(|line| line["level"] == "WARN" || line["level"] == "ERROR");
     let ids: BTreeSet<_> = failures.filter_map(|line| line["request_id"].as_str()).collect();
     assert!(!ids.contains(""), "{text}");
@@ -272,16 +273,16 @@ async fn event_with_more_headers_than_a_header_map_can_hold_is_answered() {
     let Some(app) = App::local().await else { return };
     let token = app.user_with_id(USER).token;
     reset(&app).await;
-    let function = app.hands_on().gateway().function("list-tasks").expect("a function");
+    let function = app.internals().gateway().function("list-tasks").expect("a function");
     for count in [24_560, 24_574, 24_576, 40_000] {
         let mut event = sample(&token, "list-tasks");
         let headers = event["headers"].as_object_mut().expect("headers");
         headers.extend((0..count).map(|number| (format!("x-{number}"), json!("x"))));
         let outcome = function.invoke(event.to_string().into()).await;
-        let answer =
-            Answer::from_payload(&outcome.unwrap_or_else(|error| panic!("{count} headers: {error}")));
-        assert!(!answer.header("x-request-id").is_empty(), "{answer:?}");
+        let response =
+            Response::from_payload(&outcome.unwrap_or_else(|error| panic!("{count} headers: {error}")));
+        assert!(!response.header("x-request-id").is_empty(), "{response:?}");
     }
-    app.hands_on().invoke("list-tasks", &sample(&token, "list-tasks")).await.expect_status(200);
+    app.internals().invoke("list-tasks", &sample(&token, "list-tasks")).await.expect_status(200);
     assert_eq!(function.starts(), 1, "the process survives");
 }

@@ -4,17 +4,17 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use shared::sql;
-use tests::{App, Contract, Options, refusals};
+use tests::{App, Contract, Options, errors};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unexpected_error_is_500_with_the_request_id() {
     let Some(app) = App::local().await else { return };
     let alice = app.user("alice");
-    let database = app.hands_on().database().await;
-    database.batch_execute("alter table tasks rename to elsewhere").await.expect("renamed");
+    let database = app.internals().database().await;
+    database.batch_execute("alter table tasks rename to elsewhere").await.expect("the table can be renamed");
     for contract in Contract::BOTH {
-        let answer = alice.at(contract).create(json!({ "title": "a private title" })).await;
-        let request_id = answer.header("x-request-id");
+        let response = alice.at(contract).create(json!({ "title": "a private title" })).await;
+        let request_id = response.header("x-request-id");
         let expected = match contract {
             Contract::Envelope => json!({
                 "data": null,
@@ -26,35 +26,15 @@ async fn unexpected_error_is_500_with_the_request_id() {
             }),
             Contract::Plain => json!({ "detail": "Internal server error", "error": "Internal server error" }),
         };
-        assert_eq!((answer.status, answer.json()), (500, expected));
-        let lines = app.hands_on().log_lines();
+        assert_eq!((response.status, response.json()), (500, expected));
+        let lines = app.internals().log_lines();
         let line = lines.iter().find(|line| line["request_id"] == request_id).expect("a line");
         assert_eq!(line["level"], "ERROR");
         assert!(line["reason"].as_str().is_some_and(|reason| reason.contains("42P01")), "{line}");
     }
-    database.batch_execute("alter table elsewhere rename to tasks").await.expect("renamed");
+    database.batch_execute("alter table elsewhere rename to tasks").await.expect("the table can be renamed");
     for contract in Contract::BOTH {
         alice.at(contract).new_task("the next request works").await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn connection_closed_by_the_server_is_replaced_without_an_error() {
-    let Some(app) = App::local().await else { return };
-    let alice = app.user("alice");
-    let database = app.hands_on().database().await;
-    for contract in Contract::BOTH {
-        let front = alice.at(contract);
-        let id = front.id(&front.new_task("outlives its session").await);
-        for _ in 0..3 {
-            let end = "select pg_terminate_backend(pid) from pg_stat_activity
-                       where datname = current_database() and pid <> pg_backend_pid()";
-            database.execute(end, &[]).await.expect("the connections are closed");
-            front.get(&id).await.expect_status(200);
-            front.list("").await.expect_status(200);
-            front.put(&id, json!({ "title": "changed" })).await.expect_status(200);
-            front.new_task("another").await;
-        }
     }
 }
 
@@ -62,18 +42,18 @@ async fn connection_closed_by_the_server_is_replaced_without_an_error() {
 async fn unresponsive_database_is_503_within_8_seconds() {
     let Some(app) = App::local().await else { return };
     let alice = app.user("alice");
-    let front = alice.envelope();
-    let id = front.id(&front.new_task("locked").await);
-    let database = app.hands_on().database().await;
-    database.batch_execute("begin; lock table tasks").await.expect("locked");
+    let client = alice.envelope();
+    let id = client.id(&client.new_task("locked").await);
+    let database = app.internals().database().await;
+    database.batch_execute("begin; lock table tasks").await.expect("the table can be locked");
     let started = Instant::now();
-    let answer = front.put(&id, json!({ "title": "changed" })).await;
+    let response = client.put(&id, json!({ "title": "changed" })).await;
     assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
-    answer.assert_refused(Contract::Envelope, &refusals::UNAVAILABLE);
-    assert_eq!(answer.header("retry-after"), "1");
+    response.assert_error(Contract::Envelope, &errors::UNAVAILABLE);
+    assert_eq!(response.header("retry-after"), "1");
 
-    database.batch_execute("rollback").await.expect("unlocked");
-    let task = front.task(&front.get(&id).await.expect_status(200));
+    database.batch_execute("rollback").await.expect("the lock is released");
+    let task = client.task(&client.get(&id).await.expect_status(200));
     assert_eq!(task["title"], "locked", "the rejected write was not carried out");
 }
 
@@ -83,34 +63,27 @@ async fn missing_sql_functions_are_503_and_the_log_says_to_run_migrate() {
     let alice = app.user("alice");
     alice.envelope().new_task("Buy milk").await;
     let drop_schema = format!("drop schema {} cascade", *sql::SCHEMA);
-    app.hands_on().database().await.batch_execute(&drop_schema).await.expect("a superuser can run this");
+    app.internals().database().await.batch_execute(&drop_schema).await.expect("a superuser can run this");
     for contract in Contract::BOTH {
-        alice.at(contract).list("").await.assert_refused(contract, &refusals::UNAVAILABLE);
-        alice
-            .at(contract)
-            .create(json!({ "title": "a" }))
-            .await
-            .assert_refused(contract, &refusals::UNAVAILABLE);
+        alice.at(contract).list("").await.assert_error(contract, &errors::UNAVAILABLE);
+        alice.at(contract).create(json!({ "title": "a" })).await.assert_error(contract, &errors::UNAVAILABLE);
     }
-    let log = app.hands_on().log_text();
+    let log = app.internals().log_text();
     assert!(log.contains("run `migrate`"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn privileged_login_and_ignored_setting_are_one_warning_each() {
+async fn privileged_login_is_one_warning() {
     let Some(database) = App::local().await else { return };
-    let options = Options::default()
-        .with("DATABASE_URL", &database.hands_on().database_url)
-        .with("DATABASE_PREPARED_STATEMENTS", "true");
+    let options = Options::default().with("DATABASE_URL", &database.internals().database_url);
     let Some(app) = App::local_with(options).await else { return };
     let alice = app.user("alice");
     for _ in 0..2 {
         alice.envelope().list("").await.expect_status(200);
     }
-    let lines = app.hands_on().log_lines();
+    let lines = app.internals().log_lines();
     let warnings = lines.iter().filter(|line| line["level"] == "WARN");
     let warnings: Vec<_> = warnings.filter_map(|line| line["message"].as_str()).collect();
-    let [owner, setting] = warnings[..] else { panic!("expected two warnings: {warnings:?}") };
+    let [owner] = warnings[..] else { panic!("expected one warning: {warnings:?}") };
     assert!(owner.starts_with("DATABASE_URL ") && owner.contains("task_api_endpoints"), "{owner}");
-    assert!(setting.starts_with("DATABASE_PREPARED_STATEMENTS "), "{setting}");
 }

@@ -9,7 +9,7 @@ use local::{
 };
 use reqwest::{Method, header::HeaderMap};
 use serde_json::json;
-use tests::{Answer, App, Contract, Options, SECRET, binary, refusals};
+use tests::{App, Contract, Options, Response, SECRET, binary, errors};
 use tokio::{net::TcpListener, process::Command, task::JoinSet, time};
 
 const EXPOSED: &str = "location,link,x-total-count,x-request-id,etag,retry-after,idempotency-replayed,ratelimit,ratelimit-policy";
@@ -19,7 +19,7 @@ fn starts(app: &App) -> usize {
     let template = Template::read(&workspace_root().join("template.yaml"), &BTreeMap::new());
     let functions = template.expect("the template is valid").functions;
     let functions =
-        functions.iter().filter_map(|function| app.hands_on().gateway().function(&function.binary));
+        functions.iter().filter_map(|function| app.internals().gateway().function(&function.binary));
     functions.map(|function| function.starts()).sum()
 }
 
@@ -57,10 +57,10 @@ fn allow_origins(origins: &str) -> Options {
 }
 
 /// Sends a front end's preflight request.
-async fn preflight(app: &App, path: &str, origin: &str) -> Answer {
+async fn preflight(app: &App, path: &str, origin: &str) -> Response {
     let request = app.request(Method::OPTIONS, path).header("origin", origin);
     let request = request.header("access-control-request-method", "PATCH");
-    Answer::to(request.header("access-control-request-headers", "authorization,content-type")).await
+    Response::to(request.header("access-control-request-headers", "authorization,content-type")).await
 }
 
 /// The CORS headers of the response to a preflight from an allowed origin.
@@ -115,7 +115,7 @@ async fn allows_no_origin_by_default() {
     let answer = preflight(&app, "/health", "http://localhost:3000").await;
     assert_eq!((answer.status, cors(&answer.headers)), (404, Vec::new()));
     let request = app.request(Method::GET, "/health").header("origin", "http://localhost:3000");
-    assert_eq!(cors(&Answer::to(request).await.expect_status(200).headers), Vec::<String>::new());
+    assert_eq!(cors(&Response::to(request).await.expect_status(200).headers), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,10 +135,11 @@ async fn allows_the_origins_of_the_template_parameter() {
                     [(Method::GET, "", 200), (Method::GET, "/x", 422), (Method::GET, "/x/y", 404)]
                 {
                     let request = alice.at(contract).request(method, rest).header("origin", *origin);
-                    let answer = Answer::to(request).await.expect_status(status);
+                    let answer = Response::to(request).await.expect_status(status);
                     assert_eq!(cors(&answer.headers), response_headers(echoed), "{rest}");
                 }
-                let answer = Answer::to(alice.at(contract).request(Method::GET, "")).await.expect_status(200);
+                let answer =
+                    Response::to(alice.at(contract).request(Method::GET, "")).await.expect_status(200);
                 assert_eq!(cors(&answer.headers), Vec::<String>::new(), "without an origin");
             }
         }
@@ -146,7 +147,7 @@ async fn allows_the_origins_of_the_template_parameter() {
             for other in ["http://localhost:3000", "https://a.example.evil.example", "https://A.example", "*"]
             {
                 let request = alice.envelope().request(Method::GET, "").header("origin", other);
-                let answer = Answer::to(request).await.expect_status(200);
+                let answer = Response::to(request).await.expect_status(200);
                 assert_eq!(cors(&answer.headers), Vec::<String>::new(), "{other}");
             }
         }
@@ -157,7 +158,7 @@ async fn allows_the_origins_of_the_template_parameter() {
 async fn replaces_a_process_that_was_killed() {
     let Some(app) = App::local().await else { return };
     let alice = app.user("alice");
-    let function = app.hands_on().gateway().function("list-tasks").expect("a function");
+    let function = app.internals().gateway().function("list-tasks").expect("a function");
     for killed in 0..3 {
         for _ in 0..2 {
             alice.envelope().list("").await.expect_status(200);
@@ -170,9 +171,9 @@ async fn replaces_a_process_that_was_killed() {
     assert_eq!(function.starts(), 4);
 
     // Killing a process during a request fails only that request.
-    let database = app.hands_on().database().await;
+    let database = app.internals().database().await;
     database.batch_execute("begin; lock table tasks in access exclusive mode").await.expect("a lock");
-    let request = tokio::spawn(Answer::to(alice.envelope().request(Method::GET, "")));
+    let request = tokio::spawn(Response::to(alice.envelope().request(Method::GET, "")));
     let waiting = "select from pg_locks where relation = 'tasks'::regclass and not granted";
     let blocked = async {
         while database.query(waiting, &[]).await.expect("a view").is_empty() {
@@ -193,17 +194,17 @@ async fn starts_as_many_processes_as_concurrent_requests_need() {
     let Some(app) = App::local().await else { return };
     let alice = app.user("alice");
     alice.envelope().new_task("Buy milk").await;
-    let function = app.hands_on().gateway().function("list-tasks").expect("a function");
+    let function = app.internals().gateway().function("list-tasks").expect("a function");
     for _ in 0..5 {
         alice.envelope().list("").await.expect_status(200);
     }
     assert_eq!(function.starts(), 1, "one process is enough for sequential requests");
 
     // While this lock is held, every request occupies a process.
-    let database = app.hands_on().database().await;
+    let database = app.internals().database().await;
     database.batch_execute("begin; lock table tasks in access exclusive mode").await.expect("a lock");
     let mut requests: JoinSet<_> =
-        (0..8).map(|_| Answer::to(alice.envelope().request(Method::GET, ""))).collect();
+        (0..8).map(|_| Response::to(alice.envelope().request(Method::GET, ""))).collect();
     eventually("four processes", || function.pids().len() == 4).await;
     database.batch_execute("commit").await.expect("a transaction");
     while let Some(answer) = requests.join_next().await {
@@ -220,7 +221,7 @@ async fn answers_503_if_a_function_takes_too_long() {
         .expect("the template is valid");
     template.functions.retain(|function| function.binary == "list-tasks");
     template.functions[0].timeout = Duration::from_millis(300);
-    let environment = [("DATABASE_URL", app.hands_on().database_url.as_str()), ("JWT_SECRET", SECRET)];
+    let environment = [("DATABASE_URL", app.internals().database_url.as_str()), ("JWT_SECRET", SECRET)];
     let gateway = Gateway::start(GatewayOptions {
         template,
         binaries: [("list-tasks".to_owned(), binary("list-tasks").await)].into(),
@@ -233,10 +234,10 @@ async fn answers_503_if_a_function_takes_too_long() {
     let alice = app.user_with_id("alice");
     let list = || {
         let request = reqwest::Client::new().get(format!("{}/api/alice/tasks", gateway.url()));
-        Answer::to(request.bearer_auth(&alice.token))
+        Response::to(request.bearer_auth(&alice.token))
     };
 
-    let database = app.hands_on().database().await;
+    let database = app.internals().database().await;
     database.batch_execute("begin; lock table tasks in access exclusive mode").await.expect("a lock");
     let answer = list().await.expect_status(503);
     assert_eq!(answer.json(), json!({ "message": "Service Unavailable" }));
@@ -253,15 +254,15 @@ async fn rejects_oversized_and_malformed_requests_itself() {
     let front = alice.envelope();
     let post = |length| {
         let request = front.request(Method::POST, "").header("content-type", "application/json");
-        Answer::to(request.body(vec![b' '; length]))
+        Response::to(request.body(vec![b' '; length]))
     };
-    post(10 * 1024 * 1024).await.assert_refused(Contract::Envelope, &refusals::TOO_LARGE);
+    post(10 * 1024 * 1024).await.assert_error(Contract::Envelope, &errors::TOO_LARGE);
     let answer = post(10 * 1024 * 1024 + 1).await.expect_status(413);
     assert_eq!(answer.json(), json!({ "message": "Request Entity Too Large" }));
 
     let get = |length| {
         let request = front.request(Method::GET, "").header("x-odd", "a".repeat(length));
-        Answer::to(request)
+        Response::to(request)
     };
     get(9_000).await.expect_status(200);
     let answer = get(10_240).await.expect_status(431);
@@ -269,7 +270,7 @@ async fn rejects_oversized_and_malformed_requests_itself() {
 
     let before = starts(&app);
     for path in ["/api/%ff/tasks", "/api/%/tasks", "/api/alice/tasks/%zz", "/%c3%28"] {
-        let answer = Answer::to(app.request(Method::GET, path).bearer_auth(&alice.token)).await;
+        let answer = Response::to(app.request(Method::GET, path).bearer_auth(&alice.token)).await;
         assert_eq!((answer.status, answer.json()), (400, json!({ "message": "Bad Request" })), "{path}");
     }
     assert_eq!(starts(&app), before);

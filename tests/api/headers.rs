@@ -5,67 +5,68 @@ use std::collections::BTreeSet;
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
-use tests::{Answer, App, Contract, Options};
+use tests::{App, Options, Response};
 
-use crate::requests::endpoints;
+use crate::endpoints::endpoints;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_status_of_every_endpoint_has_the_common_headers() {
     let options = Options::default().with("WRITES_PER_MINUTE", "3").with("TASKS_PER_USER", "10");
     let Some(app) = App::local_with(options).await else { return };
-    let database = app.hands_on().database().await;
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let front = alice.at(contract);
+    let database = app.internals().database().await;
+    for client in app.clients("alice") {
         let mut statuses = BTreeSet::new();
         let mut check = async |request: RequestBuilder| {
-            let answer = Answer::to(request).await;
-            answer.assert_common_headers();
-            statuses.insert(answer.status);
-            answer
+            let response = Response::to(request).await;
+            response.assert_common_headers();
+            statuses.insert(response.status);
+            response
         };
-        let post = || front.request(Method::POST, "");
+        let post = || client.request(Method::POST, "");
         let created = check(post().json(&json!({ "title": "a" }))).await.expect_status(201);
-        let (id, etag) = (front.id(&front.task(&created)), created.etag().to_owned());
-        let task = |method| front.request(method, &format!("/{id}"));
-        let list = check(front.request(Method::GET, "")).await.expect_status(200);
+        let (id, etag) = (client.id(&client.task(&created)), created.etag().to_owned());
+        let task = |method| client.request(method, &format!("/{id}"));
+        let list = check(client.request(Method::GET, "")).await.expect_status(200);
         for (request, status) in [
             (task(Method::GET), 200),
             (task(Method::GET).header("if-none-match", &etag), 304),
-            (front.request(Method::GET, "").header("if-none-match", list.etag()), 304),
-            (front.request(Method::GET, "/changes"), 200),
+            (client.request(Method::GET, "").header("if-none-match", list.etag()), 304),
+            (client.request(Method::GET, "/changes"), 200),
             (post().header("content-type", "application/json").body("{"), 400),
             (post().header("content-type", "text/plain").body("{}"), 415),
             (post().body(" ".repeat(300_000)), 413),
             (post().json(&json!({})), 422),
-            (app.request(Method::GET, &front.url("")[app.url.len()..]), 401),
-            (app.request(Method::GET, &front.url("")[app.url.len()..]).bearer_auth("x"), 401),
-            (app.user_with_token("bob", &alice.token).at(contract).request(Method::GET, ""), 403),
-            (front.request(Method::GET, &format!("/{}", front.unknown_id())), 404),
+            (app.request(Method::GET, &client.url("")[app.url.len()..]), 401),
+            (app.request(Method::GET, &client.url("")[app.url.len()..]).bearer_auth("x"), 401),
+            (
+                app.user_with_token("bob", &client.user.token).at(client.contract).request(Method::GET, ""),
+                403,
+            ),
+            (client.request(Method::GET, &format!("/{}", client.unknown_id())), 404),
             (task(Method::DELETE).header("if-match", "\"other\""), 412),
         ] {
             check(request).await.expect_status(status);
         }
         let mut other = String::new();
         for _ in 1..10 {
-            other =
-                front.id(&front.task(&check(post().json(&json!({ "title": "a" }))).await.expect_status(201)));
+            other = client
+                .id(&client.task(&check(post().json(&json!({ "title": "a" }))).await.expect_status(201)));
         }
-        let cursor = front.task(&check(front.request(Method::GET, "/changes")).await)["cursor"].clone();
+        let cursor = client.task(&check(client.request(Method::GET, "/changes")).await)["cursor"].clone();
         check(post().json(&json!({ "title": "a" }))).await.expect_status(409);
-        for endpoint in endpoints(contract) {
-            check(endpoint.request(&front, &id)).await;
+        for endpoint in endpoints(client.contract) {
+            check(endpoint.request(&client, &id)).await;
         }
         for _ in 0..30 {
-            check(front.request(Method::PUT, &format!("/{other}")).json(&json!({ "title": "a" }))).await;
+            check(client.request(Method::PUT, &format!("/{other}")).json(&json!({ "title": "a" }))).await;
         }
-        check(front.erase_request()).await.expect_status(204);
-        let expired = front.request(Method::GET, "/changes").query(&[("since", cursor.as_str())]);
+        check(client.erase_request()).await.expect_status(204);
+        let expired = client.request(Method::GET, "/changes").query(&[("since", cursor.as_str())]);
         check(expired).await.expect_status(410);
 
         database.batch_execute("alter table users rename to elsewhere").await.expect("the table is renamed");
-        for endpoint in endpoints(contract).iter().filter(|endpoint| endpoint.is_write()) {
-            check(endpoint.request(&front, &id)).await;
+        for endpoint in endpoints(client.contract).iter().filter(|endpoint| endpoint.is_write()) {
+            check(endpoint.request(&client, &id)).await;
         }
         database.batch_execute("alter table elsewhere rename to users").await.expect("the table is renamed");
         let all = [200, 201, 204, 304, 400, 401, 403, 404, 409, 410, 412, 413, 415, 422, 429, 500];
@@ -74,39 +75,24 @@ async fn every_status_of_every_endpoint_has_the_common_headers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn status_503_has_the_common_headers() {
-    let Some(app) = App::local_with(Options::default().through(1)).await else { return };
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let front = alice.at(contract);
-        for endpoint in endpoints(contract) {
-            let answer = Answer::to(endpoint.request(&front, &front.unknown_id())).await.expect_status(503);
-            answer.assert_common_headers();
-        }
-        front.erase().await.expect_status(503).assert_common_headers();
-    }
-    Answer::to(app.request(Method::GET, "/health/ready")).await.expect_status(503).assert_common_headers();
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn health_and_docs_have_the_common_headers() {
     let app = App::start().await;
     for path in ["/health", "/plain/health", "/health/ready"] {
-        Answer::to(app.request(Method::GET, path)).await.expect_status(200).assert_common_headers();
+        Response::to(app.request(Method::GET, path)).await.expect_status(200).assert_common_headers();
     }
-    for path in ["/docs", "/openapi.json"] {
+    for path in ["/docs", "/openapi.json", "/llms.txt"] {
         let get = || app.request(Method::GET, path).header("accept-encoding", "gzip");
-        let whole = Answer::to(get()).await.expect_status(200);
-        let same = Answer::to(get().header("if-none-match", whole.etag())).await.expect_status(304);
-        for answer in [whole, same] {
-            assert_eq!(answer.header("x-content-type-options"), "nosniff");
+        let whole = Response::to(get()).await.expect_status(200);
+        let same = Response::to(get().header("if-none-match", whole.etag())).await.expect_status(304);
+        for response in [whole, same] {
+            assert_eq!(response.header("x-content-type-options"), "nosniff");
             assert_eq!(
-                answer.header("cache-control"),
+                response.header("cache-control"),
                 "public, no-cache",
                 "the documentation has its own cache rule"
             );
         }
     }
-    let refused = Answer::to(app.request(Method::GET, "/docs").header("accept-encoding", "identity")).await;
+    let refused = Response::to(app.request(Method::GET, "/docs").header("accept-encoding", "identity")).await;
     assert_eq!(refused.expect_status(406).header("x-content-type-options"), "nosniff");
 }

@@ -4,23 +4,23 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, App, Contract, Options, refusals};
+use tests::{App, Contract, Options, Response, errors};
 use tokio::net::TcpListener;
 
 /// A database that can't be reached: nothing listens on port 1.
 const UNREACHABLE: &str = "postgresql://user:hunter2@127.0.0.1:1/nowhere";
 
-async fn get(app: &App, path: &str) -> Answer {
-    let answer = Answer::to(app.request(Method::GET, path)).await;
-    assert!(!answer.header("x-request-id").is_empty(), "{path}");
-    assert_eq!(answer.header("content-type"), "application/json", "{path}");
-    answer
+async fn get(app: &App, path: &str) -> Response {
+    let response = Response::to(app.request(Method::GET, path)).await;
+    response.assert_common_headers();
+    assert_eq!(response.header("content-type"), "application/json", "{path}");
+    response
 }
 
 /// Checks that a response reports a healthy service, and returns its timestamp.
 #[track_caller]
-fn assert_healthy(answer: Answer, status: &str) -> String {
-    let mut body = answer.expect_status(200).json();
+fn assert_healthy(response: Response, status: &str) -> String {
+    let mut body = response.expect_status(200).json();
     let timestamp = body["timestamp"].take();
     let timestamp = timestamp.as_str().unwrap_or_default();
     let shape: String =
@@ -41,7 +41,7 @@ async fn needs_no_token_and_ignores_an_invalid_one() {
     for (path, status) in [("/health", "healthy"), ("/plain/health", "healthy"), ("/health/ready", "ready")] {
         assert_healthy(get(&app, path).await, status);
         let request = app.request(Method::GET, path).bearer_auth("nonsense");
-        assert_healthy(Answer::to(request).await, status);
+        assert_healthy(Response::to(request).await, status);
     }
 }
 
@@ -66,8 +66,8 @@ async fn returns_the_current_time_and_a_new_request_id() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_database_health_is_200_and_ready_is_503_without_a_reason() {
     let Some(app) = App::local().await else { return };
-    let missing_database = app.hands_on().database_url.replace("/test_", "/gone_");
-    assert_ne!(missing_database, app.hands_on().database_url);
+    let missing_database = app.internals().database_url.replace("/test_", "/gone_");
+    assert_ne!(missing_database, app.internals().database_url);
     for url in [UNREACHABLE, &missing_database, ""] {
         let options = Options::default().with("DATABASE_URL", url);
         let Some(app) = App::local_with(options).await else { return };
@@ -95,8 +95,8 @@ async fn unresponsive_database_makes_ready_503_within_4_seconds() {
 
 /// Checks for the fixed body of a 503, which gives no reason.
 #[track_caller]
-fn assert_not_ready(answer: &Answer) {
-    answer.assert_refused(Contract::Envelope, &refusals::UNAVAILABLE);
-    let retry_after = answer.header("retry-after").parse::<u32>();
-    assert!(retry_after.is_ok_and(|seconds| seconds >= 1), "{:?}", answer.headers);
+fn assert_not_ready(response: &Response) {
+    response.assert_error(Contract::Envelope, &errors::UNAVAILABLE);
+    let retry_after = response.header("retry-after").parse::<u32>();
+    assert!(retry_after.is_ok_and(|seconds| seconds >= 1), "{:?}", response.headers);
 }

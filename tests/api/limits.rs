@@ -5,25 +5,25 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
-use tests::{Answer, App, Contract, Front, Options, Refusal, refusals};
+use tests::{ApiClient, App, Contract, ErrorResponse, Options, Response, errors};
 use tokio::time::sleep;
 
-use crate::requests::{endpoints, rows};
+use crate::endpoints::{endpoints, rows};
 
-const LIMIT_OF_3: Refusal = Refusal {
+const LIMIT_OF_3: ErrorResponse = ErrorResponse {
     status: 409,
     code: "CONFLICT",
     message: "Limit of 3 tasks reached",
     detail: "Limit of 3 tasks reached",
 };
 
-async fn create(front: &Front<'_>) -> Answer {
-    front.create(json!({ "title": "a" })).await
+async fn create(client: &ApiClient<'_>) -> Response {
+    client.create(json!({ "title": "a" })).await
 }
 
-async fn create_with(front: &Front<'_>, key: &str) -> Answer {
-    let request = front.request(Method::POST, "").header("idempotency-key", key);
-    Answer::to(request.json(&json!({ "title": "a" }))).await
+async fn create_with(client: &ApiClient<'_>, key: &str) -> Response {
+    let request = client.request(Method::POST, "").header("idempotency-key", key);
+    Response::to(request.json(&json!({ "title": "a" }))).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -31,45 +31,43 @@ async fn create_beyond_tasks_per_user_is_409_and_nothing_else_is_affected() {
     let Some(app) = App::local_with(Options::default().with("TASKS_PER_USER", "3")).await else { return };
     for contract in Contract::BOTH {
         let (alice, bob) = (app.user("alice"), app.user("bob"));
-        let front = alice.at(contract);
-        let keyed = create_with(&front, "key").await.expect_status(201);
-        let id = front.id(&front.task(&keyed));
+        let client = alice.at(contract);
+        let keyed = create_with(&client, "key").await.expect_status(201);
+        let id = client.id(&client.task(&keyed));
         for _ in 0..2 {
-            create(&front).await.expect_status(201);
+            create(&client).await.expect_status(201);
         }
         let before = rows(&app).await;
-        for front in [alice.at(contract), alice.at(contract.other())] {
-            create(&front).await.assert_refused(front.contract, &LIMIT_OF_3);
+        for client in [alice.at(contract), alice.at(contract.other())] {
+            create(&client).await.assert_error(client.contract, &LIMIT_OF_3);
         }
-        create_with(&front, "refused").await.assert_refused(contract, &LIMIT_OF_3);
-        let replayed = create_with(&front, "key").await.expect_status(201);
+        create_with(&client, "refused").await.assert_error(contract, &LIMIT_OF_3);
+        let replayed = create_with(&client, "key").await.expect_status(201);
         assert_eq!(replayed.header("idempotency-replayed"), "true");
         assert_eq!(rows(&app).await, before);
 
         create(&bob.at(contract)).await.expect_status(201);
-        front.put(&id, json!({ "title": "b" })).await.expect_status(200);
-        front.complete(&id, true).await.expect_status(200);
-        front.delete(&id).await.expect_status(204);
-        let first = create_with(&front, "refused").await.expect_status(201);
+        client.put(&id, json!({ "title": "b" })).await.expect_status(200);
+        client.complete(&id, true).await.expect_status(200);
+        client.delete(&id).await.expect_status(204);
+        let first = create_with(&client, "refused").await.expect_status(201);
         assert_eq!(first.header("idempotency-replayed"), "");
-        create(&front).await.assert_refused(contract, &LIMIT_OF_3);
+        create(&client).await.assert_error(contract, &LIMIT_OF_3);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_creates_never_exceed_tasks_per_user() {
     let Some(app) = App::local_with(Options::default().with("TASKS_PER_USER", "3")).await else { return };
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let front = alice.at(contract);
-        let answers = join_all((0..16).map(|_| create(&front))).await;
+    for client in app.clients("alice") {
+        let responses = join_all((0..16).map(|_| create(&client))).await;
         let (created, refused): (Vec<_>, Vec<_>) =
-            answers.into_iter().partition(|answer| answer.status == 201);
+            responses.into_iter().partition(|response| response.status == 201);
         assert_eq!(created.len(), 3);
-        for answer in refused {
-            answer.assert_refused(contract, &LIMIT_OF_3);
+        for response in refused {
+            response.assert_error(client.contract, &LIMIT_OF_3);
         }
-        assert_eq!(front.all_tasks().await.len(), 3);
+        assert_eq!(client.all_tasks().await.len(), 3);
     }
 }
 
@@ -84,9 +82,14 @@ async fn app_with_budget() -> Option<App> {
 
 /// Returns the remaining budget from the headers of a response, and checks that they are well-formed.
 #[track_caller]
-fn remaining(answer: &Answer) -> u32 {
-    assert_eq!(answer.header("ratelimit-policy"), format!("\"writes\";q={BUCKET};w=600"), "{}", answer.text);
-    let state = answer.header("ratelimit");
+fn remaining(response: &Response) -> u32 {
+    assert_eq!(
+        response.header("ratelimit-policy"),
+        format!("\"writes\";q={BUCKET};w=600"),
+        "{}",
+        response.text
+    );
+    let state = response.header("ratelimit");
     let parameters = state.strip_prefix("\"writes\";r=").unwrap_or_else(|| panic!("{state:?}"));
     let (left, seconds) = parameters.split_once(";t=").unwrap_or_else(|| panic!("{state:?}"));
     assert!(seconds.parse::<u32>().is_ok_and(|seconds| seconds <= 600), "{state:?}");
@@ -96,22 +99,22 @@ fn remaining(answer: &Answer) -> u32 {
 }
 
 #[track_caller]
-fn assert_no_headers(answer: &Answer) {
+fn assert_no_headers(response: &Response) {
     for name in ["ratelimit", "ratelimit-policy"] {
-        assert_eq!(answer.header(name), "", "{} {}", answer.status, answer.text);
+        assert_eq!(response.header(name), "", "{} {}", response.status, response.text);
     }
 }
 
 /// Writes until the user's budget is used up. Returns the number of writes.
-async fn use_up_budget(front: &Front<'_>) -> u32 {
+async fn use_up_budget(client: &ApiClient<'_>) -> u32 {
     let one = async || {
         let mut done = 0;
         loop {
-            let answer = create(front).await;
-            if answer.status == 429 {
+            let response = create(client).await;
+            if response.status == 429 {
                 return done;
             }
-            answer.expect_status(201);
+            response.expect_status(201);
             done += 1;
         }
     };
@@ -124,49 +127,53 @@ async fn writes_report_the_budget_and_only_writes_carried_out_use_it() {
     let Some(app) = app_with_budget().await else { return };
     for contract in Contract::BOTH {
         let (alice, bob) = (app.user("alice"), app.user("bob"));
-        let front = alice.at(contract);
-        let first = create_with(&front, "key").await.expect_status(201);
+        let client = alice.at(contract);
+        let first = create_with(&client, "key").await.expect_status(201);
         let mut expected = remaining(&first);
         assert_eq!(expected, BUCKET - 1);
-        let id = front.id(&front.task(&first));
+        let id = client.id(&client.task(&first));
 
         for (refused, status) in [
-            (create_with(&front, "key").await, 201),
-            (front.put(&front.unknown_id(), json!({ "title": "b" })).await, 404),
-            (front.delete(&front.unknown_id()).await, 404),
+            (create_with(&client, "key").await, 201),
+            (client.put(&client.unknown_id(), json!({ "title": "b" })).await, 404),
+            (client.delete(&client.unknown_id()).await, 404),
             (
-                Answer::to(front.request(Method::DELETE, &format!("/{id}")).header("if-match", "\"other\""))
-                    .await,
+                Response::to(
+                    client.request(Method::DELETE, &format!("/{id}")).header("if-match", "\"other\""),
+                )
+                .await,
                 412,
             ),
             (
-                Answer::to(front.request(Method::DELETE, &format!("/{id}")).header("idempotency-key", "key"))
-                    .await,
+                Response::to(
+                    client.request(Method::DELETE, &format!("/{id}")).header("idempotency-key", "key"),
+                )
+                .await,
                 409,
             ),
         ] {
             let now = remaining(&refused.expect_status(status));
             assert!((expected..=expected + 1).contains(&now), "{status}: {now} of {expected}");
         }
-        for (answer, status) in [
-            (front.get(&id).await, 200),
-            (front.list("").await, 200),
-            (front.changes("").await, 200),
+        for (response, status) in [
+            (client.get(&id).await, 200),
+            (client.list("").await, 200),
+            (client.changes("").await, 200),
             (create(&bob.at(contract)).await.expect_status(201), 201),
-            (front.create(json!({ "title": "" })).await, 422),
-            (front.delete("x").await, 422),
-            (Answer::to(app.request(Method::DELETE, &format!("/api/{}/tasks/{id}", alice.id))).await, 401),
+            (client.create(json!({ "title": "" })).await, 422),
+            (client.delete("x").await, 422),
+            (Response::to(app.request(Method::DELETE, &format!("/api/{}/tasks/{id}", alice.id))).await, 401),
         ] {
-            let answer = answer.expect_status(status);
+            let response = response.expect_status(status);
             if status == 201 {
-                assert_eq!(remaining(&answer), BUCKET - 1, "another user has a budget of their own");
+                assert_eq!(remaining(&response), BUCKET - 1, "another user has a budget of their own");
             } else {
-                assert_no_headers(&answer);
+                assert_no_headers(&response);
             }
         }
         for endpoint in endpoints(contract).iter().filter(|endpoint| endpoint.is_write()) {
-            let answer = Answer::to(endpoint.request(&front, &id)).await.expect_status(endpoint.status);
-            let now = remaining(&answer);
+            let response = Response::to(endpoint.request(&client, &id)).await.expect_status(endpoint.status);
+            let now = remaining(&response);
             // The budget may have gained a write in the meantime.
             assert!((expected - 1..=expected).contains(&now), "{} {}", endpoint.method, endpoint.rest);
             expected = now;
@@ -177,55 +184,54 @@ async fn writes_report_the_budget_and_only_writes_carried_out_use_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn empty_bucket_is_429_writes_nothing_and_refills() {
     let Some(app) = app_with_budget().await else { return };
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let front = alice.at(contract);
+    for client in app.clients("alice") {
+        let contract = client.contract;
         let started = Instant::now();
         let done = 1 + {
-            let keyed = create_with(&front, "key").await.expect_status(201);
+            let keyed = create_with(&client, "key").await.expect_status(201);
             remaining(&keyed);
-            use_up_budget(&front).await
+            use_up_budget(&client).await
         };
-        let refilled = u32::try_from(started.elapsed().as_secs()).expect("few") / 3 + 1;
+        let refilled = u32::try_from(started.elapsed().as_secs()).expect("a small number") / 3 + 1;
         assert!((BUCKET..=BUCKET + refilled).contains(&done), "{done} of {BUCKET}, {:?}", started.elapsed());
 
-        let id = front.all_tasks().await.into_keys().next().expect("a task");
+        let id = client.all_tasks().await.into_keys().next().expect("a task");
         let before = rows(&app).await;
         let mut retry_after = 0;
         for endpoint in endpoints(contract).iter().filter(|endpoint| endpoint.is_write()) {
             // The budget is checked before the task, and the task before If-Match.
-            for id in [&id, &front.unknown_id()] {
-                let request = endpoint.request(&front, id).header("if-match", "\"other\"");
-                let answer = Answer::to(request.header("idempotency-key", "unused")).await;
-                if answer.status != 429 {
+            for id in [&id, &client.unknown_id()] {
+                let request = endpoint.request(&client, id).header("if-match", "\"other\"");
+                let response = Response::to(request.header("idempotency-key", "unused")).await;
+                if response.status != 429 {
                     // The budget has just gained a write, so the request was carried out or rejected for
                     // another reason.
                     continue;
                 }
-                answer.assert_refused(contract, &refusals::TOO_MANY_WRITES);
-                assert_eq!(remaining(&answer), 0);
-                retry_after = answer.header("retry-after").parse().expect("whole seconds");
+                response.assert_error(contract, &errors::TOO_MANY_WRITES);
+                assert_eq!(remaining(&response), 0);
+                retry_after = response.header("retry-after").parse().expect("whole seconds");
                 assert!((1..=3).contains(&retry_after), "{retry_after}");
             }
         }
         assert!(retry_after > 0, "at least one write is 429");
-        let replayed = create_with(&front, "key").await.expect_status(201);
+        let replayed = create_with(&client, "key").await.expect_status(201);
         assert_eq!(replayed.header("idempotency-replayed"), "true");
         let other =
-            front.request(Method::POST, "").header("idempotency-key", "key").json(&json!({ "title": "b" }));
-        Answer::to(other).await.assert_refused(contract, &refusals::CONFLICT);
-        for answer in [front.get(&id).await, front.list("").await, front.changes("").await] {
-            answer.expect_status(200);
+            client.request(Method::POST, "").header("idempotency-key", "key").json(&json!({ "title": "b" }));
+        Response::to(other).await.assert_error(contract, &errors::CONFLICT);
+        for response in [client.get(&id).await, client.list("").await, client.changes("").await] {
+            response.expect_status(200);
         }
         let after = rows(&app).await;
         // If the budget gained a write in between, the create with the key "unused" was carried out.
         assert!(after == before || after.contains("unused"), "{after}");
 
-        use_up_budget(&front).await;
-        let refused = create(&front).await;
-        refused.assert_refused(contract, &refusals::TOO_MANY_WRITES);
+        use_up_budget(&client).await;
+        let refused = create(&client).await;
+        refused.assert_error(contract, &errors::TOO_MANY_WRITES);
         sleep(Duration::from_secs(refused.header("retry-after").parse().expect("whole seconds"))).await;
-        create(&front).await.expect_status(201);
+        create(&client).await.expect_status(201);
     }
 }
 
@@ -233,19 +239,17 @@ async fn empty_bucket_is_429_writes_nothing_and_refills() {
 async fn budget_is_checked_before_the_limit_of_tasks() {
     let options = Options::default().with("WRITES_PER_MINUTE", "1").with("TASKS_PER_USER", "3");
     let Some(app) = App::local_with(options).await else { return };
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let front = alice.at(contract);
-        let id = front.id(&front.task(&create(&front).await.expect_status(201)));
+    for client in app.clients("alice") {
+        let id = client.id(&client.task(&create(&client).await.expect_status(201)));
         for _ in 0..2 {
-            create(&front).await.expect_status(201);
+            create(&client).await.expect_status(201);
         }
-        create(&front).await.assert_refused(contract, &LIMIT_OF_3);
+        create(&client).await.assert_error(client.contract, &LIMIT_OF_3);
         for _ in 0..7 {
-            front.put(&id, json!({ "title": "b" })).await.expect_status(200);
+            client.put(&id, json!({ "title": "b" })).await.expect_status(200);
         }
-        let refused = create(&front).await;
-        refused.assert_refused(contract, &refusals::TOO_MANY_WRITES);
+        let refused = create(&client).await;
+        refused.assert_error(client.contract, &errors::TOO_MANY_WRITES);
         assert_eq!(refused.header("ratelimit-policy"), "\"writes\";q=10;w=600");
         let retry_after: u32 = refused.header("retry-after").parse().expect("whole seconds");
         assert!((50..=60).contains(&retry_after), "{retry_after}");
@@ -255,30 +259,14 @@ async fn budget_is_checked_before_the_limit_of_tasks() {
 #[tokio::test(flavor = "multi_thread")]
 async fn zero_writes_per_minute_disables_the_budget_and_its_headers() {
     let Some(app) = App::local_with(Options::default().with("WRITES_PER_MINUTE", "0")).await else { return };
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let front = alice.at(contract);
-        let id = front.id(&front.new_task("Buy milk").await);
-        for endpoint in endpoints(contract) {
+    for client in app.clients("alice") {
+        let id = client.id(&client.new_task("Buy milk").await);
+        for endpoint in endpoints(client.contract) {
             assert_no_headers(
-                &Answer::to(endpoint.request(&front, &id)).await.expect_status(endpoint.status),
+                &Response::to(endpoint.request(&client, &id)).await.expect_status(endpoint.status),
             );
         }
-        let answer = front.delete(&front.unknown_id()).await;
-        assert_no_headers(&answer.expect_status(404));
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn quota_is_ten_minutes_of_writes() {
-    for (per_minute, quota) in [("100", 1000), ("1", 10), ("7", 70)] {
-        let Some(app) = App::local_with(Options::default().with("WRITES_PER_MINUTE", per_minute)).await
-        else {
-            return;
-        };
-        let alice = app.user("alice");
-        let answer = create(&alice.envelope()).await.expect_status(201);
-        assert_eq!(answer.header("ratelimit-policy"), format!("\"writes\";q={quota};w=600"));
-        assert!(answer.header("ratelimit").starts_with(&format!("\"writes\";r={};t=", quota - 1)));
+        let response = client.delete(&client.unknown_id()).await;
+        assert_no_headers(&response.expect_status(404));
     }
 }

@@ -6,9 +6,9 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use serde_json::{Value, json};
+use serde_json::json;
 use shared::sql;
-use tests::{App, Contract, Front};
+use tests::{ApiClient, App, Contract};
 use tokio::time::sleep;
 
 /// The number of users: `LOAD_USERS`, or 64.
@@ -41,7 +41,7 @@ async fn concurrent_users_lose_and_duplicate_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn installing_newer_functions_under_load_fails_no_request() {
     let Some(app) = App::local().await else { return };
-    let mut owner = app.hands_on().database().await;
+    let mut owner = app.internals().database().await;
     let migrate = async {
         for version in 1..=5 {
             sleep(duration() / 6).await;
@@ -81,8 +81,8 @@ async fn work_and_check(app: &App) {
     for (user, (journal, operations)) in users.iter().zip(&journals) {
         let expected: Vec<_> =
             journal.iter().map(|(title, entry)| (title.clone(), entry.completed)).collect();
-        for front in [user.envelope(), user.plain()] {
-            assert_eq!(all_tasks(&front).await, expected, "{:?} of {}", front.contract, user.id);
+        for client in [user.envelope(), user.plain()] {
+            assert_eq!(all_tasks(&client).await, expected, "{:?} of {}", client.contract, user.id);
         }
         in_all = (in_all.0 + operations, in_all.1 + journal.len());
     }
@@ -96,8 +96,8 @@ async fn work_and_check(app: &App) {
 
 /// Sends one random request and records its effect in the journal.
 async fn operate(
-    envelope: &Front<'_>,
-    plain: &Front<'_>,
+    envelope: &ApiClient<'_>,
+    plain: &ApiClient<'_>,
     journal: &mut Journal,
     random: &mut fastrand::Rng,
     number: usize,
@@ -107,10 +107,10 @@ async fn operate(
         (!journal.is_empty()).then(|| journal.keys().nth(random.usize(..journal.len())).cloned()).flatten();
     match (random.u8(..10), title) {
         (0..4, _) | (_, None) => {
-            let front = of(Contract::BOTH[random.usize(..2)]);
+            let client = of(Contract::BOTH[random.usize(..2)]);
             let title = format!("task {number}");
-            let id = front.id(&front.new_task(&title).await);
-            journal.insert(title, Entry { contract: front.contract, id, completed: false });
+            let id = client.id(&client.new_task(&title).await);
+            journal.insert(title, Entry { contract: client.contract, id, completed: false });
         }
         (4, Some(title)) => {
             let entry = journal.remove(&title).expect("the title is in the journal");
@@ -118,8 +118,8 @@ async fn operate(
         }
         (5, Some(title)) => {
             let entry = &journal[&title];
-            let answer = of(entry.contract).get(&entry.id).await.expect_status(200);
-            assert_eq!(of(entry.contract).task(&answer)["title"], title);
+            let response = of(entry.contract).get(&entry.id).await.expect_status(200);
+            assert_eq!(of(entry.contract).task(&response)["title"], title);
         }
         (6, _) => {
             of(Contract::BOTH[random.usize(..2)]).list("").await.expect_status(200);
@@ -141,22 +141,10 @@ async fn operate(
 }
 
 /// The title and completion of each of the user's tasks, sorted by title.
-async fn all_tasks(front: &Front<'_>) -> Vec<(String, bool)> {
-    let mut tasks: Vec<Value> = Vec::new();
-    loop {
-        let query = match front.contract {
-            Contract::Envelope => format!("?limit=100&offset={}", tasks.len()),
-            Contract::Plain => String::new(),
-        };
-        let answer = front.list(&query).await.expect_status(200);
-        tasks.extend(front.tasks(&answer));
-        if front.contract == Contract::Plain || answer.json()["data"]["pagination"]["has_more"] == false {
-            break;
-        }
-    }
+async fn all_tasks(client: &ApiClient<'_>) -> Vec<(String, bool)> {
+    let tasks = client.all_tasks().await.into_values();
     let mut states: Vec<_> = tasks
-        .iter()
-        .map(|task| (task["title"].as_str().unwrap_or_default().to_owned(), task["completed"] == true))
+        .map(|task| (task["title"].as_str().expect("text").to_owned(), task["completed"] == true))
         .collect();
     states.sort();
     states

@@ -1,34 +1,30 @@
-//! The black-box tests: one module per endpoint, and one for each topic that concerns all endpoints.
+//! The black-box tests: one folder per resource (tasks, lists, changes, users), and one module for each topic
+//! that concerns all of them.
 
 mod changes;
-mod complete_task;
-mod create_task;
 mod custom_resource;
-mod delete_task;
-mod docs;
+mod docs_endpoint;
 mod documents;
-mod erase_user;
+mod endpoints;
 mod etags;
 mod events;
 mod failures;
 mod gateway;
-mod get_task;
 mod headers;
 mod health;
 mod idempotency;
+mod input;
+mod large_requests;
 mod layers;
 mod limits;
-mod list_tasks;
+mod lists;
 mod load;
 mod logs;
 mod metrics;
 mod migrate;
-mod patch_task;
-mod requests;
 mod round_trips;
-mod several_databases;
 mod sql_functions;
+mod tasks;
 mod tokens;
-mod update_task;
-mod upgrade;
+mod users;
 mod walls;

@@ -2,47 +2,47 @@
 
 use reqwest::Method;
 use serde_json::json;
-use tests::{Answer, App, Contract, Front, Options, Proxy, database_port};
+use tests::{ApiClient, App, Contract, Options, Proxy, Response, database_port};
 
 /// Calls every endpoint, the deletion last. Returns the round trips of each call.
-async fn every_endpoint(front: &Front<'_>, proxy: &Proxy) -> Vec<(&'static str, usize)> {
+async fn every_endpoint(client: &ApiClient<'_>, proxy: &Proxy) -> Vec<(&'static str, usize)> {
     let mut counts = Vec::new();
     let mut before = proxy.round_trips();
-    let mut note = |endpoint, answer: Answer, status| {
-        let answer = answer.expect_status(status);
+    let mut note = |endpoint, response: Response, status| {
+        let response = response.expect_status(status);
         counts.push((endpoint, proxy.round_trips() - before));
         before = proxy.round_trips();
-        answer
+        response
     };
-    let created = note("create", front.create(json!({ "title": "One" })).await, 201);
-    let id = front.id(&front.task(&created));
-    let keyed = front.request(Method::POST, "").header("idempotency-key", uuid::Uuid::new_v4().to_string());
+    let created = note("create", client.create(json!({ "title": "One" })).await, 201);
+    let id = client.id(&client.task(&created));
+    let keyed = client.request(Method::POST, "").header("idempotency-key", uuid::Uuid::new_v4().to_string());
     let keyed = keyed.json(&json!({ "title": "Two" }));
-    note("create with a key", Answer::to(keyed).await, 201);
-    let known = async |rest: &str, answer: Answer| {
-        Answer::to(front.request(Method::GET, rest).header("if-none-match", answer.etag())).await
+    note("create with a key", Response::to(keyed).await, 201);
+    let known = async |rest: &str, response: Response| {
+        Response::to(client.request(Method::GET, rest).header("if-none-match", response.etag())).await
     };
-    let list = note("list", front.list("").await, 200);
+    let list = note("list", client.list("").await, 200);
     note("list with a matching If-None-Match", known("", list).await, 304);
-    let get = note("get", front.get(&id).await, 200);
+    let get = note("get", client.get(&id).await, 200);
     note("get with a matching If-None-Match", known(&format!("/{id}"), get).await, 304);
-    note("changes", front.changes("").await, 200);
-    note("update", front.put(&id, json!({ "title": "Three" })).await, 200);
-    if front.contract == Contract::Envelope {
-        note("patch", front.patch(&id, json!({ "completed": true })).await, 200);
-        note("patch without fields", front.patch(&id, json!({})).await, 200);
+    note("changes", client.changes("").await, 200);
+    note("update", client.put(&id, json!({ "title": "Three" })).await, 200);
+    if client.contract == Contract::Envelope {
+        note("patch", client.patch(&id, json!({ "completed": true })).await, 200);
+        note("patch without fields", client.patch(&id, json!({})).await, 200);
     }
-    note("complete", front.complete(&id, true).await, 200);
+    note("complete", client.complete(&id, true).await, 200);
     let keyed = || {
-        let put = front.request(Method::PUT, &format!("/{id}")).json(&json!({ "title": "Four" }));
-        Answer::to(put.header("idempotency-key", &id).header("if-match", "*"))
+        let put = client.request(Method::PUT, &format!("/{id}")).json(&json!({ "title": "Four" }));
+        Response::to(put.header("idempotency-key", &id).header("if-match", "*"))
     };
     note("update with a key", keyed().await, 200);
     note("replay", keyed().await, 200);
-    note("delete", front.delete(&id).await, 204);
-    note("get of a deleted task", front.get(&id).await, 404);
-    note("erase", front.erase().await, 204);
-    note("erase a user without a row", front.erase().await, 204);
+    note("delete", client.delete(&id).await, 204);
+    note("get of a deleted task", client.get(&id).await, 404);
+    note("erase", client.erase().await, 204);
+    note("erase a user without a row", client.erase().await, 204);
     counts
 }
 
@@ -69,10 +69,10 @@ async fn rejected_requests_and_health_checks_make_no_round_trip() {
     every_endpoint(&alice.envelope(), &proxy).await;
 
     let before = proxy.round_trips();
-    Answer::to(app.request(Method::GET, "/health")).await.expect_status(200);
-    Answer::to(app.request(Method::GET, &format!("/api/{}/tasks", alice.id))).await.expect_status(401);
+    Response::to(app.request(Method::GET, "/health")).await.expect_status(200);
+    Response::to(app.request(Method::GET, &format!("/api/{}/tasks", alice.id))).await.expect_status(401);
     let foreign = app.request(Method::GET, "/api/bob/tasks").bearer_auth(&alice.token);
-    Answer::to(foreign).await.expect_status(403);
+    Response::to(foreign).await.expect_status(403);
     alice.envelope().list("?limit=0").await.expect_status(422);
     alice.envelope().create(json!({ "title": "" })).await.expect_status(422);
     alice.envelope().get("no-uuid").await.expect_status(422);

@@ -26,12 +26,17 @@ const NO_LIMIT: i32 = 0;
 const NO_REVISIONS: Option<Vec<i64>> = None;
 const NO_TIMES: Option<Vec<SystemTime>> = None;
 
+/// The names, values and types of a function's arguments.
+type Arguments<'a> = &'a [(&'static str, &'a (dyn ToSql + Sync), Type)];
+
 /// A migrated database, with a connection of each login.
 struct Database {
     /// The superuser. Row-level security does not restrict it.
     owner: Client,
     /// The login of the endpoints.
     endpoint: Client,
+    /// The URL of that login.
+    url: String,
 }
 
 /// The parameters of a write that identify its attempts.
@@ -111,18 +116,32 @@ impl Key {
 impl Database {
     async fn new() -> Self {
         let (owner, endpoint) = migrated_database().await;
-        Self { owner: connect(&owner).await, endpoint: connect(&endpoint).await }
+        Self { owner: connect(&owner).await, endpoint: connect(&endpoint).await, url: endpoint }
     }
 
-    /// Calls a function with one unnamed statement.
-    async fn call(&self, function: &str, params: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<Row>, Error> {
-        let places: Vec<_> = (1..=params.len()).map(|place| format!("${place}")).collect();
-        let statement = format!("select * from {}.{function}({})", *sql::SCHEMA, places.join(", "));
-        self.endpoint.query_typed(&statement, params).await
+    /// The same database with another session of the endpoints' login. It shares nothing with this one.
+    async fn another_session(&self) -> Self {
+        let [owner, endpoint] = [connect(&self.url).await, connect(&self.url).await];
+        Self { owner, endpoint, url: self.url.clone() }
     }
 
-    async fn call_for_one(&self, function: &str, params: &[(&(dyn ToSql + Sync), Type)]) -> Row {
-        let rows = self.call(function, params).await.unwrap_or_else(|error| panic!("{function}: {error:?}"));
+    /// Calls a function with one unnamed statement. The columns of the task follow those of the function.
+    async fn call(&self, function: &str, arguments: Arguments<'_>) -> Result<Vec<Row>, Error> {
+        let named: Vec<_> =
+            arguments.iter().zip(1..).map(|((name, ..), place)| format!("{name} => ${place}")).collect();
+        let columns = match function {
+            "erase_user" => "",
+            "list_changes" => ", (r.task).*, r.deleted is not null as is_deleted",
+            _ => ", (r.task).*",
+        };
+        let call = format!("{}.{function}({})", *sql::SCHEMA, named.join(", "));
+        let values: Vec<_> = arguments.iter().map(|(_, value, ty)| (*value, ty.clone())).collect();
+        self.endpoint.query_typed(&format!("select r.*{columns} from {call} r"), &values).await
+    }
+
+    async fn call_for_one(&self, function: &str, arguments: Arguments<'_>) -> Row {
+        let rows =
+            self.call(function, arguments).await.unwrap_or_else(|error| panic!("{function}: {error:?}"));
         rows.into_iter().next().expect("one row")
     }
 
@@ -141,129 +160,132 @@ impl Database {
     ) -> Row {
         let hash = key.map(|_| title.as_bytes());
         let no_text = None::<&str>;
-        let params: &[(&(dyn ToSql + Sync), Type)] = &[
-            (&user, Type::TEXT),
-            (&email, Type::TEXT),
-            (&no_text, Type::TEXT),
-            (&no_text, Type::TEXT),
-            (&true, Type::BOOL),
-            (&id, Type::UUID),
-            (&title, Type::TEXT),
-            (&no_text, Type::TEXT),
-            (&None::<SystemTime>, Type::TIMESTAMPTZ),
-            (&false, Type::BOOL),
-            (&TASKS_PER_USER, Type::INT4),
-            (&key, Type::TEXT),
-            (&hash, Type::BYTEA),
-            (&NO_LIMIT, Type::INT4),
-            (&attempt.id, Type::UUID),
-            (&attempt.is_retry, Type::BOOL),
-            (&attempt.void_after(), Type::TIMESTAMPTZ),
+        let arguments: Arguments = &[
+            ("p_user_id", &user, Type::TEXT),
+            ("p_email", &email, Type::TEXT),
+            ("p_name", &no_text, Type::TEXT),
+            ("p_image", &no_text, Type::TEXT),
+            ("p_email_verified", &true, Type::BOOL),
+            ("p_id", &id, Type::UUID),
+            ("p_title", &title, Type::TEXT),
+            ("p_description", &no_text, Type::TEXT),
+            ("p_due_date", &None::<SystemTime>, Type::TIMESTAMPTZ),
+            ("p_completed", &false, Type::BOOL),
+            ("p_tasks_per_user", &TASKS_PER_USER, Type::INT4),
+            ("p_idempotency_key", &key, Type::TEXT),
+            ("p_idempotency_hash", &hash, Type::BYTEA),
+            ("p_writes_per_minute", &NO_LIMIT, Type::INT4),
+            ("p_attempt", &attempt.id, Type::UUID),
+            ("p_is_retry", &attempt.is_retry, Type::BOOL),
+            ("p_void_after", &attempt.void_after(), Type::TIMESTAMPTZ),
         ];
-        self.call_for_one("create_task", params).await
+        self.call_for_one("create_task", arguments).await
     }
 
     async fn get(&self, user: &str, key: Key) -> Row {
         let (id, number) = key.parts();
-        let params: &[(&(dyn ToSql + Sync), Type)] = &[
-            (&user, Type::TEXT),
-            (&id, Type::UUID),
-            (&number, Type::INT8),
-            (&NO_REVISIONS, Type::INT8_ARRAY),
-            (&NO_TIMES, Type::TIMESTAMPTZ_ARRAY),
+        let arguments: Arguments = &[
+            ("p_user_id", &user, Type::TEXT),
+            ("p_id", &id, Type::UUID),
+            ("p_number", &number, Type::INT8),
+            ("p_known_revisions", &NO_REVISIONS, Type::INT8_ARRAY),
+            ("p_known_times", &NO_TIMES, Type::TIMESTAMPTZ_ARRAY),
         ];
-        self.call_for_one("get_task", params).await
+        self.call_for_one("get_task", arguments).await
     }
 
     async fn list(&self, user: &str, list: List) -> Vec<Row> {
+        self.try_list(user, list).await.expect("a list")
+    }
+
+    async fn try_list(&self, user: &str, list: List) -> Result<Vec<Row>, Error> {
         let List { search, sort, descending, limit, offset, begun_at, after, known } = list;
         let (revisions, times) = known.map(|(revision, time)| (vec![revision], vec![time])).unzip();
-        let params: &[(&(dyn ToSql + Sync), Type)] = &[
-            (&user, Type::TEXT),
-            (&None::<bool>, Type::BOOL),
-            (&search, Type::TEXT),
-            (&None::<SystemTime>, Type::TIMESTAMPTZ),
-            (&None::<SystemTime>, Type::TIMESTAMPTZ),
-            (&sort, Type::TEXT),
-            (&descending, Type::BOOL),
-            (&limit, Type::INT8),
-            (&offset, Type::INT8),
-            (&begun_at, Type::TIMESTAMPTZ),
-            (&after, Type::INT8),
-            (&None::<SystemTime>, Type::TIMESTAMPTZ),
-            (&None::<&str>, Type::TEXT),
-            (&revisions, Type::INT8_ARRAY),
-            (&times, Type::TIMESTAMPTZ_ARRAY),
+        let arguments: Arguments = &[
+            ("p_user_id", &user, Type::TEXT),
+            ("p_completed", &None::<bool>, Type::BOOL),
+            ("p_search", &search, Type::TEXT),
+            ("p_due_after", &None::<SystemTime>, Type::TIMESTAMPTZ),
+            ("p_due_before", &None::<SystemTime>, Type::TIMESTAMPTZ),
+            ("p_sort", &sort, Type::TEXT),
+            ("p_descending", &descending, Type::BOOL),
+            ("p_limit", &limit, Type::INT8),
+            ("p_offset", &offset, Type::INT8),
+            ("p_begun_at", &begun_at, Type::TIMESTAMPTZ),
+            ("p_after_number", &after, Type::INT8),
+            ("p_after_time", &None::<SystemTime>, Type::TIMESTAMPTZ),
+            ("p_after_title", &None::<&str>, Type::TEXT),
+            ("p_known_revisions", &revisions, Type::INT8_ARRAY),
+            ("p_known_times", &times, Type::TIMESTAMPTZ_ARRAY),
         ];
-        self.call("list_tasks", params).await.expect("a list")
+        self.call("list_tasks", arguments).await
     }
 
     /// Sets the title and toggles `completed`.
     async fn update(&self, user: &str, key: Key, title: &str, attempt: Attempt) -> Row {
         let (id, number) = key.parts();
-        let params: &[(&(dyn ToSql + Sync), Type)] = &[
-            (&user, Type::TEXT),
-            (&id, Type::UUID),
-            (&number, Type::INT8),
-            (&title, Type::TEXT),
-            (&false, Type::BOOL),
-            (&None::<&str>, Type::TEXT),
-            (&false, Type::BOOL),
-            (&None::<SystemTime>, Type::TIMESTAMPTZ),
-            (&None::<bool>, Type::BOOL),
-            (&true, Type::BOOL),
-            (&NO_REVISIONS, Type::INT8_ARRAY),
-            (&NO_TIMES, Type::TIMESTAMPTZ_ARRAY),
-            (&None::<&str>, Type::TEXT),
-            (&None::<&[u8]>, Type::BYTEA),
-            (&NO_LIMIT, Type::INT4),
-            (&attempt.id, Type::UUID),
-            (&attempt.is_retry, Type::BOOL),
-            (&attempt.void_after(), Type::TIMESTAMPTZ),
+        let arguments: Arguments = &[
+            ("p_user_id", &user, Type::TEXT),
+            ("p_id", &id, Type::UUID),
+            ("p_number", &number, Type::INT8),
+            ("p_title", &title, Type::TEXT),
+            ("p_set_description", &false, Type::BOOL),
+            ("p_description", &None::<&str>, Type::TEXT),
+            ("p_set_due_date", &false, Type::BOOL),
+            ("p_due_date", &None::<SystemTime>, Type::TIMESTAMPTZ),
+            ("p_completed", &None::<bool>, Type::BOOL),
+            ("p_toggle", &true, Type::BOOL),
+            ("p_expected_revisions", &NO_REVISIONS, Type::INT8_ARRAY),
+            ("p_expected_times", &NO_TIMES, Type::TIMESTAMPTZ_ARRAY),
+            ("p_idempotency_key", &None::<&str>, Type::TEXT),
+            ("p_idempotency_hash", &None::<&[u8]>, Type::BYTEA),
+            ("p_writes_per_minute", &NO_LIMIT, Type::INT4),
+            ("p_attempt", &attempt.id, Type::UUID),
+            ("p_is_retry", &attempt.is_retry, Type::BOOL),
+            ("p_void_after", &attempt.void_after(), Type::TIMESTAMPTZ),
         ];
-        self.call_for_one("update_task", params).await
+        self.call_for_one("update_task", arguments).await
     }
 
     async fn delete(&self, user: &str, key: Key, attempt: Attempt) -> Row {
         let (id, number) = key.parts();
-        let params: &[(&(dyn ToSql + Sync), Type)] = &[
-            (&user, Type::TEXT),
-            (&id, Type::UUID),
-            (&number, Type::INT8),
-            (&NO_REVISIONS, Type::INT8_ARRAY),
-            (&NO_TIMES, Type::TIMESTAMPTZ_ARRAY),
-            (&None::<&str>, Type::TEXT),
-            (&None::<&[u8]>, Type::BYTEA),
-            (&NO_LIMIT, Type::INT4),
-            (&attempt.id, Type::UUID),
-            (&attempt.is_retry, Type::BOOL),
-            (&attempt.void_after(), Type::TIMESTAMPTZ),
+        let arguments: Arguments = &[
+            ("p_user_id", &user, Type::TEXT),
+            ("p_id", &id, Type::UUID),
+            ("p_number", &number, Type::INT8),
+            ("p_expected_revisions", &NO_REVISIONS, Type::INT8_ARRAY),
+            ("p_expected_times", &NO_TIMES, Type::TIMESTAMPTZ_ARRAY),
+            ("p_idempotency_key", &None::<&str>, Type::TEXT),
+            ("p_idempotency_hash", &None::<&[u8]>, Type::BYTEA),
+            ("p_writes_per_minute", &NO_LIMIT, Type::INT4),
+            ("p_attempt", &attempt.id, Type::UUID),
+            ("p_is_retry", &attempt.is_retry, Type::BOOL),
+            ("p_void_after", &attempt.void_after(), Type::TIMESTAMPTZ),
         ];
-        self.call_for_one("delete_task", params).await
+        self.call_for_one("delete_task", arguments).await
     }
 
     /// The changes after a position, given as revision and time; without a position, all tasks.
     async fn changes(&self, user: &str, since: Option<(i64, SystemTime)>, limit: i64) -> Vec<Row> {
         let (revision, list_updated_at) = since.unzip();
-        let params: &[(&(dyn ToSql + Sync), Type)] = &[
-            (&user, Type::TEXT),
-            (&revision, Type::INT8),
-            (&revision.map(|_| i64::MAX), Type::INT8),
-            (&revision, Type::INT8),
-            (&list_updated_at, Type::TIMESTAMPTZ),
-            (&limit, Type::INT8),
+        let arguments: Arguments = &[
+            ("p_user_id", &user, Type::TEXT),
+            ("p_revision", &revision, Type::INT8),
+            ("p_copied_from", &revision, Type::INT8),
+            ("p_list_updated_at", &list_updated_at, Type::TIMESTAMPTZ),
+            ("p_limit", &limit, Type::INT8),
         ];
-        self.call("list_changes", params).await.expect("a list")
+        self.call("list_changes", arguments).await.expect("a list")
     }
 
     async fn erase(&self, user: &str, attempt: Attempt) -> Row {
-        let params: &[(&(dyn ToSql + Sync), Type)] = &[
-            (&user, Type::TEXT),
-            (&attempt.id, Type::UUID),
-            (&attempt.is_retry, Type::BOOL),
-            (&attempt.void_after(), Type::TIMESTAMPTZ),
+        let arguments: Arguments = &[
+            ("p_user_id", &user, Type::TEXT),
+            ("p_attempt", &attempt.id, Type::UUID),
+            ("p_is_retry", &attempt.is_retry, Type::BOOL),
+            ("p_void_after", &attempt.void_after(), Type::TIMESTAMPTZ),
         ];
-        self.call_for_one("erase_user", params).await
+        self.call_for_one("erase_user", arguments).await
     }
 
     async fn run_as_owner(&self, statements: &str) {

@@ -4,7 +4,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header, crypto, encode, get_current_t
 use reqwest::Method;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
-use tests::{Answer, App, Contract, Refusal, SECRET, refusals};
+use tests::{App, Contract, ErrorResponse, Response, SECRET, errors};
 
 mod claims;
 mod command;
@@ -17,11 +17,11 @@ mod public_keys;
 use Algorithm::{HS256, HS384, HS512};
 
 /// The expected response to a token: `None` if the token is accepted.
-type Verdict = Option<&'static Refusal>;
+type Verdict = Option<&'static ErrorResponse>;
 
 const ACCEPTED: Verdict = None;
-const REJECTED: Verdict = Some(&refusals::BAD_TOKEN);
-const EXPIRED: Verdict = Some(&refusals::EXPIRED);
+const REJECTED: Verdict = Some(&errors::BAD_TOKEN);
+const EXPIRED: Verdict = Some(&errors::EXPIRED);
 
 /// Claims in order, so that a claim can occur twice.
 struct Claims(Vec<(&'static str, Value)>);
@@ -50,17 +50,17 @@ fn path(contract: Contract, user_id: &str) -> String {
 /// Lists a user's tasks with this `Authorization` header, and checks the response against the verdict.
 async fn judge(app: &App, contract: Contract, user_id: &str, authorization: &str, verdict: Verdict) {
     let request = app.request(Method::GET, &path(contract, user_id)).header("authorization", authorization);
-    let answer = Answer::to(request).await;
+    let answer = Response::to(request).await;
     println!("{contract:?} {authorization:.400}");
     match verdict {
         None => assert_eq!(answer.status, 200, "{}", answer.text),
-        Some(refusal) => assert_refused(&answer, contract, refusal),
+        Some(refusal) => assert_error(&answer, contract, refusal),
     }
 }
 
 #[track_caller]
-fn assert_refused(answer: &Answer, contract: Contract, refusal: &Refusal) {
-    answer.assert_refused(contract, refusal);
+fn assert_error(answer: &Response, contract: Contract, refusal: &ErrorResponse) {
+    answer.assert_error(contract, refusal);
     assert_eq!(answer.header("www-authenticate"), if refusal.status == 401 { "Bearer" } else { "" });
 }
 
@@ -108,8 +108,8 @@ async fn only_the_bearer_scheme_is_accepted_in_any_letter_case() {
         cases.push((format!("Bearer {malformed}"), REJECTED));
     }
     for contract in Contract::BOTH {
-        let none = Answer::to(app.request(Method::GET, &path(contract, &alice.id))).await;
-        assert_refused(&none, contract, &refusals::NO_TOKEN);
+        let none = Response::to(app.request(Method::GET, &path(contract, &alice.id))).await;
+        assert_error(&none, contract, &errors::NO_TOKEN);
         for (authorization, verdict) in &cases {
             judge(&app, contract, &alice.id, authorization, *verdict).await;
         }
@@ -127,9 +127,9 @@ async fn oversized_repeated_or_non_text_headers_are_401() {
         judge(&app, contract, "alice", &format!("Bearer {long}"), REJECTED).await;
         let request = || app.request(Method::GET, &path(contract, "alice"));
         let twice = request().header("authorization", &valid).header("authorization", &valid);
-        assert_refused(&Answer::to(twice).await, contract, &refusals::BAD_TOKEN);
+        assert_error(&Response::to(twice).await, contract, &errors::BAD_TOKEN);
         let no_text = request().header("authorization", &b"Bearer \xf0\x9f\x92\xa5\xff"[..]);
-        assert_refused(&Answer::to(no_text).await, contract, &refusals::BAD_TOKEN);
+        assert_error(&Response::to(no_text).await, contract, &errors::BAD_TOKEN);
     }
 }
 

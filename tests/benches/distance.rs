@@ -4,21 +4,21 @@ use std::time::Duration;
 
 use anyhow::Result;
 use serde::Serialize;
-use tests::TlsFront;
+use tests::TlsProxy;
 
 use crate::{
     database::Database,
     function::Function,
     network::Network,
     report::{median, milliseconds, print_table, short},
-    request::{Request, make_user},
+    sample::{Request, make_user},
     subject::{HERE, PEERS, Subjects},
 };
 
 /// Round-trip time to the database.
 const ROUND_TRIP: Duration = Duration::from_millis(10);
 
-/// Parameters of the database URL. Channel binding is off because the TLS front has a certificate of its own.
+/// Parameters of the database URL. Channel binding is off because the TLS proxy has a certificate of its own.
 const NEGOTIATED: &str = "sslmode=require&channel_binding=disable";
 const DIRECT: &str = "sslmode=require&channel_binding=disable&sslnegotiation=direct";
 
@@ -45,15 +45,15 @@ pub async fn measure(subjects: &Subjects, database: &Database, with_peers: bool)
         let requests = requests.iter().filter(|request| request.has_peers());
         lines.extend(requests.map(|&request| (peer, peer, request, NEGOTIATED)));
     }
-    // Like Neon's proxy, the front supports direct negotiation (PostgreSQL does from 17 on) and the curve
+    // Like Neon's proxy, the proxy supports direct negotiation (PostgreSQL does from 17 on) and the curve
     // that clients propose first. Older servers don't support the curve; their handshake takes another round
     // trip.
-    let front = TlsFront::start(&database.authority, database.port()).await;
+    let proxy = TlsProxy::start(&database.authority, database.port()).await;
     let of_peers = database.as_owner();
     let mut figures = Vec::new();
     for line in lines {
         let database = if PEERS.contains(&line.0) { &of_peers } else { database };
-        figures.push(figure(subjects, database, line, front.port).await?);
+        figures.push(figure(subjects, database, line, proxy.port).await?);
     }
     Ok(figures)
 }

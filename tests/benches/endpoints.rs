@@ -17,7 +17,7 @@ use crate::{
     function::{Function, Outcome},
     network::Network,
     report::{median, microseconds, milliseconds, print_table, quantile, short},
-    request::{Request, make_user},
+    sample::{Request, make_user},
     subject::{FLOOR, HERE, PEERS, Subjects, size},
 };
 

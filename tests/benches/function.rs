@@ -44,14 +44,14 @@ pub struct Outcome {
     pub elapsed: Duration,
     /// When the last byte of the response arrived.
     pub arrived: Instant,
-    answer: Vec<u8>,
+    response: Vec<u8>,
 }
 
 enum Message {
     /// The function waits for an event.
     Next(oneshot::Sender<String>),
     /// The function's response, when the event was sent, and when the response arrived.
-    Answer {
+    Response {
         sent: Instant,
         arrived: Instant,
         body: Vec<u8>,
@@ -101,8 +101,8 @@ impl Function {
         let sent = std::mem::replace(&mut self.next, unused).send(event.to_owned());
         ensure!(sent.is_ok(), "the function no longer waits for an event");
         let outcome = match timeout(PATIENCE, self.messages.recv()).await? {
-            Some(Message::Answer { sent, arrived, body }) => {
-                Outcome { elapsed: arrived - sent, arrived, answer: body }
+            Some(Message::Response { sent, arrived, body }) => {
+                Outcome { elapsed: arrived - sent, arrived, response: body }
             }
             Some(Message::Failed(body)) => bail!("{}", String::from_utf8_lossy(&body)),
             _ => bail!("the function requested another event without a response to the last one"),
@@ -143,8 +143,8 @@ impl Drop for Function {
 impl Outcome {
     /// Checks that the response has this status.
     pub fn expect(&self, status: u16) -> Result<()> {
-        let answer: Value = serde_json::from_slice(&self.answer)?;
-        ensure!(answer["statusCode"] == status, "expected status {status}: {answer}");
+        let response: Value = serde_json::from_slice(&self.response)?;
+        ensure!(response["statusCode"] == status, "expected status {status}: {response}");
         Ok(())
     }
 }
@@ -187,7 +187,7 @@ async fn serve(
             stream.write_all(response.as_bytes()).await?;
         } else {
             messages.send(match path.ends_with("/response") {
-                true => Message::Answer { sent: *sent(), arrived, body },
+                true => Message::Response { sent: *sent(), arrived, body },
                 false => Message::Failed(body),
             })?;
             stream.write_all(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n").await?;

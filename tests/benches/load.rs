@@ -99,11 +99,11 @@ async fn work(url: &str, users: usize, duration: Duration, seen: &Mutex<Seen>) -
             let started = Instant::now();
             let response = request.send().await?;
             let success = response.status().is_success();
-            let answer = response.bytes().await?;
+            let response = response.bytes().await?;
             let mut seen = seen.lock().ok().context("no client has panicked")?;
             seen.latencies.push(started.elapsed());
             seen.errors += usize::from(!success);
-            Ok(serde_json::from_slice(&answer).unwrap_or_default())
+            Ok(serde_json::from_slice(&response).unwrap_or_default())
         };
         while Instant::now() < end {
             let task = ask(Method::POST, &tasks, Some(json!({ "title": "Under load" }))).await?;

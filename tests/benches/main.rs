@@ -11,7 +11,7 @@ mod machine;
 mod network;
 mod plan;
 mod report;
-mod request;
+mod sample;
 mod scale;
 mod subject;
 
@@ -21,7 +21,7 @@ use anyhow::{Result, ensure};
 use clap::{Parser, ValueEnum};
 use tokio::runtime;
 
-use crate::{database::Database, report::Report, request::Request, subject::Subjects};
+use crate::{database::Database, report::Report, sample::Request, subject::Subjects};
 
 #[derive(Parser)]
 #[command(

@@ -5,7 +5,7 @@ use crate::{
     cost::{GATEWAY_PER_MILLION, REQUESTS_PER_MILLION, billed_ms, duration_per_million},
     endpoints::Figures,
     report::{print_table, short},
-    request::Request,
+    sample::Request,
     subject::HERE,
 };
 

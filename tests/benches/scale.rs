@@ -9,7 +9,7 @@ use crate::{
     database::Database,
     function::Function,
     report::{median, microseconds, print_table, short},
-    request::{event, first_task},
+    sample::{event, first_task},
     subject::Subjects,
 };
 
@@ -34,79 +34,30 @@ const HEAVY_USER: &str = "heavy";
 /// A request, and the index that it must use, if it reads.
 struct Case {
     name: &'static str,
-    function: &'static str,
     sample: &'static str,
     /// The query string, for a user with this number of tasks.
-    query: fn(i64) -> Option<String>,
+    query: Option<fn(i64) -> String>,
     status: u16,
     index: Option<&'static str>,
 }
 
+const fn list(name: &'static str, query: fn(i64) -> String) -> Case {
+    Case { name, sample: "list-tasks", query: Some(query), status: 200, index: Some("tasks_number") }
+}
+
+const fn task(name: &'static str, sample: &'static str, status: u16, index: Option<&'static str>) -> Case {
+    Case { name, sample, query: None, status, index }
+}
+
 const CASES: [Case; 8] = [
-    Case {
-        name: "get",
-        function: "get-task",
-        sample: "get-task",
-        query: |_| None,
-        status: 200,
-        index: Some("tasks_pkey"),
-    },
-    Case {
-        name: "get by number",
-        function: "get-task",
-        sample: "get-task-plain",
-        query: |_| None,
-        status: 200,
-        index: Some("tasks_number"),
-    },
-    Case {
-        name: "first page",
-        function: "list-tasks",
-        sample: "list-tasks",
-        query: |_| Some("limit=10&offset=0".into()),
-        status: 200,
-        index: Some("tasks_number"),
-    },
-    Case {
-        name: "deepest page",
-        function: "list-tasks",
-        sample: "list-tasks",
-        query: |count| Some(format!("limit=10&offset={}", (count - 10).min(10_000))),
-        status: 200,
-        index: Some("tasks_number"),
-    },
-    Case {
-        name: "first page, sorted by title",
-        function: "list-tasks",
-        sample: "list-tasks",
-        query: |_| Some("limit=10&sort=title".into()),
-        status: 200,
-        index: Some("tasks_number"),
-    },
-    Case {
-        name: "search that finds nothing",
-        function: "list-tasks",
-        sample: "list-tasks",
-        query: |_| Some("limit=10&search=nowhere".into()),
-        status: 200,
-        index: Some("tasks_number"),
-    },
-    Case {
-        name: "create",
-        function: "create-task",
-        sample: "create-task-plain",
-        query: |_| None,
-        status: 201,
-        index: None,
-    },
-    Case {
-        name: "complete",
-        function: "complete-task",
-        sample: "complete-task-plain",
-        query: |_| None,
-        status: 200,
-        index: Some("tasks_number"),
-    },
+    task("get", "get-task", 200, Some("tasks_pkey")),
+    task("get by number", "get-task-plain", 200, Some("tasks_number")),
+    list("first page", |_| "limit=10&offset=0".into()),
+    list("deepest page", |count| format!("limit=10&offset={}", (count - 10).min(10_000))),
+    list("first page, sorted by title", |_| "limit=10&sort=title".into()),
+    list("search that finds nothing", |_| "limit=10&search=nowhere".into()),
+    task("create", "create-task-plain", 201, None),
+    task("complete", "complete-task-plain", 200, Some("tasks_number")),
 ];
 
 /// Settings with which the server logs the plan of every statement, including those inside functions.
@@ -187,6 +138,10 @@ async fn fill(database: &Client, count: i64, heavy: Option<i64>) -> Result<()> {
 }
 
 impl Case {
+    fn function(&self) -> &'static str {
+        self.sample.trim_end_matches("-plain")
+    }
+
     async fn measure(
         &self,
         subjects: &Subjects,
@@ -194,7 +149,7 @@ impl Case {
         heavy_count: i64,
     ) -> Result<Figures> {
         let [small, large] = databases;
-        let program = subjects.program(self.function)?;
+        let program = subjects.program(self.function())?;
         let mut functions = [
             (
                 Function::start(program, &small.environment()).await?,
@@ -244,7 +199,7 @@ impl Case {
         let (id, number) = first_task(&database.connect().await, user).await?;
         let task = if self.sample.ends_with("-plain") { number.to_string() } else { id };
         let mut event = event(self.sample, user, &task)?;
-        if let Some(query) = (self.query)(count) {
+        if let Some(query) = self.query.map(|query| query(count)) {
             event["queryStringParameters"] = query
                 .split('&')
                 .filter_map(|pair| pair.split_once('='))
@@ -265,7 +220,7 @@ impl Case {
         }
         let log = "select pg_read_file('../server.log')";
         let before: String = client.query_one(log, &[]).await?.get(0);
-        let program = subjects.program(self.function)?;
+        let program = subjects.program(self.function())?;
         let mut function = Function::start(program, &database.environment()).await?;
         for _ in 0..PLANS {
             function.invoke(event).await?.expect(self.status)?;

@@ -109,10 +109,10 @@ impl Case {
     /// TLS neither side could notice.
     pub fn all() -> Vec<Case> {
         use Fault::{Close, Corrupt, Delay, Drop, Reset, Stall};
-        use Moment::{BeforeAnswer, BeforeStatement, Connect, Login, MidAnswer, MidStatement, Tls};
+        use Moment::{BeforeResponse, BeforeStatement, Connect, Login, MidResponse, MidStatement, Tls};
         use Times::{Always, Once};
-        let plain_moments = [Connect, Login, BeforeStatement, MidStatement, BeforeAnswer, MidAnswer];
-        let tls_moments = [Tls, Login, BeforeStatement, MidStatement, BeforeAnswer, MidAnswer];
+        let plain_moments = [Connect, Login, BeforeStatement, MidStatement, BeforeResponse, MidResponse];
+        let tls_moments = [Tls, Login, BeforeStatement, MidStatement, BeforeResponse, MidResponse];
         let plain_faults = [(Reset, Once), (Reset, Always), (Close, Once), (Stall, Once), (Delay, Once)];
         let tls_faults = [(Drop, Once), (Corrupt, Once)];
 
@@ -130,8 +130,8 @@ impl Case {
             for &endpoint in Endpoint::of(contract) {
                 for warm in [false, true] {
                     for &(tls, moment, fault, times) in &happenings {
-                        // The answer to a ping is too short to be cut in the middle.
-                        if endpoint != Endpoint::Ready || moment != MidAnswer {
+                        // The response to a ping is too short to be cut in the middle.
+                        if endpoint != Endpoint::Ready || moment != MidResponse {
                             cases.push(Case { contract, endpoint, tls, warm, fault, moment, times });
                         }
                     }

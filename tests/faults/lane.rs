@@ -6,15 +6,15 @@ use std::{
 };
 
 use local::postgres::Cluster;
-use tests::{App, Front, MIGRATED, Options, Proxy, connect, refusals};
+use tests::{ApiClient, App, MIGRATED, Options, Proxy, connect, errors};
 use tokio::time::sleep;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::{
+    calls::{Task, check_success, send, tasks},
     cases::{Case, Endpoint, Kind, Times},
     changes::note_changes,
-    requests::{Task, check_success, send, tasks},
 };
 
 /// Time limit of a request, as documented in docs/faults.md.
@@ -22,6 +22,9 @@ pub const REQUEST_LIMIT: Duration = Duration::from_secs(8);
 
 /// Additional time limit of the first request to a new process, as documented in docs/faults.md.
 pub const START_LIMIT: Duration = Duration::from_secs(4);
+
+/// The number of tasks that [`tasks`] inserts.
+const INSERTED_TASKS: i64 = 3;
 
 /// The outcome of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,14 +67,14 @@ impl Lane {
     pub async fn run(&mut self, case: &Case) -> Result<Outcome, String> {
         self.number += 1;
         let user = self.app.user_with_id(format!("user{}", self.number));
-        let front = user.at(case.contract);
+        let client = user.at(case.contract);
         let [warm_up, task, bystander] = tasks(&self.database, &user.id).await;
-        let function = self.app.hands_on().gateway().function(case.endpoint.function());
+        let function = self.app.internals().gateway().function(case.endpoint.function());
         let function = function.expect("a function of the template");
 
         if case.warm {
-            let answer = send(&self.app, &front, case.endpoint, &warm_up, "warm-up").await;
-            check_success(case.endpoint, &front, &answer, &warm_up, "warm-up")?;
+            let response = send(&self.app, &client, case.endpoint, &warm_up, "warm-up").await;
+            check_success(case.endpoint, &client, &response, &warm_up, "warm-up")?;
             if case.while_connecting() {
                 self.proxy.hang_up().await;
             }
@@ -89,7 +92,7 @@ impl Lane {
         self.proxy.arm(case.fault, case.moment, times);
 
         let started = Instant::now();
-        let answer = send(&self.app, &front, case.endpoint, &task, "asked for").await;
+        let response = send(&self.app, &client, case.endpoint, &task, "asked for").await;
         let elapsed = started.elapsed();
         let not_happened = self.proxy.disarm();
         if not_happened == times {
@@ -99,46 +102,46 @@ impl Lane {
         if elapsed >= limit {
             return Err(format!("the request took {elapsed:?}, the limit is {limit:?}"));
         }
-        let success = match answer.status {
+        let success = match response.status {
             200..=299 => {
-                check_success(case.endpoint, &front, &answer, &task, "asked for")?;
+                check_success(case.endpoint, &client, &response, &task, "asked for")?;
                 true
             }
             503 => {
-                answer.assert_refused(case.contract, &refusals::UNAVAILABLE);
-                if answer.header("retry-after").parse::<u32>().is_err() {
+                response.assert_error(case.contract, &errors::UNAVAILABLE);
+                if response.header("retry-after").parse::<u32>().is_err() {
                     return Err("503 without Retry-After".into());
                 }
                 false
             }
-            status => return Err(format!("{status} {}", answer.text)),
+            status => return Err(format!("{status} {}", response.text)),
         };
 
         // The next request must succeed at once, in the same process.
-        let next = send(&self.app, &front, case.endpoint, &bystander, "next").await;
-        check_success(case.endpoint, &front, &next, &bystander, "next")
+        let next = send(&self.app, &client, case.endpoint, &bystander, "next").await;
+        check_success(case.endpoint, &client, &next, &bystander, "next")
             .map_err(|error| format!("the next request: {error}"))?;
         if function.starts() != starts {
             return Err("the process was replaced".into());
         }
 
         self.settled().await?;
-        let done = self.check_database(&front, case, &user.id, &task).await?;
+        let done = self.check_database(&client, case, &user.id, &task).await?;
         if success && !done && case.endpoint.kind() != Kind::Read {
             return Err("the response reports success, but the write is not in the database".into());
         }
         if case.endpoint.has_key() && !success {
-            let again = send(&self.app, &front, case.endpoint, &task, "asked for").await;
-            check_success(case.endpoint, &front, &again, &task, "asked for")?;
+            let again = send(&self.app, &client, case.endpoint, &task, "asked for").await;
+            check_success(case.endpoint, &client, &again, &task, "asked for")?;
             if (again.header("idempotency-replayed") == "true") != done {
                 return Err(format!("Idempotency-Replayed is wrong: the write was carried out: {done}"));
             }
-            self.check_database(&front, case, &user.id, &task).await?;
+            self.check_database(&client, case, &user.id, &task).await?;
         }
         if case.must_succeed().is_some_and(|must| must != success) {
-            let lines = self.app.hands_on().log_text();
+            let lines = self.app.internals().log_text();
             let lines: Vec<_> = lines.lines().rev().take(4).collect();
-            return Err(format!("unexpected {} {}\n{}", answer.status, answer.text, lines.join("\n")));
+            return Err(format!("unexpected {} {}\n{}", response.status, response.text, lines.join("\n")));
         }
         Ok(Outcome { success, done, elapsed })
     }
@@ -148,7 +151,7 @@ impl Lane {
         let busy = "select count(*) from pg_stat_activity
                     where datname = current_database() and pid <> pg_backend_pid() and state <> 'idle'";
         let started = Instant::now();
-        while self.database.query_one(busy, &[]).await.expect("up").get::<_, i64>(0) > 0 {
+        while self.database.query_one(busy, &[]).await.expect("the database is up").get::<_, i64>(0) > 0 {
             if started.elapsed() > REQUEST_LIMIT {
                 return Err(format!("a session is still busy after {REQUEST_LIMIT:?}"));
             }
@@ -160,13 +163,13 @@ impl Lane {
     /// Returns whether the database contains the result of the write. Nothing else must have changed.
     async fn check_database(
         &self,
-        front: &Front<'_>,
+        client: &ApiClient<'_>,
         case: &Case,
         user_id: &str,
         task: &Task,
     ) -> Result<bool, String> {
         let select = "select id::text, title, completed from tasks where user_id = $1";
-        let rows = self.database.query(select, &[&user_id]).await.expect("up");
+        let rows = self.database.query(select, &[&user_id]).await.expect("the database is up");
         let asked_for = rows.iter().filter(|row| row.get::<_, &str>("title") == "asked for").count();
         let row = rows.iter().find(|row| row.get::<_, &str>("id") == task.id);
         let done = match case.endpoint {
@@ -184,20 +187,24 @@ impl Lane {
             _ => "task",
         };
         let select = "select count(*) from public.changes where user_id = $1 and title = $2";
-        let changes: i64 = self.database.query_one(select, &[&user_id, &titles]).await.expect("up").get(0);
+        let changes: i64 =
+            self.database.query_one(select, &[&user_id, &titles]).await.expect("the database is up").get(0);
         let changes = changes - i64::from(titles == "task");
         let most = i64::from(case.endpoint.kind() == Kind::Write);
-        let made = i64::from(matches!(case.endpoint, Endpoint::Create | Endpoint::CreateOnce));
-        let gone = i64::from(matches!(case.endpoint, Endpoint::Delete | Endpoint::DeleteOnce));
-        let others = 1 + i64::from(case.warm);
-        let expected = 3 + (made - gone) * (others + i64::from(done));
-        let held = i64::try_from(rows.len()).expect("few");
+        // The request itself, the one after it, and the warm-up.
+        let carried_out = i64::from(done) + 1 + i64::from(case.warm);
+        let expected = match case.endpoint {
+            Endpoint::Create | Endpoint::CreateOnce => INSERTED_TASKS + carried_out,
+            Endpoint::Delete | Endpoint::DeleteOnce => INSERTED_TASKS - carried_out,
+            _ => INSERTED_TASKS,
+        };
+        let held = i64::try_from(rows.len()).expect("a count below 2^63");
         match (asked_for, changes >= i64::from(done) && changes <= most, held == expected) {
             (0 | 1, true, true) => Ok(done),
             found => Err(format!(
                 "(matching tasks, number of changes is right, number of tasks is right) = {found:?}; \
                  {changes} changes, carried out: {done}, {held} tasks, {:?}",
-                front.contract
+                client.contract
             )),
         }
     }

@@ -19,7 +19,9 @@ use std::{
 use futures_util::future::join_all;
 use local::postgres::Cluster;
 use serde_json::{Value, json};
-use tests::{Answer, App, Contract, Cut, Front, MIGRATED, Options, Relay, User, connect, migrated_cluster};
+use tests::{
+    ApiClient, App, Contract, Cut, MIGRATED, Options, Proxy, Response, User, connect, migrated_cluster,
+};
 use tokio::{
     sync::{OnceCell, oneshot},
     time::{sleep, timeout},
@@ -28,10 +30,10 @@ use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::{
+    calls::{Task, check_success, send, tasks},
     cases::Endpoint,
     changes::{Change, changes, note_changes},
     lane::REQUEST_LIMIT,
-    requests::{Task, check_success, send, tasks},
 };
 
 /// Writes without an idempotency key, each handled by a different function.
@@ -114,7 +116,7 @@ struct Writers<'a> {
 struct Attempt {
     sent: SystemTime,
     elapsed: Duration,
-    answer: Answer,
+    response: Response,
 }
 
 impl<'a> Writers<'a> {
@@ -124,8 +126,8 @@ impl<'a> Writers<'a> {
         let first = app.user_with_id(&second.id);
         let [warm_up, task, bystander] = tasks(&stage.superuser, &first.id).await;
         let mut writers = Self { stage, endpoint, app, first, second, task, bystander, last: 0 };
-        let answer = writers.send(&warm_up, "warm-up").await;
-        check_success(endpoint, &writers.at_first(), &answer, &warm_up, "warm-up")
+        let response = writers.send(&warm_up, "warm-up").await;
+        check_success(endpoint, &writers.at_first(), &response, &warm_up, "warm-up")
             .expect("the network works");
         writers.last = writers.changes().await.last().expect("tasks were inserted").number;
         writers
@@ -139,15 +141,15 @@ impl<'a> Writers<'a> {
         }
     }
 
-    fn at_first(&self) -> Front<'_> {
+    fn at_first(&self) -> ApiClient<'_> {
         self.first.at(self.contract())
     }
 
-    fn at_second(&self) -> Front<'_> {
+    fn at_second(&self) -> ApiClient<'_> {
         self.second.at(self.contract())
     }
 
-    async fn send(&self, task: &Task, tag: &str) -> Answer {
+    async fn send(&self, task: &Task, tag: &str) -> Response {
         send(self.app, &self.at_first(), self.endpoint, task, tag).await
     }
 
@@ -158,8 +160,8 @@ impl<'a> Writers<'a> {
     /// Sends the first writer's request.
     async fn attempt(&self) -> Attempt {
         let (sent, started) = (SystemTime::now(), Instant::now());
-        let answer = self.send(&self.task, "first").await;
-        Attempt { sent, elapsed: started.elapsed(), answer }
+        let response = self.send(&self.task, "first").await;
+        Attempt { sent, elapsed: started.elapsed(), response }
     }
 
     /// The changes that the first writer's request has made so far.
@@ -179,26 +181,26 @@ impl<'a> Writers<'a> {
     /// Sends the second writer's request, which must be acknowledged. Returns the task in the response, if
     /// there is one.
     async fn acknowledged_write(&self) -> Result<Option<Value>, String> {
-        let (front, id) = (self.at_second(), self.task.id(self.contract()));
-        let answer = match self.endpoint {
-            Endpoint::Flip | Endpoint::FlipOnce => front.complete(id, true).await,
-            Endpoint::Patch => front.patch(id, json!({ "title": "second" })).await,
+        let (client, id) = (self.at_second(), self.task.id(self.contract()));
+        let response = match self.endpoint {
+            Endpoint::Flip | Endpoint::FlipOnce => client.complete(id, true).await,
+            Endpoint::Patch => client.patch(id, json!({ "title": "second" })).await,
             Endpoint::Update | Endpoint::Delete | Endpoint::DeleteOnce => {
-                front.put(id, json!({ "title": "second" })).await
+                client.put(id, json!({ "title": "second" })).await
             }
             _ => {
-                let tasks = front.tasks(&front.list("?limit=100").await.expect_status(200));
+                let tasks = client.tasks(&client.list("?limit=100").await.expect_status(200));
                 for task in tasks.iter().filter(|task| task["title"] == "first") {
-                    front.delete(&front.id(task)).await.expect_status(204);
+                    client.delete(&client.id(task)).await.expect_status(204);
                 }
                 return Ok(None);
             }
         };
-        match answer.status {
-            200 => Ok(Some(front.task(&answer))),
+        match response.status {
+            200 => Ok(Some(client.task(&response))),
             // The first writer has deleted the task.
             404 if matches!(self.endpoint, Endpoint::Delete | Endpoint::DeleteOnce) => Ok(None),
-            status => Err(format!("the second writer was answered {status} {}", answer.text)),
+            status => Err(format!("the second writer was answered {status} {}", response.text)),
         }
     }
 
@@ -218,33 +220,33 @@ impl<'a> Writers<'a> {
         then: &[Change],
         acknowledged: Option<&Value>,
     ) -> Result<(), String> {
-        let Attempt { sent, answer, elapsed } = attempt;
+        let Attempt { sent, response, elapsed } = attempt;
         let carried_out = self.carried_out().await;
         let told = format!(
             "answered {} after {elapsed:.1?}; carried out {:.1?}",
-            answer.status,
+            response.status,
             carried_out
                 .iter()
                 .map(|change| change.at.duration_since(*sent).unwrap_or_default())
                 .collect::<Vec<_>>()
         );
-        match (answer.status, carried_out.len()) {
+        match (response.status, carried_out.len()) {
             (200..=299, 1) | (503, 0 | 1) => {}
             // The task was created, and deleted before the retry could return it.
             (404, 1) if matches!(self.endpoint, Endpoint::Create | Endpoint::CreateOnce) => {}
             (200..=299 | 503, count) => return Err(format!("carried out {count} times: {told}")),
-            _ => return Err(format!("{} {}", answer.status, answer.text)),
+            _ => return Err(format!("{} {}", response.status, response.text)),
         }
         if let Some(late) = carried_out.iter().find(|change| !then.contains(change)) {
             return Err(format!("{} after an acknowledged write: {told}", late.operation));
         }
-        if answer.status == 503 && carried_out.iter().any(|change| change.at > *sent + BOUND + MARGIN) {
+        if response.status == 503 && carried_out.iter().any(|change| change.at > *sent + BOUND + MARGIN) {
             return Err(format!("carried out too late: {told}"));
         }
         if let Some(acknowledged) = acknowledged {
-            let front = self.at_second();
-            let now = front.get(self.task.id(self.contract())).await;
-            if now.status != 200 || front.task(&now) != *acknowledged {
+            let client = self.at_second();
+            let now = client.get(self.task.id(self.contract())).await;
+            if now.status != 200 || client.task(&now) != *acknowledged {
                 return Err(format!("{acknowledged} has become {} {}: {told}", now.status, now.text));
             }
         }
@@ -271,24 +273,24 @@ fn assert_all(outcomes: &[Outcome]) {
     );
 }
 
-/// Runs all trials for every write, [`REPETITIONS`] times. Each repetition of a write has an API and a relay
+/// Runs all trials for every write, [`REPETITIONS`] times. Each repetition of a write has an API and a proxy
 /// of its own and runs its trials one after the other; all repetitions run at the same time.
 async fn assert_trials<T: fmt::Debug>(
     trials: &[T],
-    run: impl AsyncFn(&Relay, Writers<'_>, &T) -> Result<(), String>,
+    run: impl AsyncFn(&Proxy, Writers<'_>, &T) -> Result<(), String>,
 ) {
     let Some(stage) = Stage::new().await else { return };
     let mut lanes = Vec::new();
     for endpoint in [&WITHOUT_KEY[..], &WITH_KEY].concat().repeat(REPETITIONS) {
-        let relay = Relay::start(cluster().await.port()).await;
-        let app = stage.first(relay.address.port()).await;
-        lanes.push((endpoint, relay, app));
+        let proxy = Proxy::start(cluster().await.port()).await;
+        let app = stage.first(proxy.port).await;
+        lanes.push((endpoint, proxy, app));
     }
-    let lanes = lanes.iter().map(async |(endpoint, relay, app)| {
+    let lanes = lanes.iter().map(async |(endpoint, proxy, app)| {
         let mut outcomes = Vec::new();
         for trial in trials {
             let writers = Writers::new(&stage, app, *endpoint).await;
-            let outcome = run(relay, writers, trial).await;
+            let outcome = run(proxy, writers, trial).await;
             outcomes.push((format!("{endpoint:?} {trial:?}"), outcome));
         }
         outcomes
@@ -316,13 +318,13 @@ async fn a_delayed_request_undoes_no_acknowledged_write() {
         (5.0, 0, false),
     ]
     .map(|(seconds, other_writes, reconnects)| Held { seconds, other_writes, reconnects });
-    assert_trials(&trials, async |relay, writers, held| {
+    assert_trials(&trials, async |proxy, writers, held| {
         if !held.reconnects {
-            relay.close();
+            proxy.close();
         }
-        let delivered = relay.arm(Cut::Request(Duration::from_secs_f64(held.seconds)));
+        let delivered = proxy.cut_next(Cut::Request(Duration::from_secs_f64(held.seconds)));
         let attempt = writers.attempt().await;
-        relay.open();
+        proxy.open();
         writers.write_others(held.other_writes).await;
         let acknowledged = writers.acknowledged_write().await?;
         let then = writers.changes().await;
@@ -343,25 +345,25 @@ struct Reconnect {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retry_undoes_no_write_that_was_acknowledged_while_reconnecting() {
     let held = Cut::Request(Duration::from_millis(200));
-    let trials = [(Cut::Answer, 0), (Cut::Answer, OTHER_WRITES), (held, 0), (held, OTHER_WRITES)]
+    let trials = [(Cut::Response, 0), (Cut::Response, OTHER_WRITES), (held, 0), (held, OTHER_WRITES)]
         .map(|(cut, other_writes)| Reconnect { cut, other_writes });
-    assert_trials(&trials, async |relay, writers, reconnect| {
-        relay.close();
-        let delivered = relay.arm(reconnect.cut);
+    assert_trials(&trials, async |proxy, writers, reconnect| {
+        proxy.close();
+        let delivered = proxy.cut_next(reconnect.cut);
         let meanwhile = async {
             happens(delivered).await?;
             writers.wait_until_carried_out().await;
             writers.write_others(reconnect.other_writes).await;
             let acknowledged = writers.acknowledged_write().await;
             let then = writers.changes().await;
-            relay.open();
+            proxy.open();
             Ok::<_, String>((acknowledged?, then))
         };
         let (attempt, meanwhile) = tokio::join!(writers.attempt(), meanwhile);
         let (acknowledged, then) = meanwhile?;
         // With a key the outcome of the first attempt is known, however many other writes there were. Only on
         // a slow machine can the other writes take until the deadline.
-        if writers.endpoint.has_key() && attempt.answer.status == 503 && attempt.elapsed < BOUND - MARGIN {
+        if writers.endpoint.has_key() && attempt.response.status == 503 && attempt.elapsed < BOUND - MARGIN {
             return Err(format!("503 after {:.1?}, although the request has a key", attempt.elapsed));
         }
         sleep(WATCH).await;
@@ -370,7 +372,7 @@ async fn a_retry_undoes_no_write_that_was_acknowledged_while_reconnecting() {
     .await;
 }
 
-/// Waits until a relay has delivered a request.
+/// Waits until a proxy has delivered a request.
 async fn happens(delivered: oneshot::Receiver<()>) -> Result<(), String> {
     match timeout(REQUEST_LIMIT, delivered).await {
         Ok(Ok(())) => Ok(()),

@@ -16,8 +16,8 @@ use local::postgres::StopMode;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::{
-    Answer, App, Authority, Contract, MIGRATED, Moment, NetworkFault as Fault, Options, Proxy, User, connect,
-    migrated_cluster, serve_tls,
+    App, Authority, Contract, MIGRATED, Moment, NetworkFault as Fault, Options, Proxy, Response, User,
+    connect, migrated_cluster, serve_tls,
 };
 use tokio::{task::block_in_place, time::sleep};
 
@@ -62,28 +62,28 @@ struct Client<'a> {
 
 impl Client<'_> {
     /// Sends a request. The response must be a success, a 503 or one of `others`, and arrive in time.
-    async fn ask(&self, ask: impl AsyncFn() -> Answer, others: &[u16]) -> Answer {
+    async fn ask(&self, ask: impl AsyncFn() -> Response, others: &[u16]) -> Response {
         let started = Instant::now();
-        let answer = ask().await;
+        let response = ask().await;
         let elapsed = started.elapsed();
         self.counts.requests.fetch_add(1, Ordering::Relaxed);
         // Any request may have started a process.
         assert!(elapsed < REQUEST_LIMIT + START_LIMIT, "the request took {elapsed:?}");
         let mut slowest = self.counts.slowest.lock().unwrap_or_else(PoisonError::into_inner);
         *slowest = elapsed.max(*slowest);
-        let status = answer.status;
+        let status = response.status;
         let is_expected = matches!(status, 200..=204 | 503) || others.contains(&status);
-        assert!(is_expected, "unexpected {status} {}", answer.text);
+        assert!(is_expected, "unexpected {status} {}", response.text);
         self.counts.refused.fetch_add(usize::from(status == 503), Ordering::Relaxed);
-        answer
+        response
     }
 
     /// Sends a request that can safely be repeated, until the response is not 503.
-    async fn insist(&self, ask: impl AsyncFn() -> Answer, others: &[u16]) -> Answer {
+    async fn insist(&self, ask: impl AsyncFn() -> Response, others: &[u16]) -> Response {
         for _ in 0..60 {
-            let answer = self.ask(&ask, others).await;
-            if answer.status != 503 {
-                return answer;
+            let response = self.ask(&ask, others).await;
+            if response.status != 503 {
+                return response;
             }
             sleep(Duration::from_secs(1)).await;
         }
@@ -99,19 +99,19 @@ impl Client<'_> {
         match (self.random.u8(..10), known) {
             (0..3, _) | (_, None) => self.create(contract).await,
             (3, Some(_)) => {
-                let front = self.user.at(contract);
-                let answer = self.ask(async || front.list("").await, &[]).await;
-                if answer.status == 200 {
-                    for task in front.tasks(&answer) {
+                let client = self.user.at(contract);
+                let response = self.ask(async || client.list("").await, &[]).await;
+                if response.status == 200 {
+                    for task in client.tasks(&response) {
                         self.assert_own(&task);
                     }
                 }
             }
             (4, Some((title, entry))) => {
-                let front = self.user.at(entry.contract);
-                let answer = self.ask(async || front.get(&entry.id).await, &[]).await;
-                if answer.status == 200 {
-                    self.assert_shows(&front.task(&answer), &title, &entry);
+                let client = self.user.at(entry.contract);
+                let response = self.ask(async || client.get(&entry.id).await, &[]).await;
+                if response.status == 200 {
+                    self.assert_shows(&client.task(&response), &title, &entry);
                 }
             }
             (5, Some((title, entry))) => self.delete(title, entry).await,
@@ -126,27 +126,27 @@ impl Client<'_> {
 
     async fn create(&mut self, contract: Contract) {
         let title = self.title();
-        let front = self.user.at(contract);
+        let client = self.user.at(contract);
         let create = async || {
-            let request = front.request(Method::POST, "").header("idempotency-key", self.number.to_string());
-            Answer::to(request.json(&json!({ "title": title }))).await
+            let request = client.request(Method::POST, "").header("idempotency-key", self.number.to_string());
+            Response::to(request.json(&json!({ "title": title }))).await
         };
-        let answer = self.insist(create, &[]).await;
-        let replayed = answer.header("idempotency-replayed") == "true";
+        let response = self.insist(create, &[]).await;
+        let replayed = response.header("idempotency-replayed") == "true";
         self.counts.refused_and_done.fetch_add(usize::from(replayed), Ordering::Relaxed);
-        let task = front.task(&answer);
-        let entry = Entry { contract, id: front.id(&task), completed: false };
+        let task = client.task(&response);
+        let entry = Entry { contract, id: client.id(&task), completed: false };
         self.assert_shows(&task, &title, &entry);
         self.journal.insert(title, entry);
     }
 
     async fn delete(&mut self, title: String, entry: Entry) {
-        let front = self.user.at(entry.contract);
-        let answer = self.ask(async || front.delete(&entry.id).await, &[]).await;
-        if answer.status == 503 {
-            let now = self.insist(async || front.get(&entry.id).await, &[404]).await;
+        let client = self.user.at(entry.contract);
+        let response = self.ask(async || client.delete(&entry.id).await, &[]).await;
+        if response.status == 503 {
+            let now = self.insist(async || client.get(&entry.id).await, &[404]).await;
             if now.status == 200 {
-                return self.assert_shows(&front.task(&now), &title, &entry);
+                return self.assert_shows(&client.task(&now), &title, &entry);
             }
             self.counts.refused_and_done.fetch_add(1, Ordering::Relaxed);
         }
@@ -155,31 +155,31 @@ impl Client<'_> {
 
     async fn rename(&mut self, title: String, entry: Entry) {
         let new_title = self.title();
-        let front = self.user.at(entry.contract);
+        let client = self.user.at(entry.contract);
         let after = Entry { completed: self.random.bool(), ..entry.clone() };
         let body = json!({ "title": new_title, "completed": after.completed });
-        let answer = self.ask(async || front.put(&entry.id, body.clone()).await, &[]).await;
-        self.settle(answer, (title, entry), (new_title, after)).await;
+        let response = self.ask(async || client.put(&entry.id, body.clone()).await, &[]).await;
+        self.settle(response, (title, entry), (new_title, after)).await;
     }
 
     async fn complete(&mut self, title: String, entry: Entry) {
-        let front = self.user.at(entry.contract);
+        let client = self.user.at(entry.contract);
         // One contract sets `completed`, the other toggles it. Both change it.
         let after = Entry { completed: !entry.completed, ..entry.clone() };
-        let answer = self.ask(async || front.complete(&entry.id, after.completed).await, &[]).await;
-        self.settle(answer, (title.clone(), entry), (title, after)).await;
+        let response = self.ask(async || client.complete(&entry.id, after.completed).await, &[]).await;
+        self.settle(response, (title.clone(), entry), (title, after)).await;
     }
 
     /// Updates the journal after a change of a task. After a 503 it reads the task, which must be either
     /// unchanged or changed as requested.
-    async fn settle(&mut self, answer: Answer, before: (String, Entry), after: (String, Entry)) {
-        let front = self.user.at(before.1.contract);
-        let refused = answer.status == 503;
+    async fn settle(&mut self, response: Response, before: (String, Entry), after: (String, Entry)) {
+        let client = self.user.at(before.1.contract);
+        let refused = response.status == 503;
         let now = match refused {
-            true => self.insist(async || front.get(&before.1.id).await, &[]).await,
-            false => answer,
+            true => self.insist(async || client.get(&before.1.id).await, &[]).await,
+            false => response,
         };
-        let shown = front.task(&now);
+        let shown = client.task(&now);
         let done = shown["title"] == after.0.as_str() && shown["completed"] == after.1.completed;
         if !done {
             assert!(refused, "the response reports success, but shows {shown}");
@@ -238,7 +238,7 @@ async fn hold_journals_against_database(
     for (user, journal) in users.iter().zip(&journals) {
         let select =
             "select title, completed, id::text, number::text from tasks where user_id = $1 order by title";
-        let rows = database.query(select, &[&user.id]).await.expect("up");
+        let rows = database.query(select, &[&user.id]).await.expect("the database is up");
         let held: Vec<(String, bool)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
         let written: Vec<_> = journal.iter().map(|(title, entry)| (title.clone(), entry.completed)).collect();
         let mut held_sorted = held.clone();
@@ -251,8 +251,13 @@ async fn hold_journals_against_database(
         }
         kept += journal.len();
     }
-    let everyone: i64 = database.query_one("select count(*) from tasks", &[]).await.expect("up").get(0);
-    assert_eq!(usize::try_from(everyone).expect("few"), kept, "there are no tasks without a journal entry");
+    let everyone: i64 =
+        database.query_one("select count(*) from tasks", &[]).await.expect("the database is up").get(0);
+    assert_eq!(
+        usize::try_from(everyone).expect("a small number"),
+        kept,
+        "there are no tasks without a journal entry"
+    );
     let count = |count: &AtomicUsize| count.load(Ordering::Relaxed);
     println!(
         "{USERS} users for {duration:?}: {} requests, {} responses were 503 ({} of these writes were carried \
@@ -281,15 +286,7 @@ async fn random_faults_lose_duplicate_and_mix_up_nothing() {
     let trouble = async |over: &AtomicBool| {
         let mut random = fastrand::Rng::new();
         let faults = [Fault::Reset, Fault::Close, Fault::Stall, Fault::Drop, Fault::Corrupt, Fault::Delay];
-        let moments = [
-            Moment::Connect,
-            Moment::Tls,
-            Moment::Login,
-            Moment::BeforeStatement,
-            Moment::MidStatement,
-            Moment::BeforeAnswer,
-            Moment::MidAnswer,
-        ];
+        let moments = [&Moment::ALL[..], &[Moment::Tls]].concat();
         while !over.load(Ordering::Relaxed) {
             match random.u8(..20) {
                 0 => proxy.hang_up().await,
@@ -314,11 +311,11 @@ async fn random_faults_lose_duplicate_and_mix_up_nothing() {
 /// Freezes a process for 0.3 s, as Lambda does.
 async fn freeze(app: &App, random: &mut fastrand::Rng) {
     let names = ["get-task", "list-tasks", "create-task", "update-task", "complete-task", "delete-task"];
-    let function = app.hands_on().gateway().function(names[random.usize(..names.len())]);
+    let function = app.internals().gateway().function(names[random.usize(..names.len())]);
     let pids = function.expect("a function of the template").pids();
     let Some(pid) = pids.get(random.usize(..pids.len().max(1))).map(u32::to_string) else { return };
     for signal in ["-STOP", "-CONT"] {
-        Command::new("kill").args([signal, &pid]).status().expect("kill is there");
+        Command::new("kill").args([signal, &pid]).status().expect("kill can be run");
         sleep(Duration::from_millis(300)).await;
     }
 }
@@ -328,7 +325,11 @@ async fn a_server_crash_under_load_loses_and_duplicates_nothing() {
     let mut cluster = migrated_cluster().await;
     // Acknowledged writes must survive a crash of the server. A crash of the machine is not simulated.
     let safe = format!("alter database {MIGRATED} set synchronous_commit = on");
-    connect(&cluster.url("postgres")).await.batch_execute(&safe).await.expect("superusers may");
+    connect(&cluster.url("postgres"))
+        .await
+        .batch_execute(&safe)
+        .await
+        .expect("a superuser can change settings");
     let url = cluster.url(MIGRATED);
     let options =
         Options { max_instances: Some(USERS), ..Options::default() }.with("DATABASE_URL", url.as_str());

@@ -1,6 +1,7 @@
 //! The fault suites: when the network, the database or a process fails, nothing is lost or carried out twice,
 //! no request hangs, and the next one succeeds. docs/faults.md describes them.
 
+mod calls;
 mod cases;
 mod changes;
 mod lane;
@@ -11,7 +12,6 @@ mod matrix;
 mod memory;
 mod panics;
 mod replicas;
-mod requests;
 mod server;
 mod table;
 mod tls;

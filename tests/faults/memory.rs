@@ -34,7 +34,7 @@ async fn server_that_hangs_up() -> u16 {
         client.shutdown().await
     }
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let port = listener.local_addr().expect("bound").port();
+    let port = listener.local_addr().expect("the listener is bound").port();
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
             tokio::spawn(serve(client));
@@ -45,11 +45,11 @@ async fn server_that_hangs_up() -> u16 {
 
 /// The anonymous memory of a function's only process, in bytes.
 fn memory(app: &App, function: &str) -> usize {
-    let [pid] = app.hands_on().gateway().function(function).expect("a function").pids()[..] else {
+    let [pid] = app.internals().gateway().function(function).expect("a function").pids()[..] else {
         panic!("expected one process");
     };
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("Linux says");
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process is running");
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("Linux reports RssAnon");
     line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number") * 1024
 }
 

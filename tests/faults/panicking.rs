@@ -3,9 +3,9 @@
 
 use std::process::ExitCode;
 
-use shared::{Error, NewTask, Request, Response};
+use shared::{Failure, NewTask, Request, Response, read};
 
-async fn create_task(request: Request<NewTask>) -> Result<Response, Error> {
+async fn create_task(request: Request<NewTask>) -> Result<Response, Failure> {
     let title = request.input.fields.title.clone();
     if title == "panic before the database" {
         panic!("with a message that holds the title: {title}");
@@ -19,5 +19,5 @@ async fn create_task(request: Request<NewTask>) -> Result<Response, Error> {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    shared::serve(create_task).await
+    shared::serve(read::create_task, create_task).await
 }

@@ -10,9 +10,9 @@ async fn a_panic_answers_500_and_the_next_request_succeeds() {
     let alice = app.user("alice");
     for contract in Contract::BOTH {
         for title in ["panic before the database", "panic after the database"] {
-            let front = alice.at(contract);
-            let answer = front.create(json!({ "title": title })).await;
-            let request_id = answer.header("x-request-id");
+            let client = alice.at(contract);
+            let response = client.create(json!({ "title": title })).await;
+            let request_id = response.header("x-request-id");
             let expected = match contract {
                 Contract::Envelope => json!({
                     "data": null,
@@ -27,9 +27,9 @@ async fn a_panic_answers_500_and_the_next_request_succeeds() {
                 }
             };
             assert!(!request_id.is_empty());
-            assert_eq!((answer.status, answer.json()), (500, expected));
+            assert_eq!((response.status, response.json()), (500, expected));
 
-            let lines = app.hands_on().log_lines();
+            let lines = app.internals().log_lines();
             let of_request: Vec<_> = lines.iter().filter(|line| line["request_id"] == request_id).collect();
             let [.., panic, request] = of_request[..] else { panic!("expected two lines: {of_request:?}") };
             assert!(panic["message"].as_str().is_some_and(|line| line.starts_with("panic: ")), "{panic}");
@@ -39,10 +39,10 @@ async fn a_panic_answers_500_and_the_next_request_succeeds() {
             );
             assert_eq!((&request["level"], &request["status"]), (&json!("ERROR"), &json!(500)));
 
-            front.new_task("the next request").await;
+            client.new_task("the next request").await;
         }
     }
-    let function = app.hands_on().gateway().function("create-task").expect("it is there");
+    let function = app.internals().gateway().function("create-task").expect("it is there");
     assert_eq!(function.starts(), 1, "one process handled all requests");
-    assert!(!app.hands_on().log_text().contains("holds the title"), "the log contains no title");
+    assert!(!app.internals().log_text().contains("holds the title"), "the log contains no title");
 }

@@ -15,8 +15,8 @@ use local::postgres::Cluster;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tests::{
-    Answer, App, Contract, Front, MIGRATED, Moment, NetworkFault as Fault, Options, Proxy, Replica, connect,
-    migrated_cluster, refusals,
+    ApiClient, App, Contract, MIGRATED, Moment, NetworkFault as Fault, Options, Proxy, Replica, Response,
+    connect, errors, migrated_cluster,
 };
 use tokio::time::sleep;
 use uuid::Uuid;
@@ -48,14 +48,7 @@ async fn app_through_faults(cluster: &Cluster) -> Option<(App, Proxy)> {
 async fn trouble(proxy: &Proxy, over: &AtomicBool) {
     let mut random = fastrand::Rng::new();
     let faults = [Fault::Reset, Fault::Close, Fault::Stall, Fault::Delay];
-    let moments = [
-        Moment::Connect,
-        Moment::Login,
-        Moment::BeforeStatement,
-        Moment::MidStatement,
-        Moment::BeforeAnswer,
-        Moment::MidAnswer,
-    ];
+    let moments = Moment::ALL;
     while !over.load(Ordering::Relaxed) {
         if random.u8(..20) == 0 {
             proxy.hang_up().await;
@@ -70,7 +63,7 @@ async fn trouble(proxy: &Proxy, over: &AtomicBool) {
 /// Arms a reset for some of the writes. For a few of these it also hits the function's own retry; then the
 /// function answers 503 once the write is void.
 fn cut_at_random(proxy: &Proxy, random: &mut fastrand::Rng) {
-    let moments = [Moment::BeforeStatement, Moment::MidStatement, Moment::BeforeAnswer, Moment::MidAnswer];
+    let moments = Moment::OF_A_CALL;
     if random.u8(..10) == 0 {
         let times = if random.u8(..24) == 0 { 2 } else { 1 };
         proxy.arm(Fault::Reset, moments[random.usize(..moments.len())], times);
@@ -78,11 +71,11 @@ fn cut_at_random(proxy: &Proxy, random: &mut fastrand::Rng) {
 }
 
 /// Sends a request until it is answered with something other than 503.
-async fn insist(request: impl Fn() -> RequestBuilder) -> Answer {
+async fn insist(request: impl Fn() -> RequestBuilder) -> Response {
     for _ in 0..60 {
-        let answer = Answer::to(request()).await;
-        if answer.status != 503 {
-            return answer;
+        let response = Response::to(request()).await;
+        if response.status != 503 {
+            return response;
         }
         sleep(Duration::from_millis(200)).await;
     }
@@ -119,11 +112,16 @@ fn lock(journal: &Mutex<Journal>) -> MutexGuard<'_, Journal> {
 
 /// Carries out one random write with an idempotency key of its own, to a new task or to any task of the list.
 /// Repeats it until the response is not 503.
-async fn write(front: &Front<'_>, others: &Front<'_>, journal: &Mutex<Journal>, random: &mut fastrand::Rng) {
+async fn write(
+    client: &ApiClient<'_>,
+    others: &ApiClient<'_>,
+    journal: &Mutex<Journal>,
+    random: &mut fastrand::Rng,
+) {
     let key = Uuid::new_v4().to_string();
     let send = async |method: Method, rest: &str, body: Option<Value>| {
         insist(|| {
-            let request = front.request(method.clone(), rest).header("idempotency-key", &key);
+            let request = client.request(method.clone(), rest).header("idempotency-key", &key);
             match &body {
                 Some(body) => request.json(body),
                 None => request,
@@ -141,35 +139,36 @@ async fn write(front: &Front<'_>, others: &Front<'_>, journal: &Mutex<Journal>, 
     match (action, some) {
         (0 | 1, _) | (_, None) => {
             let body = json!({ "title": key });
-            let task = front.task(&send(Method::POST, "", Some(body.clone())).await.expect_status(201));
+            let task = client.task(&send(Method::POST, "", Some(body.clone())).await.expect_status(201));
             // A repeat through the other contract returns the task's id in that contract.
             let repeat = || others.request(Method::POST, "").header("idempotency-key", &key).json(&body);
             let repeat = insist(repeat).await;
-            let (one, other) = (front.id(&task), others.id(&others.task(&repeat.expect_status(201))));
-            let (id, number) = if front.contract == Contract::Envelope { (one, other) } else { (other, one) };
+            let (one, other) = (client.id(&task), others.id(&others.task(&repeat.expect_status(201))));
+            let (id, number) =
+                if client.contract == Contract::Envelope { (one, other) } else { (other, one) };
             lock(journal).tasks.push(Task { id, number });
         }
         (2, Some(task)) => {
-            let answer = send(Method::DELETE, &format!("/{}", task.id(front.contract)), None).await;
-            assert!(matches!(answer.status, 204 | 404), "{}", answer.text);
+            let response = send(Method::DELETE, &format!("/{}", task.id(client.contract)), None).await;
+            assert!(matches!(response.status, 204 | 404), "{}", response.text);
             let mut journal = lock(journal);
             journal.tasks.retain(|other| other.id != task.id);
-            if answer.status == 204 {
+            if response.status == 204 {
                 let now = Instant::now();
                 journal.deleted.insert(task.id, now);
                 journal.deleted.insert(task.number, now);
             }
         }
         (3, Some(task)) => {
-            let rest = format!("/{}/complete", task.id(front.contract));
-            let body = (front.contract == Contract::Envelope).then(|| json!({ "completed": random.bool() }));
-            let answer = send(Method::PATCH, &rest, body).await;
-            assert!(matches!(answer.status, 200 | 404), "{}", answer.text);
+            let rest = format!("/{}/complete", task.id(client.contract));
+            let body = (client.contract == Contract::Envelope).then(|| json!({ "completed": random.bool() }));
+            let response = send(Method::PATCH, &rest, body).await;
+            assert!(matches!(response.status, 200 | 404), "{}", response.text);
         }
         (_, Some(task)) => {
             let body = json!({ "title": key, "completed": random.bool() });
-            let answer = send(Method::PUT, &format!("/{}", task.id(front.contract)), Some(body)).await;
-            assert!(matches!(answer.status, 200 | 404), "{}", answer.text);
+            let response = send(Method::PUT, &format!("/{}", task.id(client.contract)), Some(body)).await;
+            assert!(matches!(response.status, 200 | 404), "{}", response.text);
         }
     }
 }
@@ -227,7 +226,8 @@ async fn replicas_equal_the_database_after_16_writers_and_random_faults() {
         assert_eq!(replica.restarts, 0);
     }
     let rows = "select id::text, title::text, completed from tasks where user_id = $1 order by id::text";
-    let rows = connect(&cluster.url(MIGRATED)).await.query(rows, &[&user.id]).await.expect("up");
+    let rows =
+        connect(&cluster.url(MIGRATED)).await.query(rows, &[&user.id]).await.expect("the database is up");
     let held: Vec<_> = rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
     let shown: Vec<(&str, &str, bool)> = lists[0]
         .iter()
@@ -272,11 +272,11 @@ fn queue(random: &mut fastrand::Rng) -> (Vec<Queued>, Vec<Own>) {
                 Queued::Delete { task }
             }
             (3 | 4, Some(task)) => {
-                own[task].as_mut().expect("not deleted").0.clone_from(&title);
+                own[task].as_mut().expect("the task was not deleted").0.clone_from(&title);
                 Queued::Rename { task, title }
             }
             (_, Some(task)) => {
-                let completed = &mut own[task].as_mut().expect("not deleted").1;
+                let completed = &mut own[task].as_mut().expect("the task was not deleted").1;
                 *completed = !*completed;
                 Queued::Toggle { task }
             }
@@ -291,14 +291,14 @@ async fn a_queue_of_500_writes_with_random_resets_and_replays_is_carried_out_onc
     let cluster = migrated_cluster().await;
     let Some((app, proxy)) = app_through_faults(&cluster).await else { return };
     let user = app.user("offline");
-    let front = user.plain();
+    let client = user.plain();
     let mut random = fastrand::Rng::new();
     let (queue, own) = queue(&mut random);
 
     let send = async |number: usize, ids: &[String]| {
         insist(|| {
             let request = |method, rest: &str| {
-                front.request(method, rest).header("idempotency-key", format!("write-{number}"))
+                client.request(method, rest).header("idempotency-key", format!("write-{number}"))
             };
             match &queue[number] {
                 Queued::Create { title } => request(Method::POST, "").json(&json!({ "title": title })),
@@ -314,11 +314,11 @@ async fn a_queue_of_500_writes_with_random_resets_and_replays_is_carried_out_onc
     let (mut ids, mut sent, mut replays) = (Vec::new(), 0, 0);
     while sent < queue.len() {
         cut_at_random(&proxy, &mut random);
-        let answer = send(sent, &ids).await;
+        let response = send(sent, &ids).await;
         match &queue[sent] {
-            Queued::Create { .. } => ids.push(front.id(&front.task(&answer.expect_status(201)))),
-            Queued::Delete { .. } => drop(answer.expect_status(204)),
-            Queued::Rename { .. } | Queued::Toggle { .. } => drop(answer.expect_status(200)),
+            Queued::Create { .. } => ids.push(client.id(&client.task(&response.expect_status(201)))),
+            Queued::Delete { .. } => drop(response.expect_status(204)),
+            Queued::Rename { .. } | Queued::Toggle { .. } => drop(response.expect_status(200)),
         }
         sent += 1;
         if random.u8(..30) == 0 {
@@ -326,7 +326,7 @@ async fn a_queue_of_500_writes_with_random_resets_and_replays_is_carried_out_onc
                 cut_at_random(&proxy, &mut random);
                 let again = send(number, &ids).await;
                 match again.status {
-                    404 => again.assert_refused(Contract::Plain, &refusals::NOT_FOUND),
+                    404 => again.assert_error(Contract::Plain, &errors::NOT_FOUND),
                     _ => assert_eq!(again.header("idempotency-replayed"), "true", "{}", again.text),
                 }
                 replays += 1;

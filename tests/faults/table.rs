@@ -60,7 +60,7 @@ fn stage(moment: Moment) -> (u8, &'static str) {
     match moment {
         Moment::Connect | Moment::Tls | Moment::Login => (0, "while connecting"),
         Moment::BeforeStatement | Moment::MidStatement => (1, "while the call is sent"),
-        Moment::BeforeAnswer | Moment::MidAnswer => (2, "while the answer is sent"),
+        Moment::BeforeResponse | Moment::MidResponse => (2, "while the answer is sent"),
     }
 }
 

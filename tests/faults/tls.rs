@@ -3,7 +3,7 @@
 use local::postgres::Cluster;
 use reqwest::Method;
 use tests::{
-    Answer, App, Authority, Contract, MIGRATED, Options, TlsFront, connect, migrated_cluster, refusals,
+    App, Authority, Contract, MIGRATED, Options, Response, TlsProxy, connect, errors, migrated_cluster,
     serve_tls,
 };
 use tokio_postgres::Client;
@@ -42,15 +42,15 @@ impl Server {
             options = options.with("DATABASE_CA_CERT", certificate);
         }
         let app = App::local_with(options).await?;
-        let answer = app.user("alice").envelope().list("").await;
-        let ready = Answer::to(app.request(Method::GET, "/health/ready")).await;
-        if answer.status == 200 {
+        let response = app.user("alice").envelope().list("").await;
+        let ready = Response::to(app.request(Method::GET, "/health/ready")).await;
+        if response.status == 200 {
             assert_eq!(ready.status, 200);
             return Some(Ok(()));
         }
-        answer.assert_refused(Contract::Envelope, &refusals::UNAVAILABLE);
-        ready.assert_refused(Contract::Envelope, &refusals::UNAVAILABLE);
-        let lines = app.hands_on().log_lines();
+        response.assert_error(Contract::Envelope, &errors::UNAVAILABLE);
+        ready.assert_error(Contract::Envelope, &errors::UNAVAILABLE);
+        let lines = app.internals().log_lines();
         let line = lines.iter().rfind(|line| line["status"] == 503 && line["function"] == "list-tasks");
         Some(Err(line.expect("a 503 is logged")["reason"].as_str().expect("with its reason").to_owned()))
     }
@@ -58,7 +58,7 @@ impl Server {
     /// The number of encrypted sessions other than this one, according to the server.
     async fn count_encrypted(&self) -> i64 {
         let count = "select count(*) from pg_stat_ssl where ssl and pid <> pg_backend_pid()";
-        self.superuser.query_one(count, &[]).await.expect("up").get(0)
+        self.superuser.query_one(count, &[]).await.expect("the database is up").get(0)
     }
 }
 
@@ -158,13 +158,13 @@ async fn every_spelling_of_the_url_connects_with_tls() {
 async fn channel_binding_is_used_and_detects_a_man_in_the_middle() {
     let server = Server::with_tls().await;
     let trusted = server.authority.certificate();
-    let front = TlsFront::start(&server.authority, server.cluster.port()).await;
+    let proxy = TlsProxy::start(&server.authority, server.cluster.port()).await;
     for (binding, port, works) in [
         ("require", None, true),
         ("prefer", None, true),
-        ("disable", Some(front.port), true),
-        ("require", Some(front.port), false),
-        ("prefer", Some(front.port), false),
+        ("disable", Some(proxy.port), true),
+        ("require", Some(proxy.port), false),
+        ("prefer", Some(proxy.port), false),
     ] {
         let url = server.url(port, &format!("sslmode=require&channel_binding={binding}"));
         let Some(outcome) = server.try_url(&url, Some(&trusted)).await else { return };
@@ -189,17 +189,17 @@ async fn channel_binding_is_used_and_detects_a_man_in_the_middle() {
 async fn direct_negotiation_starts_with_the_tls_handshake() {
     let server = Server::with_tls().await;
     let trusted = server.authority.certificate();
-    let front = TlsFront::start(&server.authority, server.cluster.port()).await;
+    let proxy = TlsProxy::start(&server.authority, server.cluster.port()).await;
     let parameters = "sslmode=require&sslnegotiation=direct&channel_binding=disable";
-    let Some(outcome) = server.try_url(&server.url(Some(front.port), parameters), Some(&trusted)).await
+    let Some(outcome) = server.try_url(&server.url(Some(proxy.port), parameters), Some(&trusted)).await
     else {
         return;
     };
-    outcome.expect("the front supports it");
-    assert_eq!(front.direct_connections(), 2, "one from list-tasks, one from health");
+    outcome.expect("the proxy supports it");
+    assert_eq!(proxy.direct_connections(), 2, "one from list-tasks, one from health");
 
     let version: String =
-        server.superuser.query_one("show server_version_num", &[]).await.expect("up").get(0);
+        server.superuser.query_one("show server_version_num", &[]).await.expect("the database is up").get(0);
     let parameters = "sslmode=require&sslnegotiation=direct&channel_binding=require";
     let outcome =
         server.try_url(&server.url(None, parameters), Some(&trusted)).await.expect("on this machine");

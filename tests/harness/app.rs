@@ -20,7 +20,7 @@ use tokio::{net::TcpListener, runtime::Handle, sync::OnceCell, task::block_in_pl
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-use crate::{Answer, User, pooler::Pooler};
+use crate::{ApiClient, Contract, Response, User, pooler::Pooler};
 
 /// The secret that signs the tokens of every local [`App`].
 pub const SECRET: &str = "a secret of the tests that has 32 bytes or more";
@@ -29,7 +29,7 @@ pub const SECRET: &str = "a secret of the tests that has 32 bytes or more";
 pub const MIGRATED: &str = "migrated";
 
 /// What all tests of a run share: one database server and one build of the functions.
-struct Ground {
+struct SharedSetup {
     cluster: Cluster,
     /// The port by which functions reach the cluster: PgBouncer's, if there is one.
     port: u16,
@@ -123,13 +123,13 @@ impl App {
     }
 
     async fn start_local(options: Options) -> Result<Self> {
-        let ground = ground().await?;
+        let setup = shared_setup().await?;
         let database = format!("test_{}", Uuid::new_v4().simple());
-        ground.cluster.create_database_from(&database, MIGRATED).await?;
-        let database_url = ground.cluster.url(&database);
+        setup.cluster.create_database_from(&database, MIGRATED).await?;
+        let database_url = setup.cluster.url(&database);
 
-        let port = options.database_port.unwrap_or(ground.port);
-        let functions_url = ground.cluster.endpoints_url_through(port, &database);
+        let port = options.database_port.unwrap_or(setup.port);
+        let functions_url = setup.cluster.endpoints_url_through(port, &database);
         let mut environment = BTreeMap::from([
             ("DATABASE_URL".to_owned(), functions_url),
             ("JWT_SECRET".to_owned(), SECRET.to_owned()),
@@ -138,7 +138,7 @@ impl App {
             ("WRITES_PER_MINUTE".to_owned(), "0".to_owned()),
         ]);
         environment.extend(options.environment);
-        let mut binaries = ground.binaries.clone();
+        let mut binaries = setup.binaries.clone();
         binaries.extend(options.binaries);
         let logs = Logs::default();
         let sink = Arc::clone(&logs);
@@ -149,7 +149,9 @@ impl App {
             environment,
             listener: TcpListener::bind("127.0.0.1:0").await?,
             logs: Arc::new(move |function: &str, line: &str| {
-                sink.lock().expect("no test panics here").push((function.to_owned(), line.to_owned()));
+                sink.lock()
+                    .expect("no thread panicked while it held the lock")
+                    .push((function.to_owned(), line.to_owned()));
             }),
             max_instances: options.max_instances.unwrap_or(4),
         })?;
@@ -161,6 +163,11 @@ impl App {
     /// A new user with a token. The id starts with `name` and is unique.
     pub fn user(&self, name: &str) -> User<'_> {
         self.user_with_id(format!("{name}-{}", Uuid::new_v4().simple()))
+    }
+
+    /// For each contract a client, each with a new user.
+    pub fn clients(&self, name: &str) -> [ApiClient<'_>; 2] {
+        Contract::BOTH.map(|contract| self.user(name).at(contract))
     }
 
     /// A user with exactly this id.
@@ -182,8 +189,8 @@ impl App {
     ///
     /// # Panics
     /// If the API is a deployment.
-    pub fn hands_on(&self) -> &Local {
-        self.local.as_ref().expect("tests that need this start with App::local")
+    pub fn internals(&self) -> &Local {
+        self.local.as_ref().expect("tests that need internals start with App::local")
     }
 }
 
@@ -201,26 +208,26 @@ impl Local {
     /// Changes a setting for all new sessions of this test's database. `database` is a connection to it.
     pub async fn set_for_sessions(&self, database: &Client, setting: &str) {
         let statement = format!("alter database {} set {setting}", self.database);
-        database.batch_execute(&statement).await.expect("superusers may");
+        database.batch_execute(&statement).await.expect("a superuser can change settings");
     }
 
     /// The log lines that the functions have written so far, as JSON. Lines that are not JSON are left out.
     pub fn log_lines(&self) -> Vec<Value> {
-        let logs = self.logs.lock().expect("no test panics here");
+        let logs = self.logs.lock().expect("no thread panicked while it held the lock");
         logs.iter().filter_map(|(_, line)| serde_json::from_str(line).ok()).collect()
     }
 
     /// Everything that the functions have written so far, each line after the function's name.
     pub fn log_text(&self) -> String {
-        let logs = self.logs.lock().expect("no test panics here");
+        let logs = self.logs.lock().expect("no thread panicked while it held the lock");
         logs.iter().map(|(function, line)| format!("{function}: {line}\n")).collect()
     }
 
     /// Invokes a function directly, without the gateway.
-    pub async fn invoke(&self, function: &str, event: &Value) -> Answer {
+    pub async fn invoke(&self, function: &str, event: &Value) -> Response {
         let function = self.gateway().function(function).expect("a function of the template");
         let payload = function.invoke(event.to_string().into()).await.expect("a response");
-        Answer::from_payload(&payload)
+        Response::from_payload(&payload)
     }
 }
 
@@ -234,8 +241,8 @@ impl Drop for Local {
         block_in_place(|| {
             Handle::current().block_on(async {
                 gateway.shutdown().await;
-                if let Ok(ground) = ground().await {
-                    ground.cluster.drop_database(&self.database).await.ok();
+                if let Ok(setup) = shared_setup().await {
+                    setup.cluster.drop_database(&self.database).await.ok();
                 }
             });
         });
@@ -252,18 +259,18 @@ pub async fn connect(database_url: &str) -> Client {
 
 /// The path of a function's executable.
 pub async fn binary(function: &str) -> PathBuf {
-    ground().await.expect("the ground is laid").binaries[function].clone()
+    shared_setup().await.expect("the shared server starts").binaries[function].clone()
 }
 
 /// The port by which functions reach the database server that the tests of a run share: PgBouncer's, if there
 /// is one.
 pub async fn database_port() -> u16 {
-    ground().await.expect("the ground is laid").port
+    shared_setup().await.expect("the shared server starts").port
 }
 
 /// Creates an empty database and returns its URL.
 pub async fn empty_database() -> String {
-    let cluster = &ground().await.expect("the ground is laid").cluster;
+    let cluster = &shared_setup().await.expect("the shared server starts").cluster;
     let name = format!("empty_{}", Uuid::new_v4().simple());
     cluster.create_database(&name).await.expect("a new name");
     cluster.url(&name)
@@ -271,7 +278,7 @@ pub async fn empty_database() -> String {
 
 /// The URL of a database of the tests' server, with the login of the endpoints.
 pub async fn endpoints_url(database_url: &str) -> String {
-    let cluster = &ground().await.expect("the ground is laid").cluster;
+    let cluster = &shared_setup().await.expect("the shared server starts").cluster;
     let (_, name) = database_url.rsplit_once('/').expect("a database's name");
     cluster.endpoints_url_through(cluster.port(), name)
 }
@@ -279,18 +286,18 @@ pub async fn endpoints_url(database_url: &str) -> String {
 /// Creates a database with the schema. Returns its URLs: with the login of the owner, and that of the
 /// endpoints.
 pub async fn migrated_database() -> (String, String) {
-    let ground = ground().await.expect("the ground is laid");
+    let setup = shared_setup().await.expect("the shared server starts");
     let name = format!("migrated_{}", Uuid::new_v4().simple());
-    ground.cluster.create_database(&name).await.expect("a new name");
+    setup.cluster.create_database(&name).await.expect("a new name");
     // Migrated rather than copied: privileges on the database itself are not copied.
-    let url = ground.cluster.url(&name);
-    block_in_place(|| migrate(&ground.binaries["migrate"], &url)).expect("it can be migrated");
-    (url, ground.cluster.endpoints_url_through(ground.cluster.port(), &name))
+    let url = setup.cluster.url(&name);
+    block_in_place(|| migrate(&setup.binaries["migrate"], &url)).expect("the migrations succeed");
+    (url, setup.cluster.endpoints_url_through(setup.cluster.port(), &name))
 }
 
-async fn ground() -> Result<&'static Ground> {
-    static GROUND: OnceCell<Ground> = OnceCell::const_new();
-    GROUND
+async fn shared_setup() -> Result<&'static SharedSetup> {
+    static SETUP: OnceCell<SharedSetup> = OnceCell::const_new();
+    SETUP
         .get_or_try_init(async || {
             let workspace = binaries::workspace_root();
             let template = Template::read(&workspace.join("template.yaml"), &BTreeMap::new())?;
@@ -299,7 +306,7 @@ async fn ground() -> Result<&'static Ground> {
             let cluster = cluster_migrated_by(&binaries["migrate"]).await?;
             let pooler = Pooler::start(&cluster).await?;
             let port = pooler.as_ref().map_or(cluster.port(), |pooler| pooler.port);
-            Ok(Ground { cluster, port, binaries, _pooler: pooler })
+            Ok(SharedSetup { cluster, port, binaries, _pooler: pooler })
         })
         .await
 }

@@ -38,7 +38,9 @@ impl Clock {
     pub fn set_ahead(&self, seconds: u32) {
         // Renamed into place, so that a function never reads an empty file.
         let (new, file) = (self.directory.join("new"), self.directory.join("ahead"));
-        fs::write(&new, seconds.to_string()).and_then(|()| fs::rename(&new, &file)).expect("writable");
+        fs::write(&new, seconds.to_string())
+            .and_then(|()| fs::rename(&new, &file))
+            .expect("the directory is writable");
     }
 }
 

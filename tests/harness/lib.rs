@@ -6,7 +6,6 @@
 //! instead, with tokens signed by `TASK_API_SECRET`. Tests that need access to the database or to processes
 //! are skipped then.
 
-mod answer;
 mod app;
 #[cfg(target_os = "linux")]
 mod clock;
@@ -15,12 +14,11 @@ mod issuer;
 mod network;
 mod pooler;
 mod proxy;
-mod relay;
 mod replica;
+mod response;
 mod tls;
 mod user;
 
-pub use answer::{Answer, FieldError, Refusal, refusals};
 pub use app::{
     App, Local, MIGRATED, Options, SECRET, binary, cluster_migrated_by, connect, database_port,
     empty_database, endpoints_url, migrate, migrated_cluster, migrated_database,
@@ -30,8 +28,8 @@ pub use clock::Clock;
 pub use issuer::{Issuer, SigningKey};
 #[cfg(target_os = "linux")]
 pub use network::Network;
-pub use proxy::{DELAY, Moment, NetworkFault, Proxy};
-pub use relay::{Cut, Relay};
+pub use proxy::{Cut, DELAY, Moment, NetworkFault, Proxy};
 pub use replica::{Changes, Replica};
-pub use tls::{Authority, Certificate, TlsFront, serve_tls};
-pub use user::{Contract, Front, User, changes};
+pub use response::{ErrorResponse, FieldError, Response, errors};
+pub use tls::{Authority, Certificate, TlsProxy, serve_tls};
+pub use user::{ApiClient, Contract, User, changes};

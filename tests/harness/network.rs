@@ -51,7 +51,7 @@ impl Network {
     /// Lets packets through again.
     pub fn heal(&self) {
         let Self { server, device } = self;
-        ip(&format!("neighbor delete {server} dev {device}")).expect("it was cut");
+        ip(&format!("neighbor delete {server} dev {device}")).expect("the network was cut");
     }
 }
 

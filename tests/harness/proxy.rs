@@ -1,4 +1,5 @@
-//! A proxy between functions and database that makes a connection fail at a chosen moment.
+//! A proxy between functions and database that makes a connection fail at a chosen moment, or delivers a
+//! request after its client is gone.
 //!
 //! It does not parse statements, and can't decrypt TLS. It recognizes moments by which side sends next, and
 //! by counting TLS records, whose headers (a type, a length) are not encrypted.
@@ -16,7 +17,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::watch,
+    sync::{oneshot, watch},
     time::{sleep, timeout},
 };
 
@@ -50,10 +51,36 @@ pub enum Moment {
     BeforeStatement,
     /// The client sends a call: all but its last 8 bytes have been passed on.
     MidStatement,
-    /// The server has committed the call: nothing of its answer has been passed on.
-    BeforeAnswer,
-    /// The server has committed the call: all but the last 8 bytes of its answer have been passed on.
-    MidAnswer,
+    /// The server has committed the call: nothing of its response has been passed on.
+    BeforeResponse,
+    /// The server has committed the call: all but the last 8 bytes of its response have been passed on.
+    MidResponse,
+}
+
+impl Moment {
+    /// The moments that every connection has.
+    pub const ALL: [Self; 6] = [
+        Self::Connect,
+        Self::Login,
+        Self::BeforeStatement,
+        Self::MidStatement,
+        Self::BeforeResponse,
+        Self::MidResponse,
+    ];
+
+    /// The moments of a call.
+    pub const OF_A_CALL: [Self; 4] =
+        [Self::BeforeStatement, Self::MidStatement, Self::BeforeResponse, Self::MidResponse];
+}
+
+/// What happens to a request whose client is reset without the server noticing.
+#[derive(Debug, Clone, Copy)]
+pub enum Cut {
+    /// The client is reset as soon as it has sent the request. The request reaches the server after this
+    /// delay.
+    Request(Duration),
+    /// The request reaches the server at once, but the response never reaches the client.
+    Response,
 }
 
 /// Duration of a [`NetworkFault::Delay`].
@@ -62,11 +89,11 @@ pub const DELAY: Duration = Duration::from_millis(300);
 /// How long the server's end of a stalled connection stays open.
 const STALLED: Duration = Duration::from_secs(5);
 
-/// How long the server must be silent before its answer counts as complete.
+/// How long a side must send nothing before its message counts as complete.
 const SILENCE: Duration = Duration::from_millis(100);
 
 /// Messages that the client sends in a SCRAM login (RFC 5802): user name, first message, proof.
-const LOGIN_TURNS: usize = 3;
+const LOGIN_MESSAGES: usize = 3;
 
 /// A proxy on a port of its own, which runs until the tokio runtime ends.
 pub struct Proxy {
@@ -75,10 +102,14 @@ pub struct Proxy {
     state: Arc<State>,
 }
 
+#[derive(Default)]
 struct State {
     armed: Mutex<Option<Armed>>,
-    /// A message that the client gets instead of the server's answer to a call.
+    armed_cut: Mutex<Option<ArmedCut>>,
+    /// A message that the client gets instead of the server's response to a call.
     reply: Mutex<Option<Vec<u8>>>,
+    /// Whether new connections must wait.
+    closed: watch::Sender<bool>,
     /// Tells all connections to close.
     hang_up: watch::Sender<()>,
     /// Tells all connections to pass on nothing more.
@@ -94,19 +125,24 @@ struct Armed {
     times: usize,
 }
 
+struct ArmedCut {
+    cut: Cut,
+    /// The connections that were open when the cut was armed. They have logged in, so the next thing that
+    /// they send is a request.
+    connections: BTreeSet<usize>,
+    delivered: oneshot::Sender<()>,
+}
+
 impl Proxy {
     /// Starts a proxy in front of a port on 127.0.0.1.
     pub async fn start(server_port: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let port = listener.local_addr().expect("bound").port();
-        let state = Arc::new(State {
-            armed: Mutex::default(),
-            reply: Mutex::default(),
-            hang_up: watch::Sender::default(),
-            forget: watch::Sender::default(),
-            connections: Mutex::default(),
-            round_trips: AtomicUsize::new(0),
-        });
+        Self::on(TcpListener::bind("127.0.0.1:0").await.expect("a free port"), server_port)
+    }
+
+    /// Starts a proxy that listens here, in front of a port on 127.0.0.1.
+    pub fn on(listener: TcpListener, server_port: u16) -> Self {
+        let port = listener.local_addr().expect("the listener is bound").port();
+        let state = Arc::new(State::default());
         let shared = Arc::clone(&state);
         tokio::spawn(async move {
             let mut number = 0;
@@ -114,14 +150,14 @@ impl Proxy {
                 let (state, mut hang_up) = (Arc::clone(&shared), shared.hang_up.subscribe());
                 let mut forget = shared.forget.subscribe();
                 number += 1;
-                state.connections().insert(number);
+                lock(&state.connections).insert(number);
                 tokio::spawn(async move {
                     tokio::select! {
                         // An error is expected: connections are made to fail.
-                        _ = connection(client, server_port, &state, &mut forget) => {}
+                        _ = connection(client, number, server_port, &state, &mut forget) => {}
                         _ = hang_up.changed() => {}
                     }
-                    state.connections().remove(&number);
+                    lock(&state.connections).remove(&number);
                 });
             }
         });
@@ -130,18 +166,37 @@ impl Proxy {
 
     /// Makes a fault happen at the next `times` moments of this kind.
     pub fn arm(&self, fault: NetworkFault, moment: Moment, times: usize) {
-        *self.state.armed() = Some(Armed { fault, moment, times });
+        *lock(&self.state.armed) = Some(Armed { fault, moment, times });
     }
 
     /// Cancels the faults that have not happened yet, and returns their number.
     pub fn disarm(&self) -> usize {
-        self.state.armed().take().map_or(0, |armed| armed.times)
+        lock(&self.state.armed).take().map_or(0, |armed| armed.times)
+    }
+
+    /// Cuts the next request on a connection that is already open. The receiver is notified when the server
+    /// has responded to the request.
+    pub fn cut_next(&self, cut: Cut) -> oneshot::Receiver<()> {
+        let (delivered, receiver) = oneshot::channel();
+        let connections = lock(&self.state.connections).clone();
+        *lock(&self.state.armed_cut) = Some(ArmedCut { cut, connections, delivered });
+        receiver
+    }
+
+    /// Accepts new connections, but passes nothing on until [`Proxy::open`] is called.
+    pub fn close(&self) {
+        self.state.closed.send_replace(true);
+    }
+
+    /// Ends what [`Proxy::close`] began.
+    pub fn open(&self) {
+        self.state.closed.send_replace(false);
     }
 
     /// Answers calls with an error of this severity and SQLSTATE instead of passing them on. `None` ends
     /// that.
     pub fn answer_transactions(&self, error: Option<(&str, &str)>) {
-        *self.state.reply() = error.map(|(severity, code)| {
+        *lock(&self.state.reply) = error.map(|(severity, code)| {
             let fields = format!("S{severity}\0V{severity}\0C{code}\0Mon purpose\0\0");
             let length = u32::try_from(fields.len() + 4).expect("a short message");
             let mut message = [b"E".as_slice(), &length.to_be_bytes(), fields.as_bytes()].concat();
@@ -154,9 +209,9 @@ impl Proxy {
 
     /// Closes every connection, like a server that shuts down.
     pub async fn hang_up(&self) {
-        let connections = self.state.connections().clone();
+        let connections = lock(&self.state.connections).clone();
         self.state.hang_up.send_replace(());
-        while !self.state.connections().is_disjoint(&connections) {
+        while !lock(&self.state.connections).is_disjoint(&connections) {
             sleep(Duration::from_millis(1)).await;
         }
         // A busy kernel needs some time to report this to the other ends.
@@ -175,22 +230,14 @@ impl Proxy {
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("no thread panicked while it held the lock")
+}
+
 impl State {
-    fn armed(&self) -> MutexGuard<'_, Option<Armed>> {
-        self.armed.lock().expect("no test panics here")
-    }
-
-    fn reply(&self) -> MutexGuard<'_, Option<Vec<u8>>> {
-        self.reply.lock().expect("no test panics here")
-    }
-
-    fn connections(&self) -> MutexGuard<'_, BTreeSet<usize>> {
-        self.connections.lock().expect("no test panics here")
-    }
-
     /// Takes the fault that is due at this moment, if any.
     fn fault(&self, moment: Moment) -> Option<NetworkFault> {
-        let mut armed = self.armed();
+        let mut armed = lock(&self.armed);
         let due = armed.as_mut().filter(|armed| armed.moment == moment)?;
         due.times -= 1;
         let fault = due.fault;
@@ -202,7 +249,7 @@ impl State {
 
     /// The moment of the armed fault.
     fn moment(&self) -> Option<Moment> {
-        self.armed().as_ref().map(|armed| armed.moment)
+        lock(&self.armed).as_ref().map(|armed| armed.moment)
     }
 }
 
@@ -212,62 +259,91 @@ struct Ends {
     server: TcpStream,
 }
 
-/// The state of a connection, as far as it can be observed.
-#[derive(Default)]
-struct Talk {
-    clients_turn: bool,
-    tls: bool,
-    /// How much the client has sent since the login could begin: its turns, or its TLS records. With TLS,
-    /// turns can't be counted, because the server also sends without being asked.
-    said: usize,
+/// How far a connection has come, as far as it can be observed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The client has at least one message of its login to send.
+    Login { messages_left: usize },
+    /// The client has sent its whole login. The server reports success next.
+    LoggedIn,
+    /// The client sends calls.
+    Session,
 }
 
-impl Talk {
-    /// What [`Talk::said`] is when the login is complete. In TLS 1.3, the last record of the client's
-    /// handshake is encrypted as well.
-    fn login(&self) -> usize {
-        LOGIN_TURNS + usize::from(self.tls)
-    }
+impl Phase {
+    /// The phase before the client has sent anything.
+    const START: Self = Self::Login { messages_left: LOGIN_MESSAGES };
 
-    fn in_session(&self) -> bool {
-        self.said > self.login()
+    /// The phase after one more message of the client.
+    fn next(self) -> Self {
+        match self {
+            Self::Login { messages_left: left @ 2.. } => Self::Login { messages_left: left - 1 },
+            Self::Login { .. } => Self::LoggedIn,
+            Self::LoggedIn | Self::Session => Self::Session,
+        }
     }
+}
 
-    /// Counts what the client sends. Returns whether the TLS handshake begins with it.
-    fn client_says(&mut self, bytes: &[u8], new_turn: bool) -> bool {
+/// What is known about a connection.
+struct Progress {
+    phase: Phase,
+    is_tls: bool,
+    is_clients_turn: bool,
+}
+
+impl Progress {
+    /// Takes note of what the client sends. Returns whether the TLS handshake begins with it.
+    fn client_sends(&mut self, bytes: &[u8], new_turn: bool) -> bool {
         const SSL_REQUEST: &[u8] = b"\0\0\0\x08\x04\xd2\x16\x2f";
         const HANDSHAKE: u8 = 22;
-        const APPLICATION_DATA: u8 = 23;
-        if self.tls {
-            let mut rest = bytes;
-            while let [kind, _, _, high, low, ..] = *rest {
-                self.said += usize::from(kind == APPLICATION_DATA);
-                rest = rest.get(5 + usize::from(u16::from_be_bytes([high, low]))..).unwrap_or_default();
-            }
-            return false;
+        if !self.is_tls && self.phase == Phase::START && bytes[0] == HANDSHAKE {
+            self.is_tls = true;
+            // In TLS 1.3, the last record of the client's handshake is encrypted like a message.
+            self.phase = Phase::Login { messages_left: LOGIN_MESSAGES + 1 };
+            return true;
         }
-        self.tls = self.said == 0 && bytes[0] == HANDSHAKE;
-        self.said += usize::from(new_turn && !self.tls && bytes != SSL_REQUEST);
-        self.tls
+        // With TLS, turns can't be counted, because the server also sends without being asked.
+        let messages = if self.is_tls {
+            encrypted_records(bytes)
+        } else {
+            usize::from(new_turn && bytes != SSL_REQUEST)
+        };
+        for _ in 0..messages {
+            self.phase = self.phase.next();
+        }
+        false
     }
+}
+
+/// Counts the TLS records that carry encrypted data.
+fn encrypted_records(mut bytes: &[u8]) -> usize {
+    const APPLICATION_DATA: u8 = 23;
+    let mut count = 0;
+    while let [kind, _, _, high, low, ..] = *bytes {
+        count += usize::from(kind == APPLICATION_DATA);
+        bytes = bytes.get(5 + usize::from(u16::from_be_bytes([high, low]))..).unwrap_or_default();
+    }
+    count
 }
 
 async fn connection(
     client: TcpStream,
+    number: usize,
     server_port: u16,
     state: &State,
     forget: &mut watch::Receiver<()>,
 ) -> io::Result<()> {
+    state.closed.subscribe().wait_for(|closed| !closed).await.map_err(io::Error::other)?;
     client.set_nodelay(true)?;
     let server = TcpStream::connect(("127.0.0.1", server_port)).await?;
     server.set_nodelay(true)?;
     let mut ends = Ends { client, server };
     if let Some(fault) = state.fault(Moment::Connect)
-        && !ends.suffer(fault, &mut Vec::new()).await?
+        && !ends.apply(fault, &mut Vec::new()).await?
     {
         return Ok(());
     }
-    let mut talk = Talk::default();
+    let mut progress = Progress { phase: Phase::START, is_tls: false, is_clients_turn: false };
     let (mut from_client, mut from_server) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
     loop {
         let goes_on = tokio::select! {
@@ -281,14 +357,18 @@ async fn connection(
                 if bytes.is_empty() {
                     return ends.server.shutdown().await;
                 }
-                on_client(&mut ends, &mut talk, state, bytes.to_vec()).await?
+                let cut = lock(&state.armed_cut).take_if(|armed| armed.connections.contains(&number));
+                if let Some(cut) = cut {
+                    return ends.cut(cut, bytes.to_vec()).await;
+                }
+                on_client(&mut ends, &mut progress, state, bytes.to_vec()).await?
             }
             read = ends.server.read(&mut from_server) => {
                 let bytes = &from_server[..read?];
                 if bytes.is_empty() {
                     return ends.client.shutdown().await;
                 }
-                on_server(&mut ends, &mut talk, state, bytes.to_vec()).await?
+                on_server(&mut ends, &mut progress, state, bytes.to_vec()).await?
             }
         };
         if !goes_on {
@@ -298,15 +378,20 @@ async fn connection(
 }
 
 /// Passes on what the client sent. Returns whether the connection continues.
-async fn on_client(ends: &mut Ends, talk: &mut Talk, state: &State, mut bytes: Vec<u8>) -> io::Result<bool> {
-    let new_turn = !talk.clients_turn;
-    talk.clients_turn = true;
+async fn on_client(
+    ends: &mut Ends,
+    progress: &mut Progress,
+    state: &State,
+    mut bytes: Vec<u8>,
+) -> io::Result<bool> {
+    let new_turn = !progress.is_clients_turn;
+    progress.is_clients_turn = true;
     state.round_trips.fetch_add(usize::from(new_turn), Ordering::SeqCst);
-    let begins_tls = talk.client_says(&bytes, new_turn);
+    let begins_tls = progress.client_sends(&bytes, new_turn);
     let fault = match state.moment() {
         Some(moment @ Moment::Tls) if begins_tls => state.fault(moment),
-        Some(moment @ Moment::BeforeStatement) if talk.in_session() => state.fault(moment),
-        Some(moment @ Moment::MidStatement) if talk.in_session() => {
+        Some(moment @ Moment::BeforeStatement) if progress.phase == Phase::Session => state.fault(moment),
+        Some(moment @ Moment::MidStatement) if progress.phase == Phase::Session => {
             let end = bytes.split_off(bytes.len().saturating_sub(8));
             ends.server.write_all(&bytes).await?;
             // Gives the server time to act on what was passed on.
@@ -317,13 +402,13 @@ async fn on_client(ends: &mut Ends, talk: &mut Talk, state: &State, mut bytes: V
         _ => None,
     };
     if let Some(fault) = fault
-        && !ends.suffer(fault, &mut bytes).await?
+        && !ends.apply(fault, &mut bytes).await?
     {
         return Ok(false);
     }
-    let reply = state.reply().clone().filter(|_| talk.in_session());
+    let reply = lock(&state.reply).clone().filter(|_| progress.phase == Phase::Session);
     if let Some(reply) = reply {
-        talk.clients_turn = false;
+        progress.is_clients_turn = false;
         ends.client.write_all(&reply).await?;
         let fatal = !reply.ends_with(b"E");
         if fatal {
@@ -336,19 +421,24 @@ async fn on_client(ends: &mut Ends, talk: &mut Talk, state: &State, mut bytes: V
 }
 
 /// Passes on what the server sent. Returns whether the connection continues.
-async fn on_server(ends: &mut Ends, talk: &mut Talk, state: &State, mut bytes: Vec<u8>) -> io::Result<bool> {
-    talk.clients_turn = false;
+async fn on_server(
+    ends: &mut Ends,
+    progress: &mut Progress,
+    state: &State,
+    mut bytes: Vec<u8>,
+) -> io::Result<bool> {
+    progress.is_clients_turn = false;
     let fault = match state.moment() {
-        Some(moment @ Moment::Login) if talk.said == talk.login() => {
-            ends.hear_out(&mut bytes).await?;
+        Some(moment @ Moment::Login) if progress.phase == Phase::LoggedIn => {
+            read_until_silent(&mut ends.server, &mut bytes).await?;
             state.fault(moment)
         }
-        Some(moment @ Moment::BeforeAnswer) if talk.in_session() => {
-            ends.hear_out(&mut bytes).await?;
+        Some(moment @ Moment::BeforeResponse) if progress.phase == Phase::Session => {
+            read_until_silent(&mut ends.server, &mut bytes).await?;
             state.fault(moment)
         }
-        Some(moment @ Moment::MidAnswer) if talk.in_session() => {
-            ends.hear_out(&mut bytes).await?;
+        Some(moment @ Moment::MidResponse) if progress.phase == Phase::Session => {
+            read_until_silent(&mut ends.server, &mut bytes).await?;
             let end = bytes.split_off(bytes.len().saturating_sub(8));
             ends.client.write_all(&bytes).await?;
             bytes = end;
@@ -357,7 +447,7 @@ async fn on_server(ends: &mut Ends, talk: &mut Talk, state: &State, mut bytes: V
         _ => None,
     };
     if let Some(fault) = fault
-        && !ends.suffer(fault, &mut bytes).await?
+        && !ends.apply(fault, &mut bytes).await?
     {
         return Ok(false);
     }
@@ -368,7 +458,7 @@ async fn on_server(ends: &mut Ends, talk: &mut Talk, state: &State, mut bytes: V
 impl Ends {
     /// Applies a fault to bytes in transit. Returns whether the connection continues; then `bytes` is what to
     /// pass on.
-    async fn suffer(&mut self, fault: NetworkFault, bytes: &mut Vec<u8>) -> io::Result<bool> {
+    async fn apply(&mut self, fault: NetworkFault, bytes: &mut Vec<u8>) -> io::Result<bool> {
         match fault {
             NetworkFault::Reset => {
                 self.client.set_zero_linger()?;
@@ -408,17 +498,40 @@ impl Ends {
         }
     }
 
-    /// Reads until the server has sent its whole answer.
-    async fn hear_out(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
-        let mut more = vec![0; 64 * 1024];
-        while let Ok(read) = timeout(SILENCE, self.server.read(&mut more)).await {
-            match read? {
-                0 => break,
-                count => bytes.extend_from_slice(&more[..count]),
-            }
+    /// Carries out a cut. `bytes` is what has been read of the request.
+    async fn cut(self, armed: ArmedCut, mut bytes: Vec<u8>) -> io::Result<()> {
+        let Self { mut client, mut server } = self;
+        client.set_zero_linger()?;
+        if let Cut::Request(delay) = armed.cut {
+            read_until_silent(&mut client, &mut bytes).await?;
+            drop(client);
+            sleep(delay).await;
+            server.write_all(&bytes).await?;
+            read_response(&mut server).await?;
+        } else {
+            server.write_all(&bytes).await?;
+            read_response(&mut server).await?;
+            drop(client);
         }
+        // The receiver may have been dropped.
+        armed.delivered.send(()).ok();
         Ok(())
     }
+}
+
+async fn read_response(server: &mut TcpStream) -> io::Result<()> {
+    server.readable().await?;
+    read_until_silent(server, &mut Vec::new()).await
+}
+
+/// Reads until the other side has sent nothing for [`SILENCE`].
+async fn read_until_silent(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> io::Result<()> {
+    while let Ok(read) = timeout(SILENCE, stream.read_buf(bytes)).await {
+        if read? == 0 {
+            break;
+        }
+    }
+    Ok(())
 }
 
 async fn drain(stream: &mut TcpStream) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::{Answer, Front, refusals};
+use crate::{ApiClient, Response, errors};
 
 /// A response to `GET …/tasks/changes`.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub struct Changes {
 
 /// A copy of a user's list.
 pub struct Replica<'a> {
-    front: Front<'a>,
+    client: ApiClient<'a>,
     /// The tasks, by id.
     pub tasks: BTreeMap<String, Value>,
     /// The last cursor; `None` before a full copy.
@@ -33,22 +33,22 @@ pub struct Replica<'a> {
 impl Changes {
     /// Reads a response and checks that it is well-formed.
     #[track_caller]
-    pub fn of(front: &Front<'_>, answer: &Answer) -> Self {
-        assert_eq!(answer.status, 200, "{}", answer.text);
-        answer.assert_common_headers();
+    pub fn of(client: &ApiClient<'_>, response: &Response) -> Self {
+        assert_eq!(response.status, 200, "{}", response.text);
+        response.assert_common_headers();
         // In the envelope contract the fields are in `data`, like those of a task.
-        let body = front.task(answer);
+        let body = client.task(response);
         let array = |name: &str| body[name].as_array().unwrap_or_else(|| panic!("{name}: {body}")).clone();
         let deleted = array("deleted");
         let changes = Self {
             changed: array("changed"),
-            deleted: deleted.iter().map(|id| front.id(&serde_json::json!({ "id": id }))).collect(),
+            deleted: deleted.iter().map(|id| client.id(&serde_json::json!({ "id": id }))).collect(),
             cursor: body["cursor"].as_str().expect("text").to_owned(),
             has_more: body["has_more"].as_bool().expect("a boolean"),
         };
         assert_eq!(body.as_object().map(serde_json::Map::len), Some(4), "{body}");
         let ids: Vec<_> =
-            changes.changed.iter().map(|task| front.id(task)).chain(changes.deleted.clone()).collect();
+            changes.changed.iter().map(|task| client.id(task)).chain(changes.deleted.clone()).collect();
         assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "each id occurs once: {body}");
         assert!(!changes.has_more || !ids.is_empty(), "has_more, but no change: {body}");
         changes
@@ -57,8 +57,8 @@ impl Changes {
 
 impl<'a> Replica<'a> {
     /// An empty copy.
-    pub fn new(front: Front<'a>) -> Self {
-        Self { front, tasks: BTreeMap::new(), cursor: None, restarts: 0 }
+    pub fn new(client: ApiClient<'a>) -> Self {
+        Self { client, tasks: BTreeMap::new(), cursor: None, restarts: 0 }
     }
 
     /// Requests at most this many changes. Returns whether there are more, or `None` if the database is
@@ -67,14 +67,15 @@ impl<'a> Replica<'a> {
         let since = self.cursor.as_ref().map(|cursor| ("since", cursor.as_str()));
         let limit_text = limit.to_string();
         let query: Vec<_> = since.into_iter().chain([("limit", limit_text.as_str())]).collect();
-        let answer = Answer::to(self.front.request(reqwest::Method::GET, "/changes").query(&query)).await;
-        match answer.status {
+        let response =
+            Response::to(self.client.request(reqwest::Method::GET, "/changes").query(&query)).await;
+        match response.status {
             503 => {
-                answer.assert_refused(self.front.contract, &refusals::UNAVAILABLE);
+                response.assert_error(self.client.contract, &errors::UNAVAILABLE);
                 None
             }
             410 => {
-                answer.assert_refused(self.front.contract, &refusals::CURSOR_EXPIRED);
+                response.assert_error(self.client.contract, &errors::CURSOR_EXPIRED);
                 assert!(self.cursor.is_some(), "a request without a cursor is never 410");
                 self.restarts += 1;
                 self.cursor = None;
@@ -82,10 +83,10 @@ impl<'a> Replica<'a> {
                 Some(true)
             }
             _ => {
-                let changes = Changes::of(&self.front, &answer);
-                assert!(changes.changed.len() + changes.deleted.len() <= limit, "{}", answer.text);
+                let changes = Changes::of(&self.client, &response);
+                assert!(changes.changed.len() + changes.deleted.len() <= limit, "{}", response.text);
                 for task in changes.changed {
-                    self.tasks.insert(self.front.id(&task), task);
+                    self.tasks.insert(self.client.id(&task), task);
                 }
                 for id in changes.deleted {
                     self.tasks.remove(&id);
@@ -104,6 +105,6 @@ impl<'a> Replica<'a> {
     /// Syncs, and checks that the copy equals the list.
     pub async fn assert_current(&mut self, limit: usize) {
         self.sync(limit).await;
-        assert_eq!(self.tasks, self.front.all_tasks().await, "{:?}", self.front.contract);
+        assert_eq!(self.tasks, self.client.all_tasks().await, "{:?}", self.client.contract);
     }
 }

@@ -50,7 +50,7 @@ impl Authority {
         let name = format!("Task API test authority {}", uuid::Uuid::new_v4());
         params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().expect("random bits");
-        let issuer = CertifiedIssuer::self_signed(params, key).expect("sound parameters");
+        let issuer = CertifiedIssuer::self_signed(params, key).expect("valid parameters");
         Self { issuer }
     }
 
@@ -66,7 +66,7 @@ impl Authority {
             (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
         }
         let key = KeyPair::generate().expect("random bits");
-        let certificate = params.signed_by(&key, &self.issuer).expect("sound parameters");
+        let certificate = params.signed_by(&key, &self.issuer).expect("valid parameters");
         Certificate { certificate: certificate.pem(), key: key.serialize_pem() }
     }
 }
@@ -87,20 +87,20 @@ pub async fn serve_tls(superuser: &Client, certificate: &Certificate) {
         );
         superuser.batch_execute(&write).await.expect("the server writes into its own folder");
     }
-    superuser.batch_execute("alter system set ssl = on").await.expect("superusers may");
+    superuser.batch_execute("alter system set ssl = on").await.expect("a superuser can change settings");
     // Reloading is asynchronous: connections that begin right after this can still get the old certificate.
-    superuser.batch_execute("select pg_reload_conf()").await.expect("superusers may");
+    superuser.batch_execute("select pg_reload_conf()").await.expect("a superuser can change settings");
 }
 
 /// A man in the middle: terminates the client's TLS with a certificate of its own, and opens another TLS
 /// connection to the server. Supports direct negotiation, like PostgreSQL 17 and later.
-pub struct TlsFront {
+pub struct TlsProxy {
     /// The port on 127.0.0.1.
     pub port: u16,
     direct: Arc<AtomicUsize>,
 }
 
-impl TlsFront {
+impl TlsProxy {
     /// Starts one in front of a server on 127.0.0.1 that serves TLS.
     pub async fn start(authority: &Authority, server_port: u16) -> Self {
         let Certificate { certificate, key } = authority.issue("127.0.0.1", false);
@@ -110,7 +110,8 @@ impl TlsFront {
         let server = ServerConfig::builder_with_provider(Arc::clone(&provider));
         let server =
             server.with_safe_default_protocol_versions().expect("TLS 1.2 and 1.3").with_no_client_auth();
-        let mut server = server.with_single_cert(vec![certificate], key).expect("they belong together");
+        let mut server =
+            server.with_single_cert(vec![certificate], key).expect("the key belongs to the certificate");
         server.alpn_protocols = vec![b"postgresql".to_vec()];
         let acceptor = TlsAcceptor::from(Arc::new(server));
         let mut roots = RootCertStore::empty();
@@ -122,14 +123,14 @@ impl TlsFront {
         let connector = TlsConnector::from(Arc::new(client));
 
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let port = listener.local_addr().expect("bound").port();
+        let port = listener.local_addr().expect("the listener is bound").port();
         let direct = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&direct);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let (acceptor, connector) = (acceptor.clone(), connector.clone());
                 let counter = Arc::clone(&counter);
-                tokio::spawn(async move { front(client, server_port, acceptor, connector, &counter).await });
+                tokio::spawn(async move { serve(client, server_port, acceptor, connector, &counter).await });
             }
         });
         Self { port, direct }
@@ -141,7 +142,7 @@ impl TlsFront {
     }
 }
 
-async fn front(
+async fn serve(
     mut client: TcpStream,
     server_port: u16,
     acceptor: TlsAcceptor,

@@ -1,4 +1,4 @@
-//! Users, and the front ends through which they use the API.
+//! Users, and the clients through which they use the API.
 
 use std::collections::BTreeMap;
 
@@ -6,9 +6,9 @@ use local::token::{TokenRequest, mint};
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
-use crate::{Answer, App};
+use crate::{App, Response};
 
-/// The contract that a front end uses.
+/// The contract that a client uses.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Contract {
     /// Responses in an envelope; UUIDs as task ids.
@@ -31,6 +31,7 @@ impl Contract {
 }
 
 /// A user with a token.
+#[derive(Clone)]
 pub struct User<'a> {
     /// The user id, as in the token.
     pub id: String,
@@ -50,30 +51,36 @@ impl<'a> User<'a> {
         Self { id, token, app }
     }
 
-    /// This user's front end with the given contract.
-    pub fn at(&self, contract: Contract) -> Front<'_> {
-        Front { user: self, contract }
+    /// This user's client with the given contract.
+    pub fn at(&self, contract: Contract) -> ApiClient<'a> {
+        ApiClient { user: self.clone(), contract }
     }
 
-    /// This user's front end with the envelope contract.
-    pub fn envelope(&self) -> Front<'_> {
+    /// This user's clients, one for each contract.
+    pub fn clients(&self) -> [ApiClient<'a>; 2] {
+        Contract::BOTH.map(|contract| self.at(contract))
+    }
+
+    /// This user's client with the envelope contract.
+    pub fn envelope(&self) -> ApiClient<'a> {
         self.at(Contract::Envelope)
     }
 
-    /// This user's front end with the plain contract.
-    pub fn plain(&self) -> Front<'_> {
+    /// This user's client with the plain contract.
+    pub fn plain(&self) -> ApiClient<'a> {
         self.at(Contract::Plain)
     }
 }
 
-/// A user's front end.
-pub struct Front<'a> {
-    user: &'a User<'a>,
+/// A client of the API with a user's token.
+pub struct ApiClient<'a> {
+    /// The user.
+    pub user: User<'a>,
     /// Its contract.
     pub contract: Contract,
 }
 
-impl Front<'_> {
+impl ApiClient<'_> {
     /// The URL of the user.
     pub fn user_url(&self) -> String {
         let prefix = match self.contract {
@@ -88,41 +95,41 @@ impl Front<'_> {
         format!("{}/tasks{rest}", self.user_url())
     }
 
-    /// A request with the user's token, which [`Answer::to`] sends.
+    /// A request with the user's token, which [`Response::to`] sends.
     pub fn request(&self, method: Method, rest: &str) -> RequestBuilder {
         self.user.app.http.request(method, self.url(rest)).bearer_auth(&self.user.token)
     }
 
     /// `POST …/tasks`.
-    pub async fn create(&self, body: Value) -> Answer {
-        Answer::to(self.request(Method::POST, "").json(&body)).await
+    pub async fn create(&self, body: Value) -> Response {
+        Response::to(self.request(Method::POST, "").json(&body)).await
     }
 
     /// `GET …/tasks`, with a query that begins with `?` or is empty.
-    pub async fn list(&self, query: &str) -> Answer {
-        Answer::to(self.request(Method::GET, query)).await
+    pub async fn list(&self, query: &str) -> Response {
+        Response::to(self.request(Method::GET, query)).await
     }
 
     /// `GET …/tasks/{task_id}`.
-    pub async fn get(&self, id: &str) -> Answer {
-        Answer::to(self.request(Method::GET, &format!("/{id}"))).await
+    pub async fn get(&self, id: &str) -> Response {
+        Response::to(self.request(Method::GET, &format!("/{id}"))).await
     }
 
     /// `PUT …/tasks/{task_id}`.
-    pub async fn put(&self, id: &str, body: Value) -> Answer {
-        Answer::to(self.request(Method::PUT, &format!("/{id}")).json(&body)).await
+    pub async fn put(&self, id: &str, body: Value) -> Response {
+        Response::to(self.request(Method::PUT, &format!("/{id}")).json(&body)).await
     }
 
     /// `PATCH …/tasks/{task_id}`.
-    pub async fn patch(&self, id: &str, body: Value) -> Answer {
-        Answer::to(self.request(Method::PATCH, &format!("/{id}")).json(&body)).await
+    pub async fn patch(&self, id: &str, body: Value) -> Response {
+        Response::to(self.request(Method::PATCH, &format!("/{id}")).json(&body)).await
     }
 
     /// `PATCH …/tasks/{task_id}/complete`: sets `completed` in the envelope contract, toggles it in the plain
     /// one.
-    pub async fn complete(&self, id: &str, completed: bool) -> Answer {
+    pub async fn complete(&self, id: &str, completed: bool) -> Response {
         let request = self.request(Method::PATCH, &format!("/{id}/complete"));
-        Answer::to(match self.contract {
+        Response::to(match self.contract {
             Contract::Envelope => request.json(&serde_json::json!({ "completed": completed })),
             Contract::Plain => request,
         })
@@ -130,23 +137,23 @@ impl Front<'_> {
     }
 
     /// `DELETE …/tasks/{task_id}`.
-    pub async fn delete(&self, id: &str) -> Answer {
-        Answer::to(self.request(Method::DELETE, &format!("/{id}"))).await
+    pub async fn delete(&self, id: &str) -> Response {
+        Response::to(self.request(Method::DELETE, &format!("/{id}"))).await
     }
 
     /// `GET …/tasks/changes`, with a query that begins with `?` or is empty.
-    pub async fn changes(&self, query: &str) -> Answer {
-        Answer::to(self.request(Method::GET, &format!("/changes{query}"))).await
+    pub async fn changes(&self, query: &str) -> Response {
+        Response::to(self.request(Method::GET, &format!("/changes{query}"))).await
     }
 
-    /// `DELETE …/api/{user_id}` as a request, which [`Answer::to`] sends.
+    /// `DELETE …/api/{user_id}` as a request, which [`Response::to`] sends.
     pub fn erase_request(&self) -> RequestBuilder {
         self.user.app.http.delete(self.user_url()).bearer_auth(&self.user.token)
     }
 
     /// `DELETE …/api/{user_id}`.
-    pub async fn erase(&self) -> Answer {
-        Answer::to(self.erase_request()).await
+    pub async fn erase(&self) -> Response {
+        Response::to(self.erase_request()).await
     }
 
     /// Reads all pages of the user's list. Returns the tasks by id. No one must write meanwhile.
@@ -157,15 +164,17 @@ impl Front<'_> {
             Contract::Plain => self.url(""),
         });
         while let Some(url) = next {
-            let answer = Answer::to(self.user.app.http.get(url).bearer_auth(&self.user.token))
+            let response = Response::to(self.user.app.http.get(url).bearer_auth(&self.user.token))
                 .await
                 .expect_status(200);
-            tasks.extend(self.tasks(&answer).into_iter().map(|task| (self.id(&task), task)));
+            for task in self.tasks(&response) {
+                assert_eq!(tasks.insert(self.id(&task), task), None, "each task is listed once");
+            }
             next = match self.contract {
-                Contract::Envelope => (answer.json()["data"]["pagination"]["has_more"] == true)
+                Contract::Envelope => (response.json()["data"]["pagination"]["has_more"] == true)
                     .then(|| self.url(&format!("?limit=100&offset={}", tasks.len()))),
                 Contract::Plain => {
-                    let link = answer.header("link").split(['<', '>']).nth(1);
+                    let link = response.header("link").split(['<', '>']).nth(1);
                     link.map(|path| format!("{}{path}", self.user.app.url))
                 }
             };
@@ -179,24 +188,24 @@ impl Front<'_> {
     }
 
     /// The task in a response.
-    pub fn task(&self, answer: &Answer) -> Value {
+    pub fn task(&self, response: &Response) -> Value {
         match self.contract {
             Contract::Envelope => {
-                assert_eq!(answer.json()["error"], Value::Null, "{}", answer.text);
-                answer.json()["data"].clone()
+                assert_eq!(response.json()["error"], Value::Null, "{}", response.text);
+                response.json()["data"].clone()
             }
-            Contract::Plain => answer.json(),
+            Contract::Plain => response.json(),
         }
     }
 
     /// The tasks in the response to a list.
-    pub fn tasks(&self, answer: &Answer) -> Vec<Value> {
-        let body = answer.json();
+    pub fn tasks(&self, response: &Response) -> Vec<Value> {
+        let body = response.json();
         let tasks = match self.contract {
             Contract::Envelope => &body["data"]["items"],
             Contract::Plain => &body,
         };
-        tasks.as_array().unwrap_or_else(|| panic!("not a list: {}", answer.text)).clone()
+        tasks.as_array().unwrap_or_else(|| panic!("not a list: {}", response.text)).clone()
     }
 
     /// The user's only task.

@@ -4,7 +4,9 @@ mod aws {
     mod moto;
     mod sam;
 }
-mod better_auth;
+mod clients {
+    mod better_auth;
+}
 
 use std::{
     net::TcpListener,

@@ -38,7 +38,7 @@ async fn main() -> Result<ExitCode> {
         .env("TASK_API_USER", &user.id)
         .env("TASK_API_TOKEN", &user.token)
         .env("TASK_API_SECRET", SECRET)
-        .env("TASK_API_DATABASE_URL", &app.hands_on().database_url);
+        .env("TASK_API_DATABASE_URL", &app.internals().database_url);
     let status = spawn_blocking(move || command.status()).await?.context("the command can't be run")?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -2,15 +2,14 @@
 
 use std::process::ExitCode;
 
-use shared::{CompleteTask, Error, Request, Response};
+use shared::{Failure, Request, Response, TaskUpdate, read};
 
-async fn complete_task(request: Request<CompleteTask>) -> Result<Response, Error> {
-    let CompleteTask(update) = &request.input;
-    let written = request.store.update_task(&request.caller, update).await?;
+async fn complete_task(request: Request<TaskUpdate>) -> Result<Response, Failure> {
+    let written = request.store.update_task(&request.caller, &request.input).await?;
     Ok(request.contract.updated(&written))
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    shared::serve(complete_task).await
+    shared::serve(read::complete_task, complete_task).await
 }

@@ -2,14 +2,14 @@
 
 use std::process::ExitCode;
 
-use shared::{Error, NewTask, Request, Response};
+use shared::{Failure, NewTask, Request, Response, read};
 
-async fn create_task(request: Request<NewTask>) -> Result<Response, Error> {
+async fn create_task(request: Request<NewTask>) -> Result<Response, Failure> {
     let written = request.store.create_task(&request.caller, &request.input).await?;
     Ok(request.contract.created(&written))
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    shared::serve(create_task).await
+    shared::serve(read::create_task, create_task).await
 }

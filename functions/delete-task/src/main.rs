@@ -2,14 +2,14 @@
 
 use std::process::ExitCode;
 
-use shared::{DeleteTask, Error, Request, Response};
+use shared::{DeleteTask, Failure, Request, Response, read};
 
-async fn delete_task(request: Request<DeleteTask>) -> Result<Response, Error> {
+async fn delete_task(request: Request<DeleteTask>) -> Result<Response, Failure> {
     let written = request.store.delete_task(&request.caller, &request.input).await?;
     Ok(request.contract.deleted(&written))
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    shared::serve(delete_task).await
+    shared::serve(read::delete_task, delete_task).await
 }

@@ -1,10 +1,11 @@
-//! `GET /docs` serves the API documentation as a page, `GET /openapi.json` the OpenAPI description behind it.
+//! `GET /docs` serves the API documentation as a page, `GET /openapi.json` the OpenAPI description behind it,
+//! and `GET /llms.txt` a summary for language models (<https://llmstxt.org>).
 
 use std::{io::Read, process::ExitCode};
 
 use flate2::read::GzDecoder;
 use shared::{
-    Body, Error, PublicRequest, Response, StatusCode,
+    Body, Error, Failure, PublicRequest, Response, StatusCode,
     header::{
         ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
         HeaderMap, HeaderName, IF_NONE_MATCH, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
@@ -28,18 +29,38 @@ const PAGE: Document = Document {
 
 const DESCRIPTION: Document = Document {
     content_type: "application/json",
-    policy: "default-src 'none'; frame-ancestors 'none'",
+    policy: TEXT_POLICY,
     etag: include_str!(concat!(env!("OUT_DIR"), "/description.etag")),
     gzip: include_bytes!(concat!(env!("OUT_DIR"), "/description.gz")),
 };
+
+const SUMMARY: Document = Document {
+    content_type: "text/plain; charset=utf-8",
+    policy: TEXT_POLICY,
+    etag: include_str!(concat!(env!("OUT_DIR"), "/llms.etag")),
+    gzip: include_bytes!(concat!(env!("OUT_DIR"), "/llms.gz")),
+};
+
+/// Content security policy of documents that are not pages.
+const TEXT_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// Body of the 406 for clients that don't accept gzip. All browsers accept it.
 const COMPRESSED_ONLY: &str =
     "This page is only sent compressed. Open it in a browser, or use `curl --compressed`.\n";
 
-async fn docs(request: PublicRequest<()>) -> Result<Response, Error> {
+async fn docs(request: PublicRequest<bool>) -> Result<Response, Failure> {
+    let is_hidden = *request.config;
+    if is_hidden {
+        return Ok(Response::empty(StatusCode::NOT_FOUND)
+            .with(X_CONTENT_TYPE_OPTIONS, "nosniff")
+            .with(CACHE_CONTROL, "no-store"));
+    }
     let is_page = request.path == "/docs";
-    let document = if is_page { PAGE } else { DESCRIPTION };
+    let document = match &*request.path {
+        "/docs" => PAGE,
+        "/llms.txt" => SUMMARY,
+        _ => DESCRIPTION,
+    };
     let known = lists(&request.headers, IF_NONE_MATCH, |tag| {
         tag == "*" || tag.trim_start_matches("W/") == document.etag.trim_start_matches("W/")
     });
@@ -101,5 +122,5 @@ fn accepts_gzip(element: &str) -> bool {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    shared::serve_public(|_| Ok(()), docs).await
+    shared::serve_public(|variables| variables.flag("HIDE_DOCS"), docs).await
 }

@@ -2,14 +2,14 @@
 
 use std::process::ExitCode;
 
-use shared::{EraseUser, Error, Request, Response};
+use shared::{Failure, Request, Response, read};
 
-async fn erase_user(request: Request<EraseUser>) -> Result<Response, Error> {
+async fn erase_user(request: Request<()>) -> Result<Response, Failure> {
     request.store.erase_user(&request.caller).await?;
     Ok(Response::no_content())
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    shared::serve(erase_user).await
+    shared::serve(read::erase_user, erase_user).await
 }

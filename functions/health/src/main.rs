@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use chrono::{SecondsFormat, Utc};
 use serde::Serialize;
 use shared::{
-    DatabaseConfig, Error, Limits, PublicRequest, Response, StatusCode, Store, error::Recorded,
+    DatabaseConfig, Error, Failure, Limits, PublicRequest, Response, StatusCode, Store, error::Recorded,
     variables::Variables,
 };
 
@@ -25,13 +25,13 @@ fn read_store(variables: &mut Variables) -> Result<Option<Store>, Recorded> {
     }
 }
 
-async fn health(request: PublicRequest<Option<Store>>) -> Result<Response, Error> {
+async fn health(request: PublicRequest<Option<Store>>) -> Result<Response, Failure> {
     let status = match (&*request.path, request.config) {
         ("/health/ready", Some(store)) => {
             store.ping().await?;
             "ready"
         }
-        ("/health/ready", None) => return Err(Error::Unavailable("DATABASE_URL is not set".into())),
+        ("/health/ready", None) => return Err(Error::Unavailable("DATABASE_URL is not set".into()).into()),
         _ => "healthy",
     };
     let health = Health {

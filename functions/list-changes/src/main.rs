@@ -2,14 +2,14 @@
 
 use std::process::ExitCode;
 
-use shared::{ChangesQuery, Error, Request, Response};
+use shared::{ChangesQuery, Failure, Request, Response, read};
 
-async fn list_changes(request: Request<ChangesQuery>) -> Result<Response, Error> {
+async fn list_changes(request: Request<ChangesQuery>) -> Result<Response, Failure> {
     let changes = request.store.list_changes(&request.caller, &request.input).await?;
     Ok(request.contract.changes(&request.caller.user_id, &changes))
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    shared::serve(list_changes).await
+    shared::serve(read::list_changes, list_changes).await
 }

@@ -2,14 +2,14 @@
 
 use std::process::ExitCode;
 
-use shared::{Error, Request, Response, TaskQuery};
+use shared::{Failure, Request, Response, TaskQuery, read};
 
-async fn list_tasks(request: Request<TaskQuery>) -> Result<Response, Error> {
+async fn list_tasks(request: Request<TaskQuery>) -> Result<Response, Failure> {
     let list = request.store.list_tasks(&request.caller, &request.input).await?;
     Ok(request.contract.list(&request.caller.user_id, &request.input, &list))
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    shared::serve(list_tasks).await
+    shared::serve(read::list_tasks, list_tasks).await
 }

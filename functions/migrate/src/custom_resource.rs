@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn a_response_identifies_its_request_and_is_short_enough() {
         let resource = CustomResource::of(&event()).expect("an event of CloudFormation");
-        let applied = resource.response(&Ok(vec!["V1__users_and_tasks".into()]));
+        let applied = resource.response(&Ok(vec!["V1__schema".into()]));
         assert_eq!(
             applied,
             json!({

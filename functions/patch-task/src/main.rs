@@ -2,15 +2,14 @@
 
 use std::process::ExitCode;
 
-use shared::{Error, PatchTask, Request, Response};
+use shared::{Failure, Request, Response, TaskUpdate, read};
 
-async fn patch_task(request: Request<PatchTask>) -> Result<Response, Error> {
-    let PatchTask(update) = &request.input;
-    let written = request.store.update_task(&request.caller, update).await?;
+async fn patch_task(request: Request<TaskUpdate>) -> Result<Response, Failure> {
+    let written = request.store.update_task(&request.caller, &request.input).await?;
     Ok(request.contract.updated(&written))
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    shared::serve(patch_task).await
+    shared::serve(read::patch_task, patch_task).await
 }

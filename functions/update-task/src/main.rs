@@ -2,15 +2,14 @@
 
 use std::process::ExitCode;
 
-use shared::{Error, PutTask, Request, Response};
+use shared::{Failure, Request, Response, TaskUpdate, read};
 
-async fn update_task(request: Request<PutTask>) -> Result<Response, Error> {
-    let PutTask(update) = &request.input;
-    let written = request.store.update_task(&request.caller, update).await?;
+async fn update_task(request: Request<TaskUpdate>) -> Result<Response, Failure> {
+    let written = request.store.update_task(&request.caller, &request.input).await?;
     Ok(request.contract.updated(&written))
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    shared::serve(update_task).await
+    shared::serve(read::update_task, update_task).await
 }

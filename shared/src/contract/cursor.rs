@@ -7,10 +7,7 @@
 //! a request.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use chrono::DateTime;
 use ring::digest::{SHA256, digest};
-
-use crate::task::ChangesPosition;
 
 /// The kind of list that a cursor belongs to. Its number is the first byte of the cursor.
 #[derive(Clone, Copy)]
@@ -28,28 +25,6 @@ const MAX_CURSOR_LEN: usize = 4096;
 
 /// Length of the checksum, in bytes.
 const CHECKSUM_LEN: usize = 8;
-
-/// Returns the cursor for a position in the changes of a user's list. `None` is the start of a list that
-/// doesn't exist yet.
-pub(super) fn of_changes(user_id: &str, position: Option<ChangesPosition>) -> String {
-    let numbers = position.map_or([0; 4], |position| {
-        let ChangesPosition { revision, number, copied_from, list_updated_at } = position;
-        [revision, number, copied_from, list_updated_at.timestamp_micros()]
-    });
-    encode(Kind::Changes, user_id, numbers.map(i64::to_be_bytes).as_flattened())
-}
-
-/// Decodes a cursor created by [`of_changes`] for the user. `None` if it is not one.
-pub(super) fn read_changes(user_id: &str, cursor: &str) -> Option<Option<ChangesPosition>> {
-    let position = decode(Kind::Changes, user_id, cursor)?;
-    let ([revision, number, copied_from, micros], []) = position.as_chunks() else { return None };
-    let [revision, number, copied_from, micros] =
-        [revision, number, copied_from, micros].map(|bytes| i64::from_be_bytes(*bytes));
-    // chrono accepts earlier times than PostgreSQL. No genuine cursor has a negative one.
-    let list_updated_at = DateTime::from_timestamp_micros(micros).filter(|_| micros >= 0)?;
-    let position = ChangesPosition { revision, number, copied_from, list_updated_at };
-    Some(Some(position).filter(|position| position.number > 0))
-}
 
 /// Encodes a position as a cursor of the user.
 pub(super) fn encode(kind: Kind, user_id: &str, position: &[u8]) -> String {
@@ -97,22 +72,6 @@ mod tests {
         for user_id in ["bob", "alic", "alicep", "Alice", ""] {
             assert_eq!(read(user_id, &cursor), None, "{user_id}");
         }
-    }
-
-    #[test]
-    fn cursor_of_another_kind_is_rejected() {
-        let changes = of_changes("alice", None);
-        assert!(read_changes("alice", &changes).is_some());
-        assert_eq!(read("alice", &changes), None);
-        assert!(read_changes("alice", &encode(Kind::List, "alice", &[0; 32])).is_none());
-    }
-
-    #[test]
-    fn forged_time_that_postgresql_does_not_have_is_rejected() {
-        let list_updated_at =
-            DateTime::from_timestamp_micros(-8_000_000_000_000_000_000).expect("chrono has it");
-        let position = ChangesPosition { revision: 1, number: 1, copied_from: 1, list_updated_at };
-        assert!(read_changes("alice", &of_changes("alice", Some(position))).is_none());
     }
 
     #[test]

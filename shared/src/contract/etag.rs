@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 
 use crate::task::{Version, Versions};
 
-/// The first part of every tag. Increment it when the same version of a task or list is rendered as a
-/// different body, so that clients don't keep the old body.
+/// The first part of every tag. Increment it when a task or list is rendered differently, so that clients
+/// don't keep the old body of a version that hasn't changed.
 const RENDERING: u32 = 1;
 
 /// Returns the tag of a version. It is strong: equal tags mean equal bodies.

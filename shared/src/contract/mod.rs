@@ -1,22 +1,40 @@
-//! The two API contracts. Everything that differs between them is in this module: each difference is one
-//! function with one match arm per contract.
+//! The two API contracts, by resource: what a request means, and how a result is shown. Whatever differs
+//! between the contracts is in this module, in matches on [`Contract`].
 
-pub mod bodies;
-mod bounds;
+mod changes;
 mod cursor;
+mod errors;
 mod etag;
+mod headers;
 mod lists;
-mod read;
-mod render;
 #[cfg(feature = "openapi")]
-pub mod schemas;
+mod openapi;
+mod tasks;
+mod users;
 
-pub use bounds::{
-    CHANGES_LIMIT, CHANGES_LIMIT_DEFAULT, ENVELOPE_LIMIT, ENVELOPE_LIMIT_DEFAULT, OFFSET, PLAIN_LIMIT,
-    PLAIN_LIMIT_DEFAULT, SEARCH_MAX, TASK_NUMBER,
-};
-pub use lists::{ORDERS, STATUSES};
-pub use read::Input;
+/// How the requests of each endpoint are read.
+pub mod read {
+    pub use super::{
+        changes::list_changes,
+        lists::list_tasks,
+        tasks::{complete_task, create_task, delete_task, get_task, patch_task, update_task},
+        users::erase_user,
+    };
+}
+
+/// How the API is described: the parts of openapi.json that depend on the contract.
+#[cfg(feature = "openapi")]
+pub mod describe {
+    pub use super::{
+        changes::describe as changes,
+        errors::describe as errors,
+        headers::describe as headers,
+        lists::describe as lists,
+        openapi::{Body, NamedSchema, Operation, integer, parameter, samples},
+        tasks::describe as tasks,
+        users::describe as users,
+    };
+}
 
 /// The API contract that a front end uses, determined by the path: paths below `/plain` use the plain
 /// contract.
@@ -48,8 +66,34 @@ impl Contract {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use chrono::DateTime;
+    use serde_json::Value;
+    use uuid::Uuid;
+
     use super::*;
+    use crate::{response::Response, task::Task};
+
+    pub(crate) fn task(description: String) -> Task {
+        let time = DateTime::from_timestamp(1_767_713_400, 0).expect("in range");
+        Task {
+            id: Uuid::nil(),
+            number: 7,
+            user_id: "a/b c".into(),
+            title: "Buy milk".into(),
+            description: Some(description),
+            due_date: None,
+            completed: true,
+            completed_at: Some(time),
+            created_at: time,
+            updated_at: time,
+            revision: 3,
+        }
+    }
+
+    pub(crate) fn body(response: &Response) -> Value {
+        serde_json::from_slice(&response.body).expect("JSON")
+    }
 
     #[test]
     fn path_determines_the_contract() {

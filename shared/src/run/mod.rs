@@ -11,11 +11,12 @@ mod start;
 use std::{process::ExitCode, sync::Arc};
 
 use lambda_http::http::{HeaderMap, header::AUTHORIZATION};
-use tracing::Span;
 
 use crate::{
-    contract::{Contract, Input},
-    error::{Error, Recorded},
+    contract::Contract,
+    error::{Error, Failure, Recorded},
+    logs::set_user,
+    request::Reader,
     response::Response,
     store::Store,
     task::Caller,
@@ -48,15 +49,19 @@ pub struct PublicRequest<C: 'static> {
     pub config: &'static C,
 }
 
-/// Runs a task endpoint until Lambda ends the process.
+/// Reads the input of an endpoint; fails if a value is invalid. It must read every value before it returns an
+/// error, so that all errors are reported.
+pub type Read<I> = fn(Contract, &mut Reader) -> Result<I, Recorded>;
+
+/// Runs a task endpoint until Lambda ends the process. `read` reads its input.
 ///
 /// The endpoint connects to the database while Lambda initializes the process. If the database is down, the
 /// endpoint starts anyway, and each request is answered with 503 until the database is back.
-pub async fn serve<I, F, Fut>(endpoint: F) -> ExitCode
+pub async fn serve<I, F, Fut>(read: Read<I>, endpoint: F) -> ExitCode
 where
-    I: Input + Send,
+    I: Send + 'static,
     F: Fn(Request<I>) -> Fut + Copy + Send + 'static,
-    Fut: Future<Output = Result<Response, Error>> + Send,
+    Fut: Future<Output = Result<Response, Failure>> + Send,
 {
     let loaded = match start(Config::read).await {
         Ok(loaded) => loaded,
@@ -66,27 +71,30 @@ where
     let backend: &'static LiveBackend = Box::leak(Box::new(LiveBackend::new(loaded.config, loaded.secret)));
     backend.connect().await;
     handle_requests(move |event, contract| async move {
-        let request = check(backend, &event, contract).await?;
+        let request = check(backend, &event, contract, read).await?;
         endpoint(request).await
     })
     .await
 }
 
 /// Identifies the caller, checks that the path names the same user, and reads the input.
-async fn check<I: Input>(
+async fn check<I>(
     backend: &LiveBackend,
     event: &Event,
     contract: Contract,
+    read: Read<I>,
 ) -> Result<Request<I>, Error> {
     let backend = backend.current().await;
     let authorization = event.headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
     let caller = backend.verifier.caller(authorization).await?;
-    Span::current().record("user_id", &caller.user_id);
+    set_user(&caller.user_id);
     match event.path_parameters.get("user_id") {
         Some(user_id) if *user_id == caller.user_id => {}
         other => return Err(Error::Forbidden(other.cloned().unwrap_or_default())),
     }
-    let input = contract.read(event)?;
+    let mut request = Reader::new(event);
+    let input = read(contract, &mut request);
+    let input = request.finish(input)?;
     Ok(Request { contract, caller, input, store: Arc::clone(&backend.store) })
 }
 
@@ -98,7 +106,7 @@ pub async fn serve_public<C, F, Fut>(
 where
     C: Send + Sync + 'static,
     F: Fn(PublicRequest<C>) -> Fut + Copy + Send + 'static,
-    Fut: Future<Output = Result<Response, Error>> + Send,
+    Fut: Future<Output = Result<Response, Failure>> + Send,
 {
     let config: &'static C = match start(read).await {
         Ok(loaded) => Box::leak(Box::new(loaded.config)),

@@ -5,7 +5,10 @@ use std::panic::{AssertUnwindSafe, set_hook};
 use futures_util::FutureExt;
 use tracing::error;
 
-use crate::{error::Error, response::Response};
+use crate::{
+    error::{Error, Failure},
+    response::Response,
+};
 
 /// Makes every panic write one log line. A message that was formatted at run time is omitted, because it may
 /// contain what a user sent.
@@ -23,10 +26,11 @@ pub(super) fn log_panics() {
 
 /// Returns the outcome of a request, or [`Error::Internal`] if its handler panics.
 pub(super) async fn catch_panic(
-    request: impl Future<Output = Result<Response, Error>>,
-) -> Result<Response, Error> {
+    request: impl Future<Output = Result<Response, Failure>>,
+) -> Result<Response, Failure> {
     let outcome = AssertUnwindSafe(request).catch_unwind().await;
     outcome.unwrap_or_else(|_| {
-        Err(Error::Internal("the request handler panicked: see the panic line before this one".into()))
+        let reason = "the request handler panicked: see the panic line before this one";
+        Err(Error::Internal(reason.into()).into())
     })
 }

@@ -17,10 +17,15 @@ use lambda_http::{
     },
     lambda_runtime::{LambdaEvent, Runtime, service_fn},
 };
-use tracing::{Instrument, error_span, field::Empty, warn};
+use tracing::{Instrument, warn};
 
 use super::{event::Payload, panics::catch_panic, route::Route};
-use crate::{contract::Contract, error::Error, logs::milliseconds, response::Response};
+use crate::{
+    contract::Contract,
+    error::{Error, Failure},
+    logs::{log_request, request_span},
+    response::Response,
+};
 
 pub(super) use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest as Event;
 
@@ -35,7 +40,7 @@ static IS_COLD: AtomicBool = AtomicBool::new(true);
 pub(super) async fn handle_requests<F, Fut>(handle: F) -> ExitCode
 where
     F: Fn(Event, Contract) -> Fut + Copy + Send + 'static,
-    Fut: Future<Output = Result<Response, Error>> + Send,
+    Fut: Future<Output = Result<Response, Failure>> + Send,
 {
     // Boxed because the runtime moves the future from layer to layer.
     let service = service_fn(move |event| async move { Box::pin(respond(event, handle)).await });
@@ -54,17 +59,16 @@ async fn respond<F, Fut>(
 ) -> Result<ApiGatewayV2httpResponse, lambda_http::Error>
 where
     F: Fn(Event, Contract) -> Fut,
-    Fut: Future<Output = Result<Response, Error>>,
+    Fut: Future<Output = Result<Response, Failure>>,
 {
     let started = Instant::now();
     let request_id = match event.as_ref().and_then(|event| event.request_context.request_id.as_deref()) {
         Some(id) if !id.is_empty() && HeaderValue::from_str(id).is_ok() => id.to_owned(),
         _ => context.request_id,
     };
-    let route = event.as_deref().map(Route::of).unwrap_or_default();
-    let contract = route.contract;
-    // The span has the most severe level, so that its fields are in the lines of every LOG_LEVEL.
-    let span = error_span!("request", request_id, user_id = Empty, database_ms = Empty);
+    let route = event.as_deref().map(Route::of);
+    let contract = route.as_ref().map(|route| route.contract).unwrap_or_default();
+    let span = request_span(&request_id);
     let outcome = catch_panic(async move {
         let event = event.ok_or_else(|| Error::Internal(NOT_AN_EVENT.into()))?;
         handle(*event, contract).await
@@ -73,31 +77,10 @@ where
     .await;
     let (response, error) = match outcome {
         Ok(response) => (response, None),
-        Err(error) => (contract.error(&error, &request_id), Some(error)),
+        Err(failure) => (contract.error(&failure, &request_id), Some(failure.error)),
     };
-    span.in_scope(|| log(&route, &response, error.as_ref(), started));
-    Ok(response.with(X_REQUEST_ID, request_id).with(X_CONTENT_TYPE_OPTIONS, "nosniff").into())
-}
-
-/// Logs the one line that every request has.
-fn log(route: &Route, response: &Response, error: Option<&Error>, started: Instant) {
-    // Outside the macro, which evaluates fields only if the level is enabled.
     let cold_start = IS_COLD.swap(false, Ordering::Relaxed);
-    macro_rules! log {
-        ($level:ident) => {
-            tracing::$level!(
-                route = route.key,
-                status = response.status.as_u16(),
-                ms = milliseconds(started.elapsed()),
-                cold_start,
-                reason = error.map(ToString::to_string),
-                "request"
-            )
-        };
-    }
-    match error {
-        Some(Error::Unauthorized(_) | Error::Forbidden(_) | Error::Unavailable(_)) => log!(warn),
-        Some(Error::Internal(_)) => log!(error),
-        _ => log!(info),
-    }
+    let route = route.as_ref().map(|route| &*route.key);
+    span.in_scope(|| log_request(route, response.status, error.as_ref(), started.elapsed(), cold_start));
+    Ok(response.with(X_REQUEST_ID, request_id).with(X_CONTENT_TYPE_OPTIONS, "nosniff").into())
 }

@@ -4,8 +4,7 @@ use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 
 use crate::contract::Contract;
 
-/// A route of template.yaml. The default stands for a payload that is not an API Gateway event.
-#[derive(Debug, Default)]
+/// A route of template.yaml.
 pub(super) struct Route {
     /// Method and path, such as `GET /health`.
     pub(super) key: String,

@@ -19,32 +19,29 @@ use crate::{
 pub(super) async fn start<C>(
     read: impl FnOnce(&mut Variables) -> Result<C, Recorded>,
 ) -> Result<Loaded<C>, ExitCode> {
+    let mut log = LogConfig::default();
     let loaded = secrets::load(|variables| {
-        if variables.get("AWS_LAMBDA_RUNTIME_API").is_none() {
-            variables
-                .error::<()>(
-                    "AWS_LAMBDA_RUNTIME_API is not set: this program runs in Lambda, or locally \
-                     under `cargo dev`",
-                )
-                .ok();
-        }
-        let log = LogConfig::read(variables);
+        let log = LogConfig::read(variables).map(|valid| log = valid);
+        let runtime = check_runtime(variables);
         let config = read(variables);
-        Ok((log?, config?))
+        log.and(runtime).and(config)
     })
     .await;
-    let (log, outcome) = match loaded {
-        Ok(Loaded { config: (log, config), warnings, secret }) => {
-            (log, Ok(Loaded { config, warnings, secret }))
-        }
-        Err(errors) => (LogConfig::default(), Err(errors)),
-    };
     logs::init(&log);
     log_panics();
-    let loaded = outcome.map_err(|errors| {
+    let loaded = loaded.map_err(|errors| {
         error!("cannot start: {errors}");
         ExitCode::FAILURE
     })?;
     loaded.warnings.iter().for_each(|warning| warn!("{warning}"));
     Ok(loaded)
+}
+
+fn check_runtime(variables: &mut Variables) -> Result<(), Recorded> {
+    match variables.get("AWS_LAMBDA_RUNTIME_API") {
+        Some(_) => Ok(()),
+        None => variables.error(
+            "AWS_LAMBDA_RUNTIME_API is not set: this program runs in Lambda, or locally under `cargo dev`",
+        ),
+    }
 }

@@ -19,13 +19,21 @@ impl<'a> From<&'a Row> for Composite<'a> {
 
 impl<'a> FromSql<'a> for Composite<'a> {
     fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
-        // The number of fields comes first. It is skipped because the reader relies on the function's
-        // definition.
-        Ok(Self(raw.get(4..).ok_or("the composite has no field count")?))
+        Ok(Self::try_from(raw)?)
     }
 
     fn accepts(ty: &Type) -> bool {
         *ty == Type::RECORD
+    }
+}
+
+impl<'a> TryFrom<&'a [u8]> for Composite<'a> {
+    type Error = &'static str;
+
+    fn try_from(raw: &'a [u8]) -> Result<Self, &'static str> {
+        // The number of fields comes first. It is skipped because the reader relies on the definition of the
+        // function or table.
+        Ok(Self(raw.get(4..).ok_or("the composite has no field count")?))
     }
 }
 
@@ -39,16 +47,22 @@ impl<'a> Composite<'a> {
         self.try_read().expect("the function returns every field that its caller reads")
     }
 
-    /// Skips fields.
-    pub(super) fn skip(&mut self, fields: usize) {
-        for _ in 0..fields {
-            self.next().expect("the function returns every field that its caller skips");
-        }
+    /// Reads the next field, which is itself a composite; `None` if it is null.
+    ///
+    /// # Panics
+    /// If there is no next field, or it isn't a composite.
+    pub(super) fn composite(&mut self) -> Option<Composite<'a>> {
+        let (_, value) = self.next().expect("the function returns every field that its caller reads");
+        value.map(|value| Self::try_from(value).expect("the field is a composite"))
     }
 
     fn try_read<T: FromSql<'a>>(&mut self) -> Result<T, Box<dyn Error + Sync + Send>> {
         let (oid, value) = self.next()?;
-        let ty = Type::from_oid(oid).filter(T::accepts).ok_or("the field has another type")?;
+        // Other types are domains, all of which are over text.
+        let ty = Type::from_oid(oid).unwrap_or(Type::TEXT);
+        if !T::accepts(&ty) {
+            return Err("the field has another type".into());
+        }
         T::from_sql_nullable(&ty, value)
     }
 

@@ -1,14 +1,8 @@
 //! Lists of tasks.
 
 use tokio_postgres::types::Type;
-use uuid::Uuid;
 
-use super::{
-    Store,
-    composite::Composite,
-    pool::Arguments,
-    tasks::{cut_off, revisions_and_times, task, unexpected},
-};
+use super::{Store, composite::Composite, pool::Arguments, tasks::task_of, unexpected, versions::known};
 use crate::{
     error::{Error, InputError, Place},
     task::{Caller, ListStart, Shown, SortKey, TaskFilter, TaskList, TaskQuery, Version},
@@ -18,10 +12,10 @@ impl Store {
     /// Returns a page of the caller's tasks.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if the cursor belongs to a list that has been erased; [`Error::Unavailable`],
-    /// [`Error::Internal`].
+    /// [`Error::Invalid`] if the cursor belongs to a list that has been erased; [`Error::Busy`];
+    /// [`Error::Unavailable`], [`Error::Internal`].
     pub async fn list_tasks(&self, caller: &Caller, query: &TaskQuery) -> Result<Shown<TaskList>, Error> {
-        let TaskQuery { filter, order, limit, start, known } = query;
+        let TaskQuery { filter, order, limit, start, known: known_versions } = query;
         let TaskFilter { completed, search, due_after, due_before } = filter;
         let sort = match order.by {
             SortKey::Number => None,
@@ -34,23 +28,23 @@ impl Store {
             ListStart::Offset(offset) => (*offset, None),
             ListStart::After(position) => (0, Some(position)),
         };
-        let (known_revisions, known_times) = revisions_and_times(known.as_ref());
+        let (known_revisions, known_times) = known(known_versions.as_ref());
         let arguments: Arguments = &[
-            (&caller.user_id, Type::TEXT),
-            (completed, Type::BOOL),
-            (search, Type::TEXT),
-            (due_after, Type::TIMESTAMPTZ),
-            (due_before, Type::TIMESTAMPTZ),
-            (&sort, Type::TEXT),
-            (&order.descending, Type::BOOL),
-            (limit, Type::INT8),
-            (&offset, Type::INT8),
-            (&after.map(|after| after.begun_at), Type::TIMESTAMPTZ),
-            (&after.map(|after| after.number), Type::INT8),
-            (&after.and_then(|after| after.time), Type::TIMESTAMPTZ),
-            (&after.and_then(|after| after.title.as_ref()), Type::TEXT),
-            (&known_revisions, Type::INT8_ARRAY),
-            (&known_times, Type::TIMESTAMPTZ_ARRAY),
+            ("p_user_id", &caller.user_id, Type::TEXT),
+            ("p_completed", completed, Type::BOOL),
+            ("p_search", search, Type::TEXT),
+            ("p_due_after", due_after, Type::TIMESTAMPTZ),
+            ("p_due_before", due_before, Type::TIMESTAMPTZ),
+            ("p_sort", &sort, Type::TEXT),
+            ("p_descending", &order.descending, Type::BOOL),
+            ("p_limit", limit, Type::INT8),
+            ("p_offset", &offset, Type::INT8),
+            ("p_begun_at", &after.map(|after| after.begun_at), Type::TIMESTAMPTZ),
+            ("p_after_number", &after.map(|after| after.number), Type::INT8),
+            ("p_after_time", &after.and_then(|after| after.time), Type::TIMESTAMPTZ),
+            ("p_after_title", &after.and_then(|after| after.title.as_ref()), Type::TEXT),
+            ("p_known_revisions", &known_revisions, Type::INT8_ARRAY),
+            ("p_known_times", &known_times, Type::TIMESTAMPTZ_ARRAY),
         ];
         let rows = self.call("list_tasks", arguments, None).await?;
         let mut list = None;
@@ -60,6 +54,7 @@ impl Store {
             match outcome {
                 "done" => {}
                 "known" => return Ok(Shown::Known(version)),
+                "busy" => return Err(Error::Busy),
                 "gone" => return Err(Error::Invalid(vec![cursor_of_erased_list()])),
                 other => return Err(unexpected(other)),
             }
@@ -69,14 +64,20 @@ impl Store {
                 TaskList { tasks, total, has_more: false, version, begun_at }
             });
             // An empty page consists of one row without a task.
-            if { fields }.read::<Option<Uuid>>().is_some() {
-                list.tasks.push(task(fields));
-            }
+            list.tasks.extend(fields.composite().map(task_of));
         }
         let mut list = list.ok_or_else(|| Error::Internal("an SQL function returned no row".into()))?;
         list.has_more = cut_off(&mut list.tasks, *limit);
         Ok(Shown::New(list))
     }
+}
+
+/// Truncates a page to its limit, and returns whether there was more.
+pub(super) fn cut_off<T>(page: &mut Vec<T>, limit: i64) -> bool {
+    let limit = usize::try_from(limit).expect("a limit is positive");
+    let has_more = page.len() > limit;
+    page.truncate(limit);
+    has_more
 }
 
 fn cursor_of_erased_list() -> InputError {

@@ -6,6 +6,7 @@
 //! carried out or it never will be, as long as the clocks of function and database differ by no more than
 //! [`CLOCK_TOLERANCE`].
 
+mod changes;
 mod composite;
 mod config;
 mod idempotency;
@@ -15,7 +16,8 @@ mod pool;
 mod query_error;
 pub mod sql;
 mod tasks;
-mod writes;
+mod users;
+mod versions;
 
 use std::time::{Duration, Instant};
 
@@ -23,10 +25,13 @@ use chrono::Utc;
 use deadpool::managed::{Object, Pool};
 use tokio::time::{sleep_until, timeout};
 use tokio_postgres::{Row, types::Type};
-use tracing::{Span, info, warn};
+use tracing::{info, warn};
 use uuid::Uuid;
 
-use crate::{error::Error, logs::milliseconds};
+use crate::{
+    error::Error,
+    logs::{milliseconds, set_database_time},
+};
 pub use config::DatabaseConfig;
 pub use limits::Limits;
 use pool::{Arguments, Connection, Manager};
@@ -120,8 +125,19 @@ impl Store {
         {
             sleep_until(pending_until.into()).await;
         }
-        Span::current().record("database_ms", milliseconds(started.elapsed()));
+        set_database_time(started.elapsed());
         outcome.map_err(QueryError::into_error)
+    }
+
+    /// Calls an SQL function that returns one row.
+    async fn call_for_one(
+        &self,
+        function: &str,
+        arguments: Arguments<'_>,
+        write: Option<Write>,
+    ) -> Result<Row, Error> {
+        let row = self.call(function, arguments, write).await?.into_iter().next();
+        row.ok_or_else(|| Error::Internal("an SQL function returned no row".into()))
     }
 
     async fn attempt(
@@ -178,14 +194,37 @@ impl Write {
         let is_retry = self.pending_until.is_some();
         let void_after = Utc::now() + limit.saturating_sub(CLOCK_TOLERANCE);
         let pending_until = Instant::now() + limit;
-        let attempt: Arguments =
-            &[(&self.id, Type::UUID), (&is_retry, Type::BOOL), (&void_after, Type::TIMESTAMPTZ)];
+        let attempt: Arguments = &[
+            ("p_attempt", &self.id, Type::UUID),
+            ("p_is_retry", &is_retry, Type::BOOL),
+            ("p_void_after", &void_after, Type::TIMESTAMPTZ),
+        ];
         let outcome = connection.call(function, &[arguments, attempt].concat(), limit).await;
         if outcome.as_ref().is_err_and(QueryError::is_unknown) {
             self.pending_until = self.pending_until.max(Some(pending_until));
         }
         outcome
     }
+}
+
+/// Returns the error of a write that was not carried out, or possibly not.
+fn not_carried_out(outcome: &str) -> Error {
+    match outcome {
+        "void" => Error::Unavailable(
+            "the write was not carried out: by the database's clock it arrived after its deadline".into(),
+        ),
+        "unknown" => Error::Unavailable(
+            "the write may have been carried out: its connection broke, and the user has made too many \
+             writes since to tell"
+                .into(),
+        ),
+        other => unexpected(other),
+    }
+}
+
+/// Returns the error of a call whose outcome is not expected.
+fn unexpected(outcome: &str) -> Error {
+    Error::Internal(format!("an SQL function returned the unexpected outcome {outcome}"))
 }
 
 fn remaining(deadline: Instant) -> Duration {

@@ -35,9 +35,9 @@ const CHECK_AFTER_SECONDS: i64 = 30;
 /// The part of the limit on a call that is reserved for canceling it.
 const CANCEL_LIMIT: Duration = Duration::from_millis(500);
 
-/// Arguments of an SQL function, each with its type. Because the types are given, a call needs no prepared
-/// statement, which not every pooler supports.
-pub(super) type Arguments<'a> = &'a [(&'a (dyn ToSql + Sync), Type)];
+/// Arguments of an SQL function: the name of the parameter, the value and its type. Because the types are
+/// given, a call needs no prepared statement, which not every pooler supports.
+pub(super) type Arguments<'a> = &'a [(&'static str, &'a (dyn ToSql + Sync), Type)];
 
 /// Creates connections, and checks them before they are used again.
 pub(super) struct Manager {
@@ -113,25 +113,30 @@ impl Connection {
 
     /// Calls an SQL function in the schema of this build. The call is one statement and one transaction.
     ///
-    /// If there is no response in time, the call is canceled. The response after that shows whether the call
-    /// was carried out.
+    /// If there is no response in time, the call is canceled. If it succeeds nevertheless, it counts as one
+    /// without a response: a canceled wait for synchronous replication ends like that, and then the write may
+    /// exist on the primary server alone.
     pub(super) async fn call(
         &self,
         function: &str,
         arguments: Arguments<'_>,
         limit: Duration,
     ) -> Result<Vec<Row>, QueryError> {
-        let statement = statement(function, arguments.len());
-        let mut answer = pin!(self.client.query_typed(&statement, arguments));
-        let outcome = match timeout(limit.saturating_sub(CANCEL_LIMIT), &mut answer).await {
+        let statement = statement(function, arguments);
+        let values: Vec<_> = arguments.iter().map(|(_, value, ty)| (*value, ty.clone())).collect();
+        let mut response = pin!(self.client.query_typed(&statement, &values));
+        let outcome = match timeout(limit.saturating_sub(CANCEL_LIMIT), &mut response).await {
             Ok(outcome) => outcome,
             Err(_) => {
                 let cancelled = self.client.cancel_token();
                 let cancelled = timeout(CANCEL_LIMIT, cancelled.cancel_query(self.tls.clone()));
-                let (_, outcome) = tokio::join!(cancelled, timeout(CANCEL_LIMIT, answer));
-                outcome.map_err(|_| {
-                    Kind::NoAnswer.because(format!("no response from the database within {limit:?}"))
-                })?
+                match tokio::join!(cancelled, timeout(CANCEL_LIMIT, response)) {
+                    (_, Ok(Err(error))) => Err(error),
+                    _ => {
+                        let cause = format!("no response from the database within {limit:?}");
+                        return Err(Kind::NoAnswer.because(cause));
+                    }
+                }
             }
         };
         Ok(outcome?)
@@ -144,11 +149,12 @@ impl Connection {
 }
 
 /// Returns the statement that calls a function.
-fn statement(function: &str, arguments: usize) -> String {
-    let placeholders: Vec<_> = (1..=arguments).map(|number| format!("${number}")).collect();
+fn statement(function: &str, arguments: Arguments<'_>) -> String {
+    let named = |(place, (name, ..)): (usize, &(&str, _, _))| format!("{name} => ${}", place + 1);
+    let named: Vec<_> = arguments.iter().enumerate().map(named).collect();
     // `select * from` would cost the database a quarter more for reading one task, because it sets up a
     // function scan.
-    format!("select {}.{function}({})", *sql::SCHEMA, placeholders.join(", "))
+    format!("select {}.{function}({})", *sql::SCHEMA, named.join(", "))
 }
 
 fn now() -> i64 {

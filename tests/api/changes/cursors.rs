@@ -1,7 +1,7 @@
 //! Cursors of the list of changes: how long they are valid, for which user, and in which form.
 
 use serde_json::json;
-use tests::{App, Contract, Replica, refusals};
+use tests::{App, Contract, Replica, errors};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
@@ -19,32 +19,32 @@ async fn age(database: &Client, days: u32) {
 #[tokio::test(flavor = "multi_thread")]
 async fn deletions_are_remembered_for_30_days_and_an_older_cursor_is_410() {
     let Some(app) = App::local().await else { return };
-    let database = app.hands_on().database().await;
+    let database = app.internals().database().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
-        let front = alice.at(contract);
-        let ids = new_tasks(&front, &["a", "b", "c"]).await;
-        let before = changes(&front, "").await.cursor;
-        front.delete(&ids[0]).await.expect_status(204);
-        let after = changes(&front, "").await.cursor;
+        let client = alice.at(contract);
+        let ids = new_tasks(&client, &["a", "b", "c"]).await;
+        let before = changes(&client, "").await.cursor;
+        client.delete(&ids[0]).await.expect_status(204);
+        let after = changes(&client, "").await.cursor;
 
         // A write of each kind, because any write may delete outdated records of deletions.
         let write = async || {
-            let id = new_tasks(&front, &["brief"]).await.remove(0);
-            front.put(&id, json!({ "title": "still brief" })).await.expect_status(200);
-            front.delete(&id).await.expect_status(204);
+            let id = new_tasks(&client, &["brief"]).await.remove(0);
+            client.put(&id, json!({ "title": "still brief" })).await.expect_status(200);
+            client.delete(&id).await.expect_status(204);
         };
         age(&database, 29).await;
         write().await;
-        let news = since(&front, &before, 100).await;
+        let news = since(&client, &before, 100).await;
         assert!(news.deleted.contains(&ids[0]), "a deletion is listed after 29 days: {:?}", news.deleted);
 
         age(&database, 2).await;
         // The deletion of "still brief" is two days old, so it is still listed.
-        let brief = since(&front, &after, 100).await;
+        let brief = since(&client, &after, 100).await;
         write().await;
-        front.changes(&format!("?since={before}")).await.assert_refused(contract, &refusals::CURSOR_EXPIRED);
-        let news = since(&front, &after, 100).await;
+        client.changes(&format!("?since={before}")).await.assert_error(contract, &errors::CURSOR_EXPIRED);
+        let news = since(&client, &after, 100).await;
         assert!(
             brief.deleted.iter().all(|id| news.deleted.contains(id)),
             "a deletion is listed after two days: {:?}",
@@ -63,29 +63,29 @@ async fn every_cursor_from_before_an_erase_is_410() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
-        let front = alice.at(contract);
+        let client = alice.at(contract);
         let mut cursors = Vec::new();
         for round in 0..2 {
-            let ids = new_tasks(&front, &["a", "b", "c"]).await;
-            cursors.push(changes(&front, "?limit=1").await.cursor);
-            front.delete(&ids[0]).await.expect_status(204);
-            cursors.push(changes(&front, "").await.cursor);
-            front.erase().await.expect_status(204);
+            let ids = new_tasks(&client, &["a", "b", "c"]).await;
+            cursors.push(changes(&client, "?limit=1").await.cursor);
+            client.delete(&ids[0]).await.expect_status(204);
+            cursors.push(changes(&client, "").await.cursor);
+            client.erase().await.expect_status(204);
             for rest in ["", "&limit=1"] {
                 for cursor in &cursors {
-                    let answer = front.changes(&format!("?since={cursor}{rest}")).await;
-                    answer.assert_refused(contract, &refusals::CURSOR_EXPIRED);
+                    let response = client.changes(&format!("?since={cursor}{rest}")).await;
+                    response.assert_error(contract, &errors::CURSOR_EXPIRED);
                 }
             }
-            let empty = changes(&front, "").await;
+            let empty = changes(&client, "").await;
             assert_eq!((empty.changed.len(), empty.deleted.len()), (0, 0), "round {round}");
         }
         // At least as many writes as before the last erase: no cursor becomes valid again.
         for _ in 0..6 {
-            new_tasks(&front, &["new"]).await;
+            new_tasks(&client, &["new"]).await;
             for cursor in &cursors {
-                let answer = front.changes(&format!("?since={cursor}")).await;
-                answer.assert_refused(contract, &refusals::CURSOR_EXPIRED);
+                let response = client.changes(&format!("?since={cursor}")).await;
+                response.assert_error(contract, &errors::CURSOR_EXPIRED);
             }
         }
         let mut replica = Replica::new(alice.at(contract));
@@ -100,10 +100,10 @@ async fn another_users_cursor_and_malformed_cursors_are_422() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let (alice, bob, nobody) = (app.user("alice"), app.user("bob"), app.user("nobody"));
-        let front = alice.at(contract);
-        new_tasks(&front, &["a"]).await;
+        let client = alice.at(contract);
+        new_tasks(&client, &["a"]).await;
         new_tasks(&bob.at(contract), &["a"]).await;
-        let own = changes(&front, "").await.cursor;
+        let own = changes(&client, "").await.cursor;
         let mut values = vec![
             changes(&bob.at(contract), "").await.cursor,
             changes(&nobody.at(contract), "").await.cursor,
@@ -133,15 +133,15 @@ async fn another_users_cursor_and_malformed_cursors_are_422() {
         );
         for value in values {
             println!("{contract:?} {value}");
-            let answer = front.changes(&format!("?since={value}")).await;
-            answer.assert_invalid_value(contract, "query", "since");
+            let response = client.changes(&format!("?since={value}")).await;
+            response.assert_invalid_value(contract, "query", "since");
         }
         for query in [format!("?since={own}&since={own}"), format!("?since={own}&%73ince=")] {
-            front.changes(&query).await.assert_invalid_value(contract, "query", "since");
+            client.changes(&query).await.assert_invalid_value(contract, "query", "since");
         }
-        since(&front, &own, 100).await;
-        let answer = nobody.at(contract).changes(&format!("?since={own}")).await;
-        answer.assert_invalid_value(contract, "query", "since");
+        since(&client, &own, 100).await;
+        let response = nobody.at(contract).changes(&format!("?since={own}")).await;
+        response.assert_invalid_value(contract, "query", "since");
     }
 }
 
@@ -150,11 +150,9 @@ async fn another_users_cursor_and_malformed_cursors_are_422() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tampered_cursor_is_410_or_422_or_returns_only_own_tasks() {
     let app = App::start().await;
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let front = alice.at(contract);
-        new_tasks(&front, &["a"]).await;
-        let own = changes(&front, "").await.cursor;
+    for client in app.clients("alice") {
+        new_tasks(&client, &["a"]).await;
+        let own = changes(&client, "").await.cursor;
         let mut cursors = vec![format!("{own}0"), own[..own.len() - 1].to_owned(), own.to_uppercase()];
         for (index, old) in own.char_indices() {
             cursors.extend(['0', '1', '9', 'A', 'z', '_', '~'].map(|new| {
@@ -164,10 +162,10 @@ async fn tampered_cursor_is_410_or_422_or_returns_only_own_tasks() {
             }));
         }
         for cursor in cursors {
-            let answer = front.changes(&format!("?since={cursor}")).await;
-            assert!(matches!(answer.status, 200 | 410 | 422), "{own} {cursor}: {}", answer.text);
-            for task in answer.json()["data"]["changed"].as_array().into_iter().flatten() {
-                assert_eq!(task["user_id"], alice.id);
+            let response = client.changes(&format!("?since={cursor}")).await;
+            assert!(matches!(response.status, 200 | 410 | 422), "{own} {cursor}: {}", response.text);
+            for task in response.json()["data"]["changed"].as_array().into_iter().flatten() {
+                assert_eq!(task["user_id"], client.user.id);
             }
         }
     }
@@ -176,19 +174,17 @@ async fn tampered_cursor_is_410_or_422_or_returns_only_own_tasks() {
 #[tokio::test(flavor = "multi_thread")]
 async fn limit_must_be_one_whole_number_from_1_to_500() {
     let app = App::start().await;
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let front = alice.at(contract);
-        new_tasks(&front, &["a"]).await;
+    for client in app.clients("alice") {
+        new_tasks(&client, &["a"]).await;
         let huge = "9".repeat(400);
         for value in
             ["0", "501", "-1", "x", "", "1e2", "1.0", "%2B1", "9223372036854775808", &huge, "5&limit=5"]
         {
-            let answer = front.changes(&format!("?limit={value}")).await;
-            answer.assert_invalid_value(contract, "query", "limit");
+            let response = client.changes(&format!("?limit={value}")).await;
+            response.assert_invalid_value(client.contract, "query", "limit");
         }
         for query in ["?limit=1", "?limit=500", "?color=red&Since=x&offset=-1"] {
-            assert_eq!(changes(&front, query).await.changed.len(), 1, "{query}");
+            assert_eq!(changes(&client, query).await.changed.len(), 1, "{query}");
         }
     }
 }
@@ -198,16 +194,16 @@ async fn a_cursor_of_the_other_contract_works_or_is_422() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let alice = app.user("alice");
-        let front = alice.at(contract);
-        let ids = new_tasks(&front, &["a", "b"]).await;
+        let client = alice.at(contract);
+        let ids = new_tasks(&client, &["a", "b"]).await;
         let cursor = changes(&alice.at(contract.other()), "").await.cursor;
-        front.delete(&ids[0]).await.expect_status(204);
-        new_tasks(&front, &["c"]).await;
-        let answer = front.changes(&format!("?since={cursor}")).await;
-        if answer.status == 422 {
-            answer.assert_invalid_value(contract, "query", "since");
+        client.delete(&ids[0]).await.expect_status(204);
+        new_tasks(&client, &["c"]).await;
+        let response = client.changes(&format!("?since={cursor}")).await;
+        if response.status == 422 {
+            response.assert_invalid_value(contract, "query", "since");
         } else {
-            let news = since(&front, &cursor, 100).await;
+            let news = since(&client, &cursor, 100).await;
             assert_eq!((titles(&news.changed), news.deleted), (vec!["c"], ids[..1].to_vec()));
         }
     }

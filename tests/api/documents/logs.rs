@@ -10,17 +10,16 @@ use syn::{
     parse::{ParseStream, Parser, discouraged::AnyDelimiter},
     token::{Brace, Bracket, Paren},
 };
-use tests::{Answer, App, Options};
+use tests::{App, Options, Response};
 
 /// What stands before the parentheses that contain a message or a reason.
-const LOGGED: [&str; 10] = [
+const LOGGED: [&str; 9] = [
     "warn!",
     "error!",
     // The line of a request is logged by a macro of its own.
     "$level!",
     ".warn",
     ".error",
-    ".error::<()>",
     ".because",
     "Error::Unavailable",
     "Error::Internal",
@@ -156,10 +155,10 @@ async fn every_field_of_a_real_line_is_listed() {
     let Some(app) = App::local_with(options).await else { return };
     let alice = app.user("alice");
     alice.envelope().create(json!({ "title": "Buy milk" })).await.expect_status(201);
-    Answer::to(app.request(Method::GET, "/api/alice/tasks")).await.expect_status(401);
+    Response::to(app.request(Method::GET, "/api/alice/tasks")).await.expect_status(401);
     let document = document();
     let listed = first_cells(&document, "## Fields");
-    let lines = app.hands_on().log_lines();
+    let lines = app.internals().log_lines();
     assert!(lines.iter().any(|line| line.get("audit").is_some()), "{lines:#?}");
     for line in &lines {
         for field in line.as_object().expect("an object").keys() {

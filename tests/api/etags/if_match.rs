@@ -2,29 +2,28 @@
 
 use reqwest::{Method, header::HeaderValue};
 use serde_json::json;
-use tests::{Answer, App, Contract, refusals};
+use tests::{App, Contract, Response, errors};
 
 use super::{NO_TAGS, OTHER_TAGS, etag, new_task, put, writes};
-use crate::requests::rows;
+use crate::endpoints::rows;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn write_is_carried_out_if_one_of_the_tags_is_current() {
     let app = App::start().await;
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let front = alice.at(contract);
+    for client in app.clients("alice") {
+        let contract = client.contract;
         for endpoint in writes(contract) {
-            let (id, _) = new_task(&front).await;
+            let (id, _) = new_task(&client).await;
             let request_with = async |value: &dyn Fn(&str) -> String| {
                 let (id, etag) = if endpoint.method == Method::DELETE {
-                    new_task(&front).await
+                    new_task(&client).await
                 } else {
-                    (id.clone(), etag(&front, &id).await)
+                    (id.clone(), etag(&client, &id).await)
                 };
                 let value = value(&etag);
                 println!("{contract:?} {} {} {value}", endpoint.method, endpoint.rest);
-                let answer = Answer::to(endpoint.request(&front, &id).header("if-match", value)).await;
-                answer.expect_status(endpoint.status);
+                let response = Response::to(endpoint.request(&client, &id).header("if-match", value)).await;
+                response.expect_status(endpoint.status);
             };
             request_with(&|etag| etag.to_owned()).await;
             request_with(&|_| "*".to_owned()).await;
@@ -38,13 +37,12 @@ async fn write_is_carried_out_if_one_of_the_tags_is_current() {
 #[tokio::test(flavor = "multi_thread")]
 async fn other_tags_are_412_with_the_current_etag_and_write_nothing() {
     let Some(app) = App::local().await else { return };
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let front = alice.at(contract);
-        let (id, old) = new_task(&front).await;
-        let (_, anothers) = new_task(&front).await;
+    for client in app.clients("alice") {
+        let contract = client.contract;
+        let (id, old) = new_task(&client).await;
+        let (_, anothers) = new_task(&client).await;
         let current =
-            front.put(&id, json!({ "title": "Changed" })).await.expect_status(200).etag().to_owned();
+            client.put(&id, json!({ "title": "Changed" })).await.expect_status(200).etag().to_owned();
         let before = rows(&app).await;
         let weak = format!("W/{current}");
         let (upper, unquoted) = (current.to_uppercase(), current.replace('"', ""));
@@ -54,24 +52,23 @@ async fn other_tags_are_412_with_the_current_etag_and_write_nothing() {
         for value in values {
             for endpoint in writes(contract) {
                 println!("{contract:?} {} {} {value}", endpoint.method, endpoint.rest);
-                let answer = Answer::to(endpoint.request(&front, &id).header("if-match", value)).await;
-                answer.assert_refused(contract, &refusals::CHANGED);
-                assert_eq!(answer.etag(), current);
+                let response = Response::to(endpoint.request(&client, &id).header("if-match", value)).await;
+                response.assert_error(contract, &errors::CHANGED);
+                assert_eq!(response.etag(), current);
             }
         }
         assert_eq!(rows(&app).await, before);
-        let answer = Answer::to(put(&front, &id, "Merged").header("if-match", current)).await;
-        answer.expect_status(200);
+        let response = Response::to(put(&client, &id, "Merged").header("if-match", current)).await;
+        response.expect_status(200);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn value_that_is_not_a_list_of_tags_is_422_and_writes_nothing() {
     let Some(app) = App::local().await else { return };
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let front = alice.at(contract);
-        let (id, current) = new_task(&front).await;
+    for client in app.clients("alice") {
+        let contract = client.contract;
+        let (id, current) = new_task(&client).await;
         let before = rows(&app).await;
         let with_garbage = format!("{current}, tag");
         let values = NO_TAGS.map(str::as_bytes).into_iter().chain([with_garbage.as_bytes(), b"\xff"]);
@@ -79,9 +76,10 @@ async fn value_that_is_not_a_list_of_tags_is_422_and_writes_nothing() {
             let value = HeaderValue::from_bytes(value).expect("a header");
             for endpoint in writes(contract) {
                 println!("{contract:?} {} {} {value:?}", endpoint.method, endpoint.rest);
-                for id in [&id, &front.unknown_id()] {
-                    let answer = Answer::to(endpoint.request(&front, id).header("if-match", &value)).await;
-                    answer.assert_invalid_value(contract, "header", "if-match");
+                for id in [&id, &client.unknown_id()] {
+                    let response =
+                        Response::to(endpoint.request(&client, id).header("if-match", &value)).await;
+                    response.assert_invalid_value(contract, "header", "if-match");
                 }
             }
         }
@@ -93,16 +91,14 @@ async fn value_that_is_not_a_list_of_tags_is_422_and_writes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn repeated_headers_are_joined_into_one_list() {
     let app = App::start().await;
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let front = alice.at(contract);
-        let (id, current) = new_task(&front).await;
+    for client in app.clients("alice") {
+        let (id, current) = new_task(&client).await;
         let twice = |first: &str, second: &str| {
-            Answer::to(put(&front, &id, "Changed").header("if-match", first).header("if-match", second))
+            Response::to(put(&client, &id, "Changed").header("if-match", first).header("if-match", second))
         };
-        twice("\"a\"", "\"b\"").await.assert_refused(contract, &refusals::CHANGED);
-        twice("\"a\"", "tag").await.assert_invalid_value(contract, "header", "if-match");
-        twice("\"a\"", "*").await.assert_invalid_value(contract, "header", "if-match");
+        twice("\"a\"", "\"b\"").await.assert_error(client.contract, &errors::CHANGED);
+        twice("\"a\"", "tag").await.assert_invalid_value(client.contract, "header", "if-match");
+        twice("\"a\"", "*").await.assert_invalid_value(client.contract, "header", "if-match");
         twice("\"a\"", &current).await.expect_status(200);
     }
 }
@@ -112,20 +108,21 @@ async fn an_absent_task_is_404_rather_than_412() {
     let app = App::start().await;
     for contract in Contract::BOTH {
         let (alice, bob) = (app.user("alice"), app.user("bob"));
-        let front = alice.at(contract);
+        let client = alice.at(contract);
         // First without a row of the user, then with one.
         for _ in 0..2 {
             let (his, his_etag) = new_task(&bob.at(contract)).await;
-            for id in [&his, &front.unknown_id()] {
+            for id in [&his, &client.unknown_id()] {
                 for value in ["*", "\"other\"", &his_etag] {
                     for endpoint in writes(contract) {
-                        let answer = Answer::to(endpoint.request(&front, id).header("if-match", value)).await;
-                        answer.assert_refused(contract, &refusals::NOT_FOUND);
-                        assert_eq!(answer.header("etag"), "");
+                        let response =
+                            Response::to(endpoint.request(&client, id).header("if-match", value)).await;
+                        response.assert_error(contract, &errors::NOT_FOUND);
+                        assert_eq!(response.header("etag"), "");
                     }
                 }
             }
-            new_task(&front).await;
+            new_task(&client).await;
         }
     }
 }
@@ -133,33 +130,29 @@ async fn an_absent_task_is_404_rather_than_412() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_without_fields_is_compared_too() {
     let app = App::start().await;
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let front = alice.at(contract);
-        let (id, current) = new_task(&front).await;
-        let method = if contract == Contract::Envelope { Method::PATCH } else { Method::PUT };
+    for client in app.clients("alice") {
+        let (id, current) = new_task(&client).await;
+        let method = if client.contract == Contract::Envelope { Method::PATCH } else { Method::PUT };
         let nothing = |value: &str| {
-            let request = front.request(method.clone(), &format!("/{id}")).json(&json!({}));
-            Answer::to(request.header("if-match", value))
+            let request = client.request(method.clone(), &format!("/{id}")).json(&json!({}));
+            Response::to(request.header("if-match", value))
         };
         let changed = nothing("\"other\"").await;
-        changed.assert_refused(contract, &refusals::CHANGED);
+        changed.assert_error(client.contract, &errors::CHANGED);
         assert_eq!(changed.etag(), current);
         assert_eq!(nothing(&current).await.expect_status(200).etag(), current);
         assert_eq!(nothing("*").await.expect_status(200).etag(), current);
-        nothing("tag").await.assert_invalid_value(contract, "header", "if-match");
+        nothing("tag").await.assert_invalid_value(client.contract, "header", "if-match");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn is_ignored_on_create() {
     let app = App::start().await;
-    for contract in Contract::BOTH {
-        let alice = app.user("alice");
-        let front = alice.at(contract);
+    for client in app.clients("alice") {
         for value in ["\"other\"", "*", "tag", ""] {
-            let create = front.request(Method::POST, "").header("if-match", value);
-            Answer::to(create.json(&json!({ "title": "a" }))).await.expect_status(201);
+            let create = client.request(Method::POST, "").header("if-match", value);
+            Response::to(create.json(&json!({ "title": "a" }))).await.expect_status(201);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use shared::sql;
-use tokio_postgres::{error::SqlState, types::ToSql};
+use tokio_postgres::{Error, error::SqlState};
 use uuid::Uuid;
 
 use super::{Attempt, Database, Key, List, id, outcome, title};
@@ -177,36 +177,84 @@ async fn void_ids_are_forgotten_a_minute_after_their_deadline() {
 
 /// The deadline is checked once the write has locked the row, not when the call arrives.
 #[tokio::test(flavor = "multi_thread")]
-async fn write_that_waits_past_its_deadline_is_void_and_a_wait_of_three_seconds_fails() {
+async fn write_that_waits_past_its_deadline_is_not_carried_out() {
+    // Whether the session that holds the lock has changed the row.
+    for (holder, code) in [
+        ("begin; select from users for no key update", Err(SqlState::LOCK_NOT_AVAILABLE)),
+        ("begin; update users set revision = revision + 1", Ok("void")),
+    ] {
+        let database = Database::new().await;
+        let task = Key::Id(id(&database.create("alice", "One").await));
+        database.run_as_owner(holder).await;
+        let waiting = database.deletion_before(task, Duration::from_millis(500));
+        let release = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            database.run_as_owner("commit").await;
+        };
+        let (row, ()) = tokio::join!(waiting, release);
+        assert_eq!(
+            row.map_err(|error| error.code().cloned()),
+            code.map(str::to_owned).map_err(Some),
+            "{holder}"
+        );
+        let row = database.get("alice", task).await;
+        assert_eq!(outcome(&row), "done");
+        let write = "select revision - $1 from users";
+        let raised =
+            database.owner.query_one(write, &[&row.get::<_, i64>("revision")]).await.expect("a user");
+        assert_eq!(raised.get::<_, i64>(0), i64::from(holder.contains("update users")), "{holder}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wait_of_three_seconds_for_a_lock_fails() {
     let database = Database::new().await;
     let task = Key::Id(id(&database.create("alice", "One").await));
-    let lock = "begin; select from users for no key update";
-    database.run_as_owner(lock).await;
-    let statement = format!(
-        "select outcome from {}.delete_task('alice', '{}', null, null, null, null, null, 0, gen_random_uuid(), false, $1)",
-        *sql::SCHEMA,
-        task.parts().0.expect("an id")
-    );
+    database.run_as_owner("begin; select from users for no key update").await;
     let started = Instant::now();
-    let soon = SystemTime::now() + Duration::from_millis(500);
-    let params: [&(dyn ToSql + Sync); 1] = [&soon];
-    let waiting = database.endpoint.query_one(&statement, &params);
-    let release = async {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        database.run_as_owner("commit").await;
-    };
-    let (row, ()) = tokio::join!(waiting, release);
-    assert_eq!(row.expect("an outcome").get::<_, &str>(0), "void");
-    assert!(started.elapsed() >= Duration::from_secs(1));
-
-    database.run_as_owner(lock).await;
-    let started = Instant::now();
-    let later = SystemTime::now() + Duration::from_secs(60);
-    let error = database.endpoint.query_one(&statement, &[&later]).await.expect_err("the row is locked");
+    let error = database.deletion_before(task, Duration::from_secs(60)).await.expect_err("the row is locked");
     assert_eq!(error.code(), Some(&SqlState::LOCK_NOT_AVAILABLE));
     assert!((3..4).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
     database.run_as_owner("rollback").await;
     assert_eq!(outcome(&database.get("alice", task).await), "done");
+}
+
+impl Database {
+    /// Deletes a task of Alice with a deadline in this time. Returns the outcome.
+    async fn deletion_before(&self, task: Key, limit: Duration) -> Result<String, Error> {
+        let statement = format!(
+            "select outcome from {}.delete_task(
+                 p_user_id => 'alice', p_id => $1, p_number => null, p_expected_revisions => null,
+                 p_expected_times => null, p_idempotency_key => null, p_idempotency_hash => null,
+                 p_writes_per_minute => 0, p_attempt => gen_random_uuid(), p_is_retry => false, p_void_after => $2)",
+            *sql::SCHEMA
+        );
+        let (id, _) = task.parts();
+        let row = self.endpoint.query_one(&statement, &[&id, &(SystemTime::now() + limit)]).await?;
+        Ok(row.get(0))
+    }
+}
+
+/// Of two simultaneous writes of a user, the second starts before the first ends, and sees its effect.
+#[tokio::test(flavor = "multi_thread")]
+async fn write_that_waits_for_a_deletion_finds_no_task_and_leaves_the_users_row_as_it_was() {
+    let database = Database::new().await;
+    let task = id(&database.create("alice", "One").await);
+    let row = async || {
+        let row = database.owner.query_one("select u::text from users u", &[]).await.expect("a user");
+        row.get::<_, String>(0)
+    };
+    let deletion = "begin; delete from tasks; update users set revision = revision + 1";
+    database.run_as_owner(deletion).await;
+    let deleted = row().await;
+    let waiting = database.update("alice", Key::Id(task), "Two", Attempt::new());
+    let release = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        database.run_as_owner("commit").await;
+    };
+    let (updated, ()) = tokio::join!(waiting, release);
+    assert_eq!(outcome(&updated), "not_found");
+    assert_eq!(row().await, deleted);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -237,6 +285,30 @@ async fn idempotency_key_creates_one_task_even_if_that_is_deleted() {
     database.delete("alice", Key::Id(id(&first)), Attempt::new()).await;
     assert_eq!(outcome(&create("One").await), "deleted");
     assert_eq!(outcome(&create("Two").await), "conflict");
+}
+
+/// Twelve thousand is more than a user can collect.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_and_deletions_beyond_ten_thousand_are_forgotten_and_at_most_256_writes_later() {
+    let database = Database::new().await;
+    let task = Key::Id(id(&database.create("alice", "One").await));
+    let collect = "
+        update users set revision = (revision / 256 + 60) * 256 - 2, changes_from = 0;
+        insert into idempotency_keys (user_id, key, hash, task_id, used_at)
+        select 'alice', n::text, '', gen_random_uuid(), now() - n * interval '1 s' from generate_series(1, 12000) n;
+        insert into deleted_tasks (id, number, revision, deleted_at, user_id)
+        select gen_random_uuid(), n, n, now(), 'alice' from generate_series(1, 12000) n";
+    database.run_as_owner(collect).await;
+    let counts = async || {
+        let counts = "select (select count(*) from idempotency_keys), (select count(*) from deleted_tasks),
+                             (select changes_from from users)";
+        let row = database.owner.query_one(counts, &[]).await.expect("counts");
+        [0, 1, 2].map(|column| row.get::<_, i64>(column))
+    };
+    for expected in [[12_000, 12_000, 0], [12_000, 12_000, 0], [10_000, 10_000, 2000]] {
+        database.update("alice", task, "Two", Attempt::new()).await;
+        assert_eq!(counts().await, expected);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

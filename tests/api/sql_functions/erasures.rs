@@ -1,5 +1,8 @@
 //! Erasures that are sent twice or arrive late, and writes that arrive after an erasure.
 
+use std::time::Duration;
+
+use tokio::time::sleep;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -86,7 +89,7 @@ async fn retry_of_a_forgotten_attempt_creates_nothing_after_an_erasure() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn erased_users_are_forgotten_after_five_minutes_by_the_next_erasure() {
+async fn erased_users_are_forgotten_after_five_minutes_by_the_next_erasure_or_new_user() {
     let database = Database::new().await;
     for user in ["alice", "bob"] {
         database.create(user, "One").await;
@@ -94,9 +97,54 @@ async fn erased_users_are_forgotten_after_five_minutes_by_the_next_erasure() {
     }
     database.run_as_owner("update erased_users set erased_at = now() - interval '301 s'").await;
     database.erase("carol", Attempt::new()).await;
-    let left = "select id_hash = sha256('carol') from erased_users";
-    let left = database.owner.query(left, &[]).await.expect("a table");
-    assert_eq!(left.iter().map(|row| row.get(0)).collect::<Vec<bool>>(), [true]);
+    let left = async || {
+        let left = "select id_hash = sha256('carol') from erased_users";
+        let left = database.owner.query(left, &[]).await.expect("a table");
+        left.iter().map(|row| row.get(0)).collect::<Vec<bool>>()
+    };
+    assert_eq!(left().await, [true]);
+    database.run_as_owner("update erased_users set erased_at = now() - interval '301 s'").await;
+    database.create("dave", "One").await;
+    assert_eq!(left().await, [false; 0]);
+}
+
+/// An idempotency key contains the user's id, so it must not outlive the user.
+#[tokio::test(flavor = "multi_thread")]
+async fn erasure_waits_for_the_users_first_create_and_then_deletes_what_it_created() {
+    let database = Database::new().await;
+    database.endpoint.batch_execute("begin").await.expect("a transaction");
+    let created =
+        database.create_with("alice", None, Uuid::now_v7(), "One", Some("key"), Attempt::new()).await;
+    assert_eq!(outcome(&created), "done");
+    let other = database.another_session().await;
+    let erasing = other.erase("alice", Attempt::new());
+    let commit = async {
+        sleep(Duration::from_millis(500)).await;
+        database.endpoint.batch_execute("commit").await.expect("the create is committed");
+    };
+    let (erased, ()) = tokio::join!(erasing, commit);
+    assert_eq!(outcome(&erased), "done");
+    assert_eq!(tasks_and_row(&database).await, (0, false));
+    let keys = "select count(*) from idempotency_keys";
+    assert_eq!(database.owner.query_one(keys, &[]).await.expect("a count").get::<_, i64>(0), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn first_create_waits_for_an_erasure_whose_late_attempt_then_deletes_nothing() {
+    let database = Database::new().await;
+    let erasure = Attempt::new();
+    database.endpoint.batch_execute("begin").await.expect("a transaction");
+    assert_eq!(outcome(&database.erase("alice", erasure.retry()).await), "done");
+    let other = database.another_session().await;
+    let creating = other.create("alice", "One");
+    let commit = async {
+        sleep(Duration::from_millis(500)).await;
+        database.endpoint.batch_execute("commit").await.expect("the erasure is committed");
+    };
+    let (created, ()) = tokio::join!(creating, commit);
+    assert_eq!(outcome(&created), "done");
+    assert_eq!(outcome(&database.erase("alice", erasure).await), "void");
+    assert_eq!(tasks_and_row(&database).await, (1, true));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -48,10 +48,9 @@ async fn endpoints_login_is_denied_everything_but_the_functions() {
     }
     statements.push("update tasks set title = ''".into());
     statements.push("update users set attempts = '{}'".into());
-    statements.push(format!("select {schema}.record_use()"));
-    statements.push(format!("select {schema}.judge_retry('alice', gen_random_uuid(), now())"));
-    statements.push(format!("select {schema}.judge_key('alice', 'key', '')"));
-    statements.push(format!("select {schema}.forget('alice', now())"));
+    statements.push(format!("select {schema}.judge_retry(null, gen_random_uuid(), now())"));
+    statements.push(format!("select {schema}.forget('alice')"));
+    statements.push(format!("select {schema}.take_turn('alice')"));
     statements.push(format!("drop function {schema}.get_task"));
     statements.push(format!("alter function {schema}.get_task reset all"));
     statements.push(format!("create function {schema}.mine() returns int language sql return 1"));
@@ -137,8 +136,12 @@ async fn nothing_of_a_user_or_a_setting_remains_in_the_session() {
     // An empty title violates a check constraint.
     let task = Key::Id(id(&database.create("alice", "One").await));
     let failing = format!(
-        "select {}.update_task('alice', '{}', null, '', false, null, false, null, null, false, null, null, null, null,
-                               0, gen_random_uuid(), false, 'infinity')",
+        "select {}.update_task(
+             p_user_id => 'alice', p_id => '{}', p_number => null, p_title => '', p_set_description => false,
+             p_description => null, p_set_due_date => false, p_due_date => null, p_completed => null,
+             p_toggle => false, p_expected_revisions => null, p_expected_times => null,
+             p_idempotency_key => null, p_idempotency_hash => null, p_writes_per_minute => 0,
+             p_attempt => gen_random_uuid(), p_is_retry => false, p_void_after => 'infinity')",
         *sql::SCHEMA,
         task.parts().0.expect("an id")
     );

@@ -1,14 +1,24 @@
 //! Two walls separate users: the filters in each function, and row-level security. Either one alone must be
 //! enough.
 
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
 use shared::sql;
+use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{Attempt, Database, Key, List, id, outcome, title};
+use super::{Attempt, Database, Key, List, outcome, title};
 
 /// The filters by user in the functions.
-const FILTERS: [&str; 4] =
-    ["t.user_id = p_user_id", "d.user_id = p_user_id", "k.user_id = p_user_id", "u.id = p_user_id"];
+const FILTERS: [&str; 6] = [
+    "t.user_id = p_user_id",
+    "d.user_id = p_user_id",
+    "k.user_id = p_user_id",
+    "u.id = p_user_id",
+    "u.id = p_user.id",
+    "s.id = p_user_id",
+];
 
 pub const TAKE_ROW_LEVEL_SECURITY_DOWN: &str = "
     alter table tasks disable row level security;
@@ -21,25 +31,33 @@ pub fn take_filters_down() -> String {
     let schema = sql::SCHEMA.as_str();
     let mut functions = sql::functions_in(schema).replace("create function", "create or replace function");
     let filters: usize = FILTERS.iter().map(|filter| functions.matches(filter).count()).sum();
-    assert_eq!(filters, functions.matches("= p_user_id").count(), "FILTERS lists every filter");
+    let all = ["= p_user_id", "= p_user.id"].map(|user| functions.matches(user).count());
+    assert_eq!(filters, all[0] + all[1], "FILTERS lists every filter");
     for filter in FILTERS {
         functions = functions.replace(filter, "true");
     }
     format!("set role task_api; {functions} reset role")
 }
 
+/// Makes a write. Without either wall it fails, because it would change the rows of both users.
+async fn fails(write: impl Future<Output = Row>) -> bool {
+    AssertUnwindSafe(write).catch_unwind().await.is_err()
+}
+
 /// Makes every call as Alice. Returns the calls that saw or changed something of Bob's.
 async fn reach(database: &Database) -> Vec<&'static str> {
     let (alice, bob) = ("alice", "bob");
-    let plant = "insert into users (id) values ('alice'), ('bob');
-         insert into tasks (id, user_id, title, idempotency_key, idempotency_hash)
-         select gen_random_uuid(), 'bob', 'Bob''s', 'key' || n, 'Alice''s' from generate_series(1, 20) n;
+    let plant = "insert into users (id, revision, task_count) values ('bob', 20, 20), ('alice', 1, 1);
+         insert into tasks (id, revision, user_id, title)
+         select gen_random_uuid(), n, 'bob', 'Bob''s' from generate_series(1, 20) n;
          insert into deleted_tasks (user_id, revision, id, number, deleted_at)
          values ('bob', 9000000000000000000, gen_random_uuid(), 0, now());
          insert into idempotency_keys (user_id, key, hash, task_id, task_number, used_at)
          values ('bob', 'taken', 'another', gen_random_uuid(), 0, now())";
     database.run_as_owner(plant).await;
-    let own = id(&database.create(alice, "Alice's").await);
+    let own =
+        "insert into tasks (id, user_id, title) values (gen_random_uuid(), 'alice', 'Alice''s') returning id";
+    let own = database.owner.query_one(own, &[]).await.expect("a new task").get(0);
     assert_eq!(title(&database.get(alice, Key::Id(own)).await), Some("Alice's"));
 
     let bobs_rows = async || {
@@ -62,15 +80,19 @@ async fn reach(database: &Database) -> Vec<&'static str> {
         let seen = database.get(alice, bobs_task().await[which]).await;
         reached.extend((title(&seen) == Some("Bob's")).then_some(call(["get by id", "get by number"])));
         let before = bobs_rows().await;
-        database.update(alice, bobs_task().await[which], "Alice's", Attempt::new()).await;
-        reached.extend((bobs_rows().await != before).then_some(call(["update by id", "update by number"])));
+        let failed = fails(database.update(alice, bobs_task().await[which], "Alice's", Attempt::new())).await;
+        let changed = failed || bobs_rows().await != before;
+        reached.extend(changed.then_some(call(["update by id", "update by number"])));
         let before = bobs_rows().await;
-        database.delete(alice, bobs_task().await[which], Attempt::new()).await;
-        reached.extend((bobs_rows().await != before).then_some(call(["delete by id", "delete by number"])));
+        let failed = fails(database.delete(alice, bobs_task().await[which], Attempt::new())).await;
+        let changed = failed || bobs_rows().await != before;
+        reached.extend(changed.then_some(call(["delete by id", "delete by number"])));
         let before = bobs_rows().await;
         let missing = [Key::Id(Uuid::now_v7()), Key::Number(0)][which];
-        database.update(alice, missing, "Alice's", Attempt::new().retry()).await;
-        reached.extend((bobs_rows().await != before).then_some(call(["retry by id", "retry by number"])));
+        let failed = fails(database.update(alice, missing, "Alice's", Attempt::new().retry())).await;
+        reached.extend(
+            (failed || bobs_rows().await != before).then_some(call(["retry by id", "retry by number"])),
+        );
     }
     for (name, list) in [
         ("list", List::NEWEST),
@@ -91,10 +113,8 @@ async fn reach(database: &Database) -> Vec<&'static str> {
     let rows = database.list(alice, List { known, ..List::NEWEST }).await;
     reached.extend((outcome(&rows[0]) == "known").then_some("version of a list"));
     let before = bobs_rows().await;
-    let created =
-        database.create_with(alice, None, Uuid::now_v7(), "Alice's", Some("key9"), Attempt::new()).await;
-    let sees = title(&created) == Some("Bob's");
-    reached.extend((sees || bobs_rows().await != before).then_some("create"));
+    let failed = fails(database.create(alice, "Alice's")).await;
+    reached.extend((failed || bobs_rows().await != before).then_some("create"));
     let keyed =
         database.create_with(alice, None, Uuid::now_v7(), "Alice's", Some("taken"), Attempt::new()).await;
     reached.extend((outcome(&keyed) == "conflict").then_some("key"));
@@ -102,7 +122,8 @@ async fn reach(database: &Database) -> Vec<&'static str> {
     let sees_bobs = copy.iter().any(|task| title(task) == Some("Bob's"));
     reached.extend(sees_bobs.then_some("changes"));
     let since = (copy[0].get("list_revision"), copy[0].get("list_updated_at"));
-    database.create(alice, "Alice's").await;
+    // As a write of each would.
+    database.run_as_owner("update users set revision = revision + 1").await;
     let deletions = database.changes(alice, Some(since), 100).await;
     let sees_bobs = deletions.iter().any(|change| change.get::<_, Option<bool>>("is_deleted") == Some(true));
     reached.extend(sees_bobs.then_some("deletions"));

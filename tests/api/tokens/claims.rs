@@ -3,7 +3,7 @@
 use jsonwebtoken::{Algorithm::HS256, DecodingKey, Validation, decode, get_current_timestamp};
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, App, Contract, Options, SECRET};
+use tests::{App, Contract, Options, Response, SECRET};
 
 use super::{path, sign};
 
@@ -58,7 +58,7 @@ async fn times_issuer_and_audience_get_the_same_verdict_from_jsonwebtoken() {
             let token = sign(SECRET, HS256, &claims);
             let verdict = decode::<Value>(&token, &key, &validation);
             let request = app.request(Method::GET, &path(Contract::Plain, "alice")).bearer_auth(&token);
-            let answer = Answer::to(request).await;
+            let answer = Response::to(request).await;
             let expected = if verdict.is_ok() { 200 } else { 401 };
             assert_eq!(answer.status, expected, "{claims} {verdict:?} {}", answer.text);
             *if verdict.is_ok() { &mut accepted } else { &mut rejected } += 1;

@@ -64,7 +64,7 @@ async fn token_has_the_claims_of_better_auth_and_is_accepted() {
         let task = alice.at(contract).new_task("made with a token of cargo dev").await;
         assert_eq!(task["user_id"], "alice");
     }
-    let database = app.hands_on().database().await;
+    let database = app.internals().database().await;
     let row = database.query_one("select id, email, name from users", &[]).await.expect("Alice has a row");
     let row = [0, 1, 2].map(|column| row.get::<_, String>(column));
     assert_eq!(row, ["alice", "alice@example.com", "alice"]);

@@ -3,7 +3,7 @@
 use jsonwebtoken::Algorithm::{HS256, HS384, HS512};
 use reqwest::Method;
 use serde_json::json;
-use tests::{Answer, App, Contract, Issuer, Options};
+use tests::{App, Contract, Issuer, Options, Response};
 
 use super::{ACCEPTED, REJECTED, judge, judge_claims, token};
 
@@ -83,10 +83,10 @@ async fn assert_does_not_start(variables: &[(&str, &str)], reason: &str) {
         let answer = app.user("alice").at(contract).list("").await.expect_status(500);
         assert_eq!(answer.json(), json!({ "message": "Internal Server Error" }));
     }
-    let lines = app.hands_on().log_lines();
+    let lines = app.internals().log_lines();
     assert_eq!(lines[0]["message"], format!("cannot start: {reason}"));
     assert_eq!((&lines[0]["level"], &lines[0]["function"]), (&json!("ERROR"), &json!("list-tasks")));
-    assert!(!app.hands_on().log_text().contains("kept-to-myself"));
+    assert!(!app.internals().log_text().contains("kept-to-myself"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,8 +132,8 @@ async fn warnings(variables: &[(&str, &str)]) -> Option<Vec<String>> {
         variables.iter().fold(Options::default(), |options, (name, value)| options.with(name, *value));
     let app = App::local_with(options).await?;
     let request = app.request(Method::GET, "/api/alice/tasks");
-    Answer::to(request).await.expect_status(401);
-    let lines = app.hands_on().log_lines();
+    Response::to(request).await.expect_status(401);
+    let lines = app.internals().log_lines();
     let at_start = lines.iter().filter(|line| line["request_id"].is_null() && line["level"] == "WARN");
     Some(at_start.filter_map(|line| line["message"].as_str().map(str::to_owned)).collect())
 }

@@ -7,7 +7,7 @@ use jsonwebtoken::{
 };
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{Answer, App, Contract, Issuer, Options, SECRET, SigningKey};
+use tests::{App, Contract, Issuer, Options, Response, SECRET, SigningKey};
 
 use super::{ACCEPTED, EXPIRED, REJECTED, judge, path, token};
 
@@ -264,13 +264,13 @@ async fn rejected_tokens_are_logged_with_the_reason_and_without_the_token() {
     let odd = assemble(r#"{"alg":"HS256","crit":["a secret thing"]}"#, &claims().to_string(), SECRET);
     for (token, reason) in [(&forged, "wrong signature"), (&odd, "token header has critical extensions")] {
         let request = api.app.request(Method::GET, &path(Contract::Plain, "alice")).bearer_auth(token);
-        let answer = Answer::to(request).await.expect_status(401);
-        let lines = api.app.hands_on().log_lines();
+        let answer = Response::to(request).await.expect_status(401);
+        let lines = api.app.internals().log_lines();
         let line =
             lines.iter().find(|line| line["request_id"] == answer.header("x-request-id")).expect("a line");
         assert_eq!((&line["level"], &line["reason"]), (&json!("WARN"), &json!(reason)));
     }
-    let log = api.app.hands_on().log_text();
+    let log = api.app.internals().log_text();
     for part in forged.split('.').chain(odd.split('.')).chain(["a secret thing"]) {
         assert!(!log.contains(part), "{part} is in the log");
     }
@@ -298,12 +298,12 @@ async fn randomly_altered_tokens_are_401_and_crash_nothing() {
         for _ in 0..per_worker {
             let token = mutate(&valid, &mut random);
             let request = api.app.request(Method::GET, &path(Contract::Plain, "alice")).bearer_auth(&token);
-            let status = Answer::to(request).await.status;
+            let status = Response::to(request).await.status;
             assert_eq!(status, 401, "{token}");
         }
     });
     futures_util::future::join_all(workers).await;
-    let starts = api.app.hands_on().gateway().function("list-tasks").expect("a function").starts();
+    let starts = api.app.internals().gateway().function("list-tasks").expect("a function").starts();
     assert!(starts <= 4, "{starts} processes were started, so some crashed");
     println!("{} tokens, seed {SEED}: all rejected", per_worker * AT_ONCE);
 }

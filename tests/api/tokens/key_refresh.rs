@@ -7,7 +7,7 @@ use jsonwebtoken::Algorithm::{ES256, EdDSA, HS256};
 use serde_json::json;
 #[cfg(target_os = "linux")]
 use tests::{App, Clock};
-use tests::{Contract, Issuer, SECRET, SigningKey, refusals};
+use tests::{Contract, Issuer, SECRET, SigningKey, errors};
 
 use super::{
     ACCEPTED, REJECTED, Verdict, judge,
@@ -15,7 +15,7 @@ use super::{
     token,
 };
 
-const UNAVAILABLE: Verdict = Some(&refusals::UNAVAILABLE);
+const UNAVAILABLE: Verdict = Some(&errors::UNAVAILABLE);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_key_causes_at_most_one_fetch_in_30_seconds() {
@@ -108,7 +108,7 @@ async fn an_empty_key_set_withdraws_all_keys() {
     assert_eq!(issuer.fetches(), 2);
     judge_both(&app, &signed_by(&key), REJECTED).await;
     judge_both(&app, &format!("Bearer {}", token(SECRET, HS256, "alice")), ACCEPTED).await;
-    let log = app.hands_on().log_text();
+    let log = app.internals().log_text();
     assert!(log.contains("key set has no usable public key"), "{log}");
 }
 

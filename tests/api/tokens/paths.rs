@@ -2,9 +2,9 @@
 
 use reqwest::Method;
 use serde_json::json;
-use tests::{Answer, App, Contract, refusals};
+use tests::{App, Contract, Response, errors};
 
-use super::{assert_refused, path};
+use super::{assert_error, path};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn path_of_another_user_is_403() {
@@ -33,7 +33,7 @@ async fn path_of_another_user_is_403() {
         for contract in Contract::BOTH {
             let request = app.request(Method::GET, &path(contract, other)).bearer_auth(&alice.token);
             println!("{other}");
-            assert_refused(&Answer::to(request).await, contract, &refusals::FORBIDDEN);
+            assert_error(&Response::to(request).await, contract, &errors::FORBIDDEN);
         }
     }
 }
@@ -82,14 +82,14 @@ async fn user_ids_are_opaque_text() {
         for contract in Contract::BOTH {
             let front = user.at(contract);
             let request = app.request(Method::POST, &path(contract, &encoded)).bearer_auth(&user.token);
-            let made = Answer::to(request.json(&json!({ "title": "Buy milk" }))).await.expect_status(201);
+            let made = Response::to(request.json(&json!({ "title": "Buy milk" }))).await.expect_status(201);
             let task = front.task(&made);
             assert_eq!(task["user_id"], id);
 
             let request = app.request(Method::GET, made.header("location")).bearer_auth(&user.token);
-            assert_eq!(front.task(&Answer::to(request).await.expect_status(200)), task);
+            assert_eq!(front.task(&Response::to(request).await.expect_status(200)), task);
             let request = app.request(Method::GET, &path(contract, &encoded)).bearer_auth(&user.token);
-            let tasks = front.tasks(&Answer::to(request).await.expect_status(200));
+            let tasks = front.tasks(&Response::to(request).await.expect_status(200));
             assert!(tasks.contains(&task), "{id:?} {tasks:?}");
         }
     }

@@ -5,11 +5,11 @@ use jsonwebtoken::{
     get_current_timestamp,
 };
 use serde_json::{Value, json};
-use tests::{Answer, App, Contract, Issuer, Options, SECRET, SigningKey, refusals};
+use tests::{App, Contract, Issuer, Options, Response, SECRET, SigningKey, errors};
 
 use super::{ACCEPTED, REJECTED, Verdict, judge, path, token};
 
-const UNAVAILABLE: Verdict = Some(&refusals::UNAVAILABLE);
+const UNAVAILABLE: Verdict = Some(&errors::UNAVAILABLE);
 
 fn claims() -> Value {
     json!({ "sub": "alice", "exp": get_current_timestamp() + 86_400, "iss": "http://issuer", "aud": "x" })
@@ -123,8 +123,8 @@ async fn keys_are_fetched_only_over_tls_or_from_this_machine() {
     for url in ["http://auth.example/jwks", "ftp://localhost/jwks", "jwks"] {
         let Some(app) = App::local_with(Options::default().with("JWT_JWKS_URL", url)).await else { return };
         let request = app.request(reqwest::Method::GET, &path(Contract::Plain, "alice"));
-        Answer::to(request).await.expect_status(500);
-        let log = app.hands_on().log_text();
+        Response::to(request).await.expect_status(500);
+        let log = app.internals().log_text();
         assert!(log.contains("cannot start: JWT_JWKS_URL "), "{log}");
     }
     // An issuer without a trusted certificate is treated like one that can't be reached.

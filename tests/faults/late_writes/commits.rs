@@ -46,10 +46,10 @@ async fn a_write_whose_commit_hangs_answers_503_within_5_seconds_and_is_never_ca
         let then = writers.changes().await;
         let acknowledged = writers.acknowledged_write().await?;
         sleep(Duration::from_secs(4)).await;
-        if attempt.answer.status != 503 || attempt.elapsed > Duration::from_secs(5) {
+        if attempt.response.status != 503 || attempt.elapsed > Duration::from_secs(5) {
             return Err(format!(
                 "answered {} after {:.1?}, expected 503 within 5 s",
-                attempt.answer.status, attempt.elapsed
+                attempt.response.status, attempt.elapsed
             ));
         }
         writers.check(&attempt, &then, acknowledged.as_ref()).await

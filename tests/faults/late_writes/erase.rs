@@ -5,22 +5,22 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
-use tests::{Answer, App, Cut, Front, Relay, User};
+use tests::{ApiClient, App, Cut, Proxy, Response, User};
 use tokio::time::sleep;
 
 use super::{OTHER_WRITES, Stage, WATCH, assert_all, cluster, happens};
 
-/// An API that reaches the database through a relay.
+/// An API that reaches the database through a proxy.
 struct Way {
-    relay: Relay,
+    proxy: Proxy,
     app: App,
 }
 
 impl Way {
     async fn new(stage: &Stage) -> Self {
-        let relay = Relay::start(cluster().await.port()).await;
-        let app = stage.first(relay.address.port()).await;
-        Self { relay, app }
+        let proxy = Proxy::start(cluster().await.port()).await;
+        let app = stage.first(proxy.port).await;
+        Self { proxy, app }
     }
 }
 
@@ -34,9 +34,9 @@ async fn ways(stage: &Stage, count: usize) -> Vec<Way> {
     ways
 }
 
-async fn create(front: &Front<'_>, title: &str, has_key: bool) -> Answer {
-    let request = front.request(Method::POST, "").json(&json!({ "title": title }));
-    Answer::to(if has_key { request.header("idempotency-key", title) } else { request }).await
+async fn create(client: &ApiClient<'_>, title: &str, has_key: bool) -> Response {
+    let request = client.request(Method::POST, "").json(&json!({ "title": title }));
+    Response::to(if has_key { request.header("idempotency-key", title) } else { request }).await
 }
 
 /// Returns the titles of the user's tasks, and the number of other rows with the user's id.
@@ -45,7 +45,7 @@ async fn held(stage: &Stage, user: &User<'_>) -> (Vec<String>, i64) {
                        (select count(*) from users where id = $1)
                      + (select count(*) from deleted_tasks where user_id = $1)
                      + (select count(*) from idempotency_keys where user_id = $1)";
-    let row = stage.superuser.query_one(held, &[&user.id]).await.expect("up");
+    let row = stage.superuser.query_one(held, &[&user.id]).await.expect("the database is up");
     (row.get(0), row.get(1))
 }
 
@@ -70,23 +70,23 @@ async fn a_delayed_erase_deletes_nothing_that_was_created_after_its_response() {
     let trials = [(1.0, true, 1), (2.5, true, 1), (2.5, true, OTHER_WRITES), (4.0, true, 1), (5.0, false, 1)];
     let ways = ways(&stage, trials.len()).await;
     let trials =
-        trials.into_iter().zip(&ways).map(async |((seconds, reconnects, writes), Way { relay, app })| {
+        trials.into_iter().zip(&ways).map(async |((seconds, reconnects, writes), Way { proxy, app })| {
             let second = stage.second.user("shared");
             let first = app.user_with_id(&second.id);
             first.envelope().erase().await.expect_status(204);
             create(&second.envelope(), "before", false).await.expect_status(201);
 
             if !reconnects {
-                relay.close();
+                proxy.close();
             }
-            let delivered = relay.arm(Cut::Request(Duration::from_secs_f64(seconds)));
-            let answer = first.envelope().erase().await;
-            relay.open();
+            let delivered = proxy.cut_next(Cut::Request(Duration::from_secs_f64(seconds)));
+            let response = first.envelope().erase().await;
+            proxy.open();
             assert_eq!(
-                answer.status,
+                response.status,
                 if reconnects { 204 } else { 503 },
                 "held for {seconds} s: {}",
-                answer.text
+                response.text
             );
             for _ in 0..writes {
                 create(&second.envelope(), "after", false).await.expect_status(201);
@@ -107,22 +107,22 @@ async fn a_delayed_create_stores_nothing_after_an_erase() {
     let trials = [(1.0, true), (2.5, true), (4.0, true), (5.0, false)];
     let ways = ways(&stage, 2 * trials.len()).await;
     let trials = trials.into_iter().flat_map(|trial| [false, true].map(|has_key| (trial, has_key)));
-    let trials = trials.zip(&ways).map(async |(((seconds, reconnects), has_key), Way { relay, app })| {
+    let trials = trials.zip(&ways).map(async |(((seconds, reconnects), has_key), Way { proxy, app })| {
         let second = stage.second.user("shared");
         let first = app.user_with_id(&second.id);
         create(&first.envelope(), "warm-up", false).await.expect_status(201);
 
         if !reconnects {
-            relay.close();
+            proxy.close();
         }
-        let delivered = relay.arm(Cut::Request(Duration::from_secs_f64(seconds)));
-        let answer = create(&first.envelope(), "first", has_key).await;
-        relay.open();
+        let delivered = proxy.cut_next(Cut::Request(Duration::from_secs_f64(seconds)));
+        let response = create(&first.envelope(), "first", has_key).await;
+        proxy.open();
         assert_eq!(
-            answer.status,
+            response.status,
             if reconnects { 201 } else { 503 },
             "held for {seconds} s: {}",
-            answer.text
+            response.text
         );
         second.envelope().erase().await.expect_status(204);
         happens(delivered).await?;
@@ -142,13 +142,13 @@ async fn a_retried_create_stores_nothing_after_an_erase() {
     let Some(stage) = Stage::new().await else { return };
     let trials = [(false, 0), (true, 0), (false, OTHER_WRITES), (true, OTHER_WRITES)];
     let ways = ways(&stage, trials.len()).await;
-    let trials = trials.into_iter().zip(&ways).map(async |((has_key, other_writes), Way { relay, app })| {
+    let trials = trials.into_iter().zip(&ways).map(async |((has_key, other_writes), Way { proxy, app })| {
         let second = stage.second.user("shared");
         let first = app.user_with_id(&second.id);
         create(&first.envelope(), "warm-up", false).await.expect_status(201);
 
-        relay.close();
-        let delivered = relay.arm(Cut::Answer);
+        proxy.close();
+        let delivered = proxy.cut_next(Cut::Response);
         let meanwhile = async {
             let delivered = happens(delivered).await;
             for _ in 0..other_writes {
@@ -156,17 +156,17 @@ async fn a_retried_create_stores_nothing_after_an_erase() {
             }
             let (before, _) = held(&stage, &second).await;
             second.envelope().erase().await;
-            relay.open();
+            proxy.open();
             delivered.map(|()| before)
         };
-        let front = first.envelope();
-        let (answer, before) = tokio::join!(create(&front, "first", has_key), meanwhile);
+        let client = first.envelope();
+        let (response, before) = tokio::join!(create(&client, "first", has_key), meanwhile);
         check(before?.len() == 2 + other_writes, || "the first attempt was not carried out".into())?;
         sleep(WATCH).await;
         let held = held(&stage, &second).await;
         let told =
-            || format!("key {has_key}, {other_writes} other writes: {} {}", answer.status, answer.text);
-        check(held == (vec![], 0) && matches!(answer.status, 404 | 503), told)
+            || format!("key {has_key}, {other_writes} other writes: {} {}", response.status, response.text);
+        check(held == (vec![], 0) && matches!(response.status, 404 | 503), told)
     });
     assert_outcomes(join_all(trials).await);
 }

@@ -4,11 +4,11 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use tests::{Authority, Network, Options, Relay, connect, serve_tls};
+use tests::{Authority, Network, Options, Proxy, connect, serve_tls};
 use tokio::{net::TcpListener, time::sleep};
 
 use super::{BOUND, MARGIN, REPETITIONS, Stage, WITHOUT_KEY, Writers, assert_all, cluster};
-use crate::requests::check_success;
+use crate::calls::check_success;
 
 /// Packets to the database are lost until all writes have been answered, and for some time after that. Then
 /// the network works again, and the kernel sends what it still has, whether or not the function has closed
@@ -27,8 +27,8 @@ async fn a_write_answered_503_during_a_partition_is_never_carried_out() {
     let superuser = connect(&cluster().await.url("postgres")).await;
     serve_tls(&superuser, &authority.issue(&network.server.to_string(), false)).await;
     let listener = TcpListener::from_std(listener).expect("it does not block");
-    let relay = Relay::on(listener, cluster().await.port());
-    let url = cluster().await.endpoints_url_through(relay.address.port(), &stage.name);
+    let proxy = Proxy::on(listener, cluster().await.port());
+    let url = cluster().await.endpoints_url_through(proxy.port, &stage.name);
     let url =
         url.replacen("127.0.0.1", &network.server.to_string(), 1) + "?sslmode=require&application_name=first";
 
@@ -57,8 +57,8 @@ async fn a_write_answered_503_during_a_partition_is_never_carried_out() {
     let mut outcomes = Vec::new();
     for ((writers, attempt), acknowledged) in all.iter().zip(&attempts).zip(acknowledged) {
         let outcome = match acknowledged {
-            Ok(_) if attempt.answer.status != 503 => {
-                Err(format!("answered {} during the partition, expected 503", attempt.answer.status))
+            Ok(_) if attempt.response.status != 503 => {
+                Err(format!("answered {} during the partition, expected 503", attempt.response.status))
             }
             Ok((acknowledged, then)) => writers.check(attempt, &then, acknowledged.as_ref()).await,
             Err(refusal) => Err(refusal),
@@ -66,9 +66,9 @@ async fn a_write_answered_503_during_a_partition_is_never_carried_out() {
         outcomes.push((format!("{:?}", writers.endpoint), outcome));
     }
     for writers in &all {
-        let front = writers.at_first();
-        let answer = writers.send(&writers.bystander, "after").await;
-        check_success(writers.endpoint, &front, &answer, &writers.bystander, "after")
+        let client = writers.at_first();
+        let response = writers.send(&writers.bystander, "after").await;
+        check_success(writers.endpoint, &client, &response, &writers.bystander, "after")
             .expect("the network works again");
     }
     assert_all(&outcomes);

@@ -7,7 +7,7 @@ use jsonwebtoken::Algorithm;
 use local::token::{TokenRequest, mint};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
-use tests::{Answer, App, Options, SECRET};
+use tests::{App, Options, Response, SECRET};
 use tokio::{net::TcpListener, process::Command, time};
 
 use crate::Server;
@@ -39,7 +39,7 @@ async fn secrets_manager(server: &Server, action: &str, body: Value) {
             "AWS4-HMAC-SHA256 Credential=test/20260101/eu-central-1/secretsmanager/aws4_request, SignedHeaders=host, Signature=0",
         )
         .body(body.to_string());
-    Answer::to(request).await.expect_status(200);
+    Response::to(request).await.expect_status(200);
 }
 
 /// Starts an API that gets its tokens' secret from Secrets Manager only.
@@ -66,7 +66,7 @@ async fn a_secret_configures_the_functions() {
     secrets_manager(&server, "CreateSecret", json!({ "Name": NAME, "SecretString": secret })).await;
     let app = api(&server, NAME).await;
     app.user("alice").envelope().new_task("configured by a secret").await;
-    let log = app.hands_on().log_text();
+    let log = app.internals().log_text();
     assert!(!log.contains(SECRET), "{log}");
 }
 
@@ -83,7 +83,7 @@ async fn a_rotated_secret_is_picked_up_by_running_functions() {
     let status = async |secret: &str| {
         let request = TokenRequest { user: "alice".into(), hours: 1, ..TokenRequest::default() };
         let token = mint(secret, Algorithm::HS256, &request).expect("HS256 signs");
-        Answer::to(app.request(Method::GET, "/api/alice/tasks").bearer_auth(token)).await.status
+        Response::to(app.request(Method::GET, "/api/alice/tasks").bearer_auth(token)).await.status
     };
     assert_eq!((status(&old).await, status(&new).await), (200, 401));
 
@@ -100,7 +100,7 @@ async fn a_rotated_secret_is_picked_up_by_running_functions() {
     put("PutSecretValue", "SecretId", &new).await;
     time::sleep(REFRESH + Duration::from_secs(1)).await;
     assert_eq!((status(&old).await, status(&new).await), (401, 200));
-    assert_eq!(app.hands_on().gateway().function("list-tasks").expect("a function").starts(), 1);
+    assert_eq!(app.internals().gateway().function("list-tasks").expect("a function").starts(), 1);
 
     // The old secret stays in use while Secrets Manager is unavailable.
     server.stop().await;
@@ -122,8 +122,8 @@ async fn errors_in_a_secret_are_logged_in_one_line_at_start() {
             secrets_manager(&server, "CreateSecret", json!({ "Name": name, "SecretString": secret })).await;
         }
         let app = api(&server, &name).await;
-        Answer::to(app.request(Method::GET, "/api/alice/tasks")).await.expect_status(500);
-        let log = app.hands_on().log_text();
+        Response::to(app.request(Method::GET, "/api/alice/tasks")).await.expect_status(500);
+        let log = app.internals().log_text();
         assert!(log.contains(&format!("cannot start: {told}")), "{log}");
     }
 }
@@ -133,8 +133,8 @@ async fn an_unavailable_secrets_manager_is_logged_at_start() {
     let server = moto().await;
     let app = api(&server, NAME).await;
     server.stop().await;
-    Answer::to(app.request(Method::GET, "/api/alice/tasks")).await.expect_status(500);
-    let log = app.hands_on().log_text();
+    Response::to(app.request(Method::GET, "/api/alice/tasks")).await.expect_status(500);
+    let log = app.internals().log_text();
     assert!(log.contains("cannot start: SECRET_ID's secret can't be fetched"), "{log}");
 }
 
@@ -147,8 +147,8 @@ async fn a_denied_access_to_the_secret_is_logged_at_start() {
         async || (StatusCode::BAD_REQUEST, r#"{"__type": "AccessDeniedException", "Message": "no"}"#);
     let server = tokio::spawn(async move { axum::serve(listener, Router::new().fallback(refuse)).await });
     let app = api_at(&url, NAME).await;
-    Answer::to(app.request(Method::GET, "/api/alice/tasks")).await.expect_status(500);
-    let log = app.hands_on().log_text();
+    Response::to(app.request(Method::GET, "/api/alice/tasks")).await.expect_status(500);
+    let log = app.internals().log_text();
     let told = "cannot start: SECRET_ID names a secret that this function is not allowed to read";
     assert!(log.contains(told), "{log}");
     server.abort();

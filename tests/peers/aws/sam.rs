@@ -1,12 +1,12 @@
 //! Runs each bootstrap, as `sam build` creates it, under AWS's Runtime Interface Emulator, which handles one
 //! request at a time.
 
-use std::{collections::BTreeSet, fs, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fs, net::SocketAddr, path::PathBuf, time::Duration};
 
 use local::{binaries::workspace_root, template::Template};
 use reqwest::Client;
 use serde_json::{Value, json};
-use tests::{Answer, App, SECRET};
+use tests::{App, Response, SECRET};
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
@@ -93,14 +93,14 @@ impl Emulator {
 }
 
 /// Checks a success, an error, a timeout, and a success after the timeout.
-async fn runs(app: &App, package: &str) {
-    let bootstraps = PathBuf::from(std::env::var("BOOTSTRAPS").expect("set by run.sh"));
-    let database_url = &app.hands_on().database_url;
+async fn runs(app: &App, package: &str, function: &str) {
+    let build = PathBuf::from(std::env::var("SAM_BUILD").expect("set by run.sh"));
+    let database_url = &app.internals().database_url;
     let (port, way) = way_to(tests::database_port().await).await;
     let database_url =
         database_url.replace(&format!(":{}/", tests::database_port().await), &format!(":{port}/"));
     let environment = [("DATABASE_URL", database_url.as_str()), ("JWT_SECRET", SECRET)];
-    let emulator = Emulator::start(bootstraps.join(package).join("bootstrap"), &environment).await;
+    let emulator = Emulator::start(build.join(function).join("bootstrap"), &environment).await;
 
     // health's other route does not call the database.
     let sample = if package == "health" { "health-ready" } else { package };
@@ -113,7 +113,7 @@ async fn runs(app: &App, package: &str) {
         match package {
             "migrate" => assert_eq!(payload, json!({ "applied": [] }).to_string()),
             _ => {
-                let status = Answer::from_payload(payload.as_bytes()).status;
+                let status = Response::from_payload(payload.as_bytes()).status;
                 assert!((200..300).contains(&status), "{package}: {payload}");
             }
         }
@@ -128,7 +128,7 @@ async fn runs(app: &App, package: &str) {
     } else {
         // An endpoint responds with 500 to an event that is not API Gateway's.
         let payload = emulator.invoke(&json!({})).await;
-        assert_eq!(Answer::from_payload(payload.as_bytes()).status, 500, "{package}: {payload}");
+        assert_eq!(Response::from_payload(payload.as_bytes()).status, 500, "{package}: {payload}");
     }
 
     // `docs` needs no database.
@@ -153,20 +153,24 @@ async fn runs(app: &App, package: &str) {
 async fn task(app: &App) {
     let statements = format!(
         "truncate users restart identity cascade;
-         insert into users (id) values ('{USER}');
+         insert into users (id, task_count) values ('{USER}', 1);
          insert into tasks (id, user_id, title) values ('0199d3c4-7a00-7000-8000-000000000001', '{USER}', 'Buy milk');"
     );
-    app.hands_on().database().await.batch_execute(&statements).await.expect("reset");
+    app.internals().database().await.batch_execute(&statements).await.expect("reset");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_bootstrap_runs_under_the_runtime_interface_emulator() {
     let template = workspace_root().join("template.yaml");
     let template = Template::read(&template, &Default::default()).expect("the template");
-    let packages: BTreeSet<_> = template.functions.into_iter().map(|function| function.binary).collect();
+    // SAM builds a package that two functions share once, for the first of them.
+    let mut packages = BTreeMap::new();
+    for function in template.functions {
+        packages.entry(function.binary).or_insert(function.logical_id);
+    }
     let app = App::local().await.expect("on this machine");
-    for package in &packages {
+    for (package, function) in &packages {
         task(&app).await;
-        runs(&app, package).await;
+        runs(&app, package, function).await;
     }
 }

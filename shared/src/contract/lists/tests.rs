@@ -1,11 +1,12 @@
-use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
+use lambda_http::{aws_lambda_events::apigw::ApiGatewayV2httpRequest, http::header::LINK};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::*;
 use crate::{
-    error::Error,
-    task::{Task, Version},
+    contract::tests::{body, task},
+    error::{Error, InputError, Place},
+    task::Version,
 };
 
 fn read(contract: Contract, user_id: &str, query: &str) -> Result<TaskQuery, Error> {
@@ -18,15 +19,17 @@ fn read(contract: Contract, user_id: &str, query: &str) -> Result<TaskQuery, Err
         "isBase64Encoded": false,
     });
     let event: ApiGatewayV2httpRequest = serde_json::from_value(event).expect("an event");
-    contract.read(&event)
+    let mut request = Reader::new(&event);
+    let query = list_tasks(contract, &mut request);
+    request.finish(query)
 }
 
 /// Returns the errors of a query as `parameter kind`.
 fn errors(contract: Contract, query: &str) -> Vec<String> {
     match read(contract, "alice", query).expect_err(query) {
         Error::Invalid(errors) => {
-            let one = |error: &crate::error::InputError| {
-                assert_eq!(error.place, crate::error::Place::Query);
+            let one = |error: &InputError| {
+                assert_eq!(error.place, Place::Query);
                 format!("{} {}", error.field.as_deref().expect("a parameter"), error.kind)
             };
             errors.iter().map(one).collect()
@@ -42,17 +45,11 @@ fn time(text: &str) -> DateTime<Utc> {
 fn page(title: &str) -> TaskList {
     let at = time("2026-01-06T15:30:00.123456Z");
     let task = Task {
-        id: Uuid::nil(),
-        number: 7,
-        user_id: "alice".into(),
         title: title.into(),
-        description: None,
         due_date: Some(at),
-        completed: false,
-        completed_at: None,
         created_at: at,
         updated_at: at,
-        revision: 1,
+        ..task(String::new())
     };
     let version = Version { revision: 1, updated_at: at };
     TaskList { tasks: vec![task], total: 2, has_more: true, version, begun_at: Some(at) }
@@ -267,6 +264,22 @@ fn forged_cursor_with_values_that_postgresql_cannot_store_is_rejected() {
     }
 }
 
+// The expected values are the first 16 digits of `printf '%s' '…' | sha256sum`, from the JSON in the comments.
+#[test]
+fn the_hash_of_a_query_never_changes() {
+    let hash = |query| {
+        let TaskQuery { filter, order, .. } = read(Envelope, "alice", query).expect("valid");
+        format!("{:016x}", hash(&filter, order))
+    };
+    // {"by":"number","descending":true}
+    assert_eq!(hash(""), "7a3c97ee4677fa98");
+    // {"by":"due_date","descending":false,"completed":false,"search":"Ü \"%","due_after":"2026-01-06T00:00:00Z",
+    //  "due_before":"2026-01-31T23:00:00.500Z"}, as one line without the indentation
+    let all = "sort=due_date&status=pending&search=%C3%9C+%22%25&due_after=2026-01-06\
+               &due_before=2026-02-01T00:00:00.5%2B01:00";
+    assert_eq!(hash(all), "de322fdaed371361");
+}
+
 #[test]
 fn next_query_repeats_the_parameters() {
     let text =
@@ -278,4 +291,56 @@ fn next_query_repeats_the_parameters() {
     );
     let query = read(Plain, "alice", "status=all&limit=1000").expect("valid");
     assert_eq!(next_query(Plain, &query, "abc"), "cursor=abc");
+}
+
+fn query(contract: Contract, limit: i64) -> TaskQuery {
+    TaskQuery {
+        filter: TaskFilter::default(),
+        order: contract.default_order(),
+        limit,
+        start: ListStart::Offset(0),
+        known: None,
+    }
+}
+
+fn list(tasks: Vec<Task>, total: i64, has_more: bool) -> Shown<TaskList> {
+    let begun_at = tasks.first().map(|task| task.created_at);
+    let version = Version { revision: 1, updated_at: DateTime::UNIX_EPOCH };
+    Shown::New(TaskList { tasks, total, has_more, version, begun_at })
+}
+
+#[test]
+fn plain_list_fits_a_lambda_response_and_links_to_the_rest() {
+    // Each quote is two bytes in JSON, and four in the JSON string of the event.
+    let tasks: Vec<_> = (1..=1000).map(|number| Task { number, ..task("\"".repeat(2000)) }).collect();
+    let response = Plain.list("a b", &query(Plain, 1000), &list(tasks, 1000, false));
+    let shown = body(&response).as_array().expect("an array").len();
+    assert!((500..1000).contains(&shown), "{shown}");
+    let in_event = serde_json::to_string(&response.body).expect("JSON").len();
+    assert!(in_event <= MAX_LIST_LEN + 4 && in_event > MAX_LIST_LEN - 20_000, "{in_event}");
+    assert_eq!(response.headers[X_TOTAL_COUNT], "1000");
+    let link = response.headers[LINK].to_str().expect("ASCII");
+    let start = "</plain/api/a%20b/tasks?cursor=";
+    assert!(link.starts_with(start) && link.ends_with(">; rel=\"next\""), "{link}");
+}
+
+#[test]
+fn empty_plain_list_is_an_empty_array() {
+    let response = Plain.list("a", &query(Plain, 1000), &list(Vec::new(), 0, false));
+    assert_eq!(&*response.body, b"[]");
+    assert!(!response.headers.contains_key(LINK));
+}
+
+#[test]
+fn list_has_the_form_of_its_contract_whatever_the_query() {
+    let list = list(vec![task("2 litres".into())], 2, true);
+    for query in [query(Envelope, 1), query(Plain, 1)] {
+        let plain = Plain.list("a", &query, &list);
+        assert_eq!(body(&plain)[0]["id"], 7);
+        assert!(plain.headers.contains_key(LINK));
+        let envelope = Envelope.list("a", &query, &list);
+        assert_eq!(body(&envelope)["data"]["items"][0]["id"], Uuid::nil().to_string());
+        assert!(body(&envelope)["data"]["pagination"]["next_cursor"].is_string());
+        assert!(!envelope.headers.contains_key(LINK));
+    }
 }

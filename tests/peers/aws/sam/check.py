@@ -218,7 +218,7 @@ class Template(unittest.TestCase):
         docs = {route for route, package in documented().items() if package == "docs"}
         self.assertEqual(set(stage["RouteSettings"]), docs)
         functions = deployed(ServeDocs="false").of_type("AWS::Lambda::Function")
-        self.assertEqual(functions["DocsFunction"]["Environment"]["Variables"]["SERVE_DOCS"], "false")
+        self.assertEqual(functions["DocsFunction"]["Environment"]["Variables"]["HIDE_DOCS"], "true")
 
     def test_a_new_account_can_deploy_the_defaults(self):
         # Lambda refuses to reserve anything of a limit of 10.

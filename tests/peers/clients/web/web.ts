@@ -1,0 +1,294 @@
+// Uses examples/web in Chromium, with Better Auth and the API.
+import { createRequire } from "node:module";
+import { resolve } from "node:path";
+import AxeBuilder from "@axe-core/playwright";
+import { expect, type Locator } from "@playwright/test";
+import { add, checkbox, edit, PASSWORD, saved, signUp, task, tasks, test } from "./user";
+
+const WEB = resolve(import.meta.dirname, "../../../../examples/web");
+const API = `${process.env.TASK_API_URL}/api/**`;
+
+test("a task survives a reload, and signing out and in", async ({ page }) => {
+  await page.goto("/");
+  const email = await signUp(page);
+  await add(page, "Buy milk", { description: "2 litres", due: "2026-12-24" });
+  await page.reload();
+  await expect(task(page, "Buy milk")).toContainText("2 litres");
+  await expect(task(page, "Buy milk")).toContainText("Due Dec 24, 2026");
+
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.getByLabel("E-mail").fill(email);
+  await page.getByLabel("Password").fill("a wrong password");
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await expect(page.getByRole("alert")).toHaveText("Invalid email or password");
+  await page.getByLabel("Password").fill(PASSWORD);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await expect(task(page, "Buy milk")).toBeVisible();
+
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await signUp(page, "Grace Hopper");
+  await expect(page.getByText("No tasks.")).toBeVisible();
+});
+
+test("tasks are filtered, searched, edited, completed and deleted", async ({ user: page }) => {
+  for (const title of ["Buy milk", "Übung", "Walk the dog"]) await add(page, title);
+  await checkbox(page, "Buy milk").check();
+  await saved(page, "Buy milk");
+  await page.getByLabel("Open", { exact: true }).check();
+  await expect(tasks(page)).toHaveCount(2);
+  await page.getByLabel("Done", { exact: true }).check();
+  await expect(tasks(page)).toHaveText([/Buy milk/]);
+  await page.getByLabel("All", { exact: true }).check();
+  await page.getByLabel("Search").fill("üb");
+  await expect(tasks(page)).toHaveText([/Übung/]);
+  await page.getByLabel("Search").fill("");
+  await expect(tasks(page)).toHaveCount(3);
+
+  const form = await edit(page, "Walk the dog");
+  await form.getByLabel("Title").fill("Walk the cat");
+  await form.getByRole("button", { name: "Save" }).click();
+  await saved(page, "Walk the cat");
+  await page.getByRole("button", { name: "Delete Übung" }).click();
+  await page.reload();
+  await expect(tasks(page)).toHaveText([/Walk the cat/, /Buy milk/]);
+  await expect(checkbox(page, "Buy milk")).toBeChecked();
+});
+
+test("more than a page of tasks is shown page by page", async ({ user: page }) => {
+  await add(page, "The first");
+  // Creates tasks directly through the API, with the URL and the token of the page's own request.
+  const create = page.waitForRequest((request) => request.method() === "POST" && request.url().endsWith("/tasks"));
+  await add(page, "The second");
+  const { authorization } = await (await create).allHeaders();
+  for (let number = 1; number <= 50; number++) {
+    const data = { title: `Task ${number}` };
+    const response = await page.request.post((await create).url(), {
+      data,
+      headers: { authorization: authorization! },
+    });
+    expect(response.status()).toBe(201);
+  }
+  await page.reload();
+  await expect(tasks(page)).toHaveCount(50);
+  await page.getByRole("button", { name: "Show more" }).click();
+  await expect(tasks(page)).toHaveCount(52);
+  await expect(tasks(page).last()).toContainText("The first");
+});
+
+test("a list that has not changed is not sent again", async ({ user: page }) => {
+  await add(page, "Buy milk");
+  const devtools = await page.context().newCDPSession(page);
+  await devtools.send("Network.enable");
+  const statuses: number[] = [];
+  devtools.on("Network.responseReceivedExtraInfo", ({ statusCode }) => statuses.push(statusCode));
+  await expect.poll(() => statuses).toContain(304);
+  expect(statuses).not.toContain(200);
+  await expect(task(page, "Buy milk")).toBeVisible();
+});
+
+for (const choice of ["Keep mine", "Take theirs"]) {
+  test(`two tabs edit one task: ${choice.toLowerCase()}`, async ({ context, user: page }) => {
+    await add(page, "Buy milk");
+    const other = await context.newPage();
+    await other.goto("/");
+    const [mine, theirs] = [await edit(page, "Buy milk"), await edit(other, "Buy milk")];
+    await theirs.getByLabel("Title").fill("Buy oat milk");
+    await theirs.getByRole("button", { name: "Save" }).click();
+    await saved(other, "Buy oat milk");
+
+    const rejected = page.waitForResponse((response) => response.status() === 412);
+    await mine.getByLabel("Title").fill("Buy soy milk");
+    await mine.getByRole("button", { name: "Save" }).click();
+    expect((await (await rejected).request().allHeaders())["if-match"]).toBeTruthy();
+    const card = page.getByRole("region", { name: "Not saved: Buy milk" });
+    await expect(card.getByRole("row", { name: "Title" })).toContainText("Buy soy milkBuy oat milk");
+    await card.getByRole("button", { name: choice }).click();
+    await expect(card).toBeHidden();
+
+    const title = choice === "Keep mine" ? "Buy soy milk" : "Buy oat milk";
+    for (const tab of [page, other]) await expect(tasks(tab)).toHaveText([new RegExp(title)]);
+  });
+}
+
+test("keys are rotated while two tabs work, and no request is answered with 401", async ({ context, user: page }) => {
+  const kids = new Set<string>();
+  context.on("request", async (request) => {
+    const { authorization } = await request.allHeaders();
+    const header = authorization?.split(/[ .]/)[1];
+    if (header) kids.add(JSON.parse(Buffer.from(header, "base64url").toString()).kid);
+  });
+  await add(page, "Signed with the old key");
+  rotateKeys();
+  const other = await context.newPage();
+  await other.goto("/");
+  await add(other, "Signed with the new key");
+  await checkbox(page, "Signed with the new key").check();
+  await checkbox(other, "Signed with the old key").check();
+  for (const tab of [page, other]) {
+    await tab.reload();
+    await expect(tab.getByRole("checkbox", { checked: true })).toHaveCount(2);
+  }
+  expect(kids.size).toBe(2);
+});
+
+test("errors are shown next to their fields", async ({ user: page }) => {
+  const form = page.getByRole("form", { name: "New task" });
+  await form.getByLabel("Title").fill(" ");
+  await form.getByLabel("Description").fill("x".repeat(2001));
+  await form.getByRole("button", { name: "Add" }).click();
+
+  const correction = page.getByRole("form", { name: "Correct" });
+  const [title, description] = [correction.getByLabel("Title"), correction.getByLabel("Description")];
+  await expect(title).toBeFocused();
+  await expect(title).toHaveAccessibleDescription(/./);
+  await expect(description).toHaveAccessibleDescription(/2000/);
+  await expect(correction.getByLabel("Due")).toHaveAttribute("aria-invalid", "false");
+  await title.fill("Buy milk");
+  await description.fill("2 litres");
+  await correction.getByRole("button", { name: "Save" }).click();
+  await saved(page, "Buy milk");
+  await expect(correction).toBeHidden();
+  await page.reload();
+  await expect(tasks(page)).toHaveText([/Buy milk.*2 litres/]);
+});
+
+test("everything can be done with the keyboard", async ({ user: page }) => {
+  const press = async (...keys: string[]) => {
+    for (const key of keys) await page.keyboard.press(key);
+  };
+  const focused = page.locator(":focus");
+  await press("Tab", "Tab"); // Past "Sign out".
+  await page.keyboard.type("Buy milk");
+  await press("Enter");
+  await saved(page, "Buy milk");
+  await expect(focused).toHaveAccessibleName("Title");
+
+  // The date field alone takes four.
+  for (let tabs = 0; tabs < 12 && !(await isFocused(checkbox(page, "Buy milk"))); tabs++) await press("Tab");
+  await press("Space");
+  await expect(checkbox(page, "Buy milk")).toBeChecked();
+  await saved(page, "Buy milk");
+  await press("Tab");
+  await expect(focused).toHaveAccessibleName("Edit Buy milk");
+  await press("Enter");
+  await expect(focused).toHaveAccessibleName("Title");
+  await press("Escape");
+  await expect(focused).toHaveAccessibleName("Edit Buy milk");
+  await press("Tab");
+  await expect(focused).toHaveAccessibleName("Delete Buy milk");
+  await press("Enter");
+  await expect(tasks(page)).toHaveCount(0);
+  await expect(focused).toHaveAccessibleName("Tasks");
+});
+
+const isFocused = (locator: Locator) => locator.evaluate((element) => element === document.activeElement);
+
+for (const width of [390, 1280]) {
+  test(`${width} pixels: nothing overflows, and axe finds no accessibility problems`, async ({ page }) => {
+    await page.setViewportSize({ width, height: 844 });
+    const check = async (where: string) => {
+      const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      expect(overflow, where).toBeLessThanOrEqual(0);
+      for (const colorScheme of ["light", "dark"] as const) {
+        await page.emulateMedia({ colorScheme });
+        const { violations } = await new AxeBuilder({ page }).analyze();
+        expect(
+          violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]),
+          `${where}, ${colorScheme}`,
+        ).toEqual([]);
+      }
+    };
+    await page.goto("/");
+    await page.getByLabel("E-mail").waitFor();
+    await check("sign-in");
+    await signUp(page, `Ada ${"Lovelace".repeat(10)}`);
+    await add(page, "Donaudampfschifffahrt".repeat(12), { description: "x".repeat(500), due: "2026-12-24" });
+    await add(page, "Buy milk");
+    await checkbox(page, "Buy milk").check();
+    await saved(page, "Buy milk");
+    await check("tasks");
+    await edit(page, "Buy milk");
+    await page.getByRole("form", { name: "New task" }).getByLabel("Title").fill(" ");
+    await page.getByRole("form", { name: "New task" }).getByRole("button", { name: "Add" }).click();
+    await page.getByRole("form", { name: "Correct" }).waitFor();
+    await check("forms");
+  });
+}
+
+test("changes made offline are sent later, in order", async ({ context, user: page }) => {
+  for (const title of ["Buy milk", "Walk the dog"]) await add(page, title);
+  await context.setOffline(true);
+  const form = page.getByRole("form", { name: "New task" });
+  await form.getByLabel("Title").fill("Made offline");
+  await form.getByRole("button", { name: "Add" }).click();
+  await checkbox(page, "Buy milk").check();
+  for (const title of ["Buy oat milk", "Buy soy milk"]) {
+    const form = await edit(page, title === "Buy oat milk" ? "Buy milk" : "Buy oat milk");
+    await form.getByLabel("Title").fill(title);
+    await form.getByRole("button", { name: "Save" }).click();
+  }
+  await page.getByRole("button", { name: "Delete Walk the dog" }).click();
+  await expect(page.getByRole("status")).toHaveText("Offline. 5 changes will be sent later.");
+  await expect(tasks(page)).toHaveText([/Made offline/, /Buy soy milk/]);
+
+  await context.setOffline(false);
+  await expect(page.getByRole("status")).toBeEmpty();
+  await expect(page.locator("[aria-busy=true]")).toHaveCount(0);
+  await page.reload();
+  await expect(tasks(page)).toHaveText([/Made offline/, /Buy soy milk/]);
+  await expect(checkbox(page, "Buy soy milk")).toBeChecked();
+});
+
+test("an edit made offline does not overwrite one made elsewhere meanwhile", async ({ browser, user: page }) => {
+  await add(page, "Buy milk", { description: "2 litres" });
+  const elsewhere = await browser.newContext({ storageState: await page.context().storageState() });
+  const other = await elsewhere.newPage();
+  await other.goto("/");
+  await page.context().setOffline(true);
+  const mine = await edit(page, "Buy milk");
+  await mine.getByLabel("Title").fill("Buy soy milk");
+  await mine.getByRole("button", { name: "Save" }).click();
+  await expect(task(page, "Buy soy milk")).toBeVisible();
+  const theirs = await edit(other, "Buy milk");
+  await theirs.getByLabel("Title").fill("Buy oat milk");
+  await theirs.getByRole("button", { name: "Save" }).click();
+  await saved(other, "Buy oat milk");
+
+  await page.context().setOffline(false);
+  await expect(page.getByRole("row", { name: "Title" })).toContainText("Buy soy milkBuy oat milk");
+  await expect(tasks(page)).toHaveText([/Buy oat milk/]);
+  await elsewhere.close();
+});
+
+test("a write whose response is lost is sent again after a reload and carried out once", async ({ user: page }) => {
+  await add(page, "Buy milk");
+  const keys: string[] = [];
+  await page.route(API, async (route) => {
+    const request = route.request();
+    const key = request.headers()["idempotency-key"];
+    if (!key) return route.continue();
+    keys.push(key);
+    if (keys.length < 3) {
+      await route.fetch();
+      return route.abort();
+    }
+    return route.continue();
+  });
+  const form = page.getByRole("form", { name: "New task" });
+  await form.getByLabel("Title").fill("Walk the dog");
+  await form.getByRole("button", { name: "Add" }).click();
+  await expect(page.getByRole("status")).toHaveText("The server can't be reached. Trying again…");
+  await page.reload();
+  await expect.poll(() => keys.length).toBeGreaterThan(2);
+  await page.reload();
+  await expect(tasks(page)).toHaveText([/Walk the dog/, /Buy milk/]);
+  expect(new Set(keys).size).toBe(1);
+});
+
+/** Makes Better Auth's current keys expire, as its `rotationInterval` would. */
+function rotateKeys() {
+  const Database = createRequire(`${WEB}/package.json`)("libsql");
+  const database = new Database(`${process.env.WORK}/auth/auth.db`);
+  database.prepare("update jwks set expiresAt = ?").run(new Date(Date.now() - 1000).toISOString());
+  database.close();
+}
