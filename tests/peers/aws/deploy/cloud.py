@@ -89,14 +89,14 @@ class Cloud:
 
     def publish(self, name, description):
         function = self.functions[name]
+        wanted = function["latest"] | ({"Description": description} if description else {})
+        newest = function["versions"].get(max(function["versions"], key=int, default=None), {})
         # "Lambda doesn't publish a version if the function's configuration and code haven't changed since the last
         # version": https://docs.aws.amazon.com/lambda/latest/api/API_PublishVersion.html. To CloudFormation, an error.
-        if function["published"] == function["latest"]:
+        if newest == wanted | {"LastModified": newest.get("LastModified")}:
             raise Rejected("AlreadyExists", f"Version already exists: {name}:{function['number']}")
         function["number"] += 1
-        function["published"] = dict(function["latest"])
-        version = function["latest"] | {"LastModified": now()} | ({"Description": description} if description else {})
-        function["versions"][str(function["number"])] = version
+        function["versions"][str(function["number"])] = wanted | {"LastModified": now()}
         return str(function["number"])
 
     def delete_version(self, name, number):
@@ -121,7 +121,7 @@ class Cloud:
         try:
             stack = Stack(expand(template, parameters, codes), name, parameters)
             resources = stack.declared
-            after = {"parameters": stack.parameters, "resources": {}, "routes": (before or {}).get("routes", []),
+            after = {"parameters": stack.parameters, "codes": codes, "resources": {}, "routes": (before or {}).get("routes", []),
                      "CreationTime": before["CreationTime"] if before else now(), "LastUpdatedTime": now()}
             for key in in_order(resources):
                 properties = stack.resolve(resources[key].get("Properties", {}))
@@ -186,7 +186,7 @@ class Cloud:
         if not old:
             if name in self.functions:
                 raise Rejected("AlreadyExists", f"Function already exists: {name}")
-            self.functions[name] = {"latest": settings, "versions": {}, "number": 0, "published": None, "live": None}
+            self.functions[name] = {"latest": settings, "versions": {}, "number": 0, "live": None}
             return
         # It compares with what it last deployed, not with what is there.
         latest, known = self.functions[name]["latest"], settings_of(old["Properties"])

@@ -224,7 +224,8 @@ class WalkThrough(Repository):
     def parameters(self):
         from check import OTHERS
 
-        template = yaml_parse((self.repository / "template.yaml").read_text())
+        text = (self.repository / "template.yaml").read_text()
+        template = yaml_parse(text)
         # Each of these needs another one.
         together = {"DomainName": ["CertificateArn"], "Monitoring": ["CanaryDeployments"]}
         for name, parameter in template["Parameters"].items():
@@ -239,7 +240,8 @@ class WalkThrough(Repository):
                 if parameter.get("AllowedValues") == ["true", "false"]:
                     changed[it] = "false" if it in together.get(name, []) else changed[it]
             with self.subTest(name):
-                self.run_script("deploy/stack.py", "deploy", STACK, *(f"{it}={value}" for it, value in changed.items()))
+                with self.cloud.state() as cloud:
+                    cloud.deploy(STACK, text, changed, cloud.stacks[STACK]["codes"])
                 self.assert_serves_what_was_requested()
         # CI sets this parameter. Others keep their values.
         self.variables["PARAMETERS"] = "LogLevel=error CanaryDeployments=true Monitoring=true"
