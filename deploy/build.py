@@ -62,7 +62,8 @@ def digest(paths, architecture):
 def build(names):
     architecture = os.environ.get("ARCHITECTURE", "arm64")
     inputs = inputs_by_function(workspace())
-    # One at a time, because packages that are built together get each other's features of shared dependencies.
+    # One at a time, because packages that are built together get each other's features of shared
+    # dependencies.
     for name in names or inputs:
         stamp, wanted = ROOT / f"target/lambda/{name}.inputs", digest(inputs[name], architecture)
         if not (stamp.is_file() and stamp.read_text() == wanted):

@@ -91,8 +91,9 @@ class Cloud:
         function = self.functions[name]
         wanted = function["latest"] | ({"Description": description} if description else {})
         newest = function["versions"].get(max(function["versions"], key=int, default=None), {})
-        # "Lambda doesn't publish a version if the function's configuration and code haven't changed since the last
-        # version": https://docs.aws.amazon.com/lambda/latest/api/API_PublishVersion.html. To CloudFormation, an error.
+        # "Lambda doesn't publish a version if the function's configuration and code haven't changed since the
+        # last version": https://docs.aws.amazon.com/lambda/latest/api/API_PublishVersion.html. CloudFormation
+        # reports an error.
         if newest == wanted | {"LastModified": newest.get("LastModified")}:
             raise Rejected("AlreadyExists", f"Version already exists: {name}:{function['number']}")
         function["number"] += 1
@@ -108,8 +109,8 @@ class Cloud:
     # CloudFormation
 
     def deploy(self, name, template, overrides, codes):
-        """Creates or updates a stack, which is rolled back if that fails. `codes` maps binaries to keys of the
-        bucket."""
+        """Creates or updates a stack, which is rolled back if that fails. `codes` maps binaries to keys of
+        the bucket."""
         # Imported here, because it takes seconds to load and the stub `aws` doesn't need it.
         from cloudformation import Refused, Stack, expand
 
@@ -214,8 +215,8 @@ class Cloud:
             raise Rejected("CustomResource", f"{name} is broken")
 
     def revert(self, name, before, made):
-        """Restores a stack as it was, or leaves an empty one that can only be deleted. Versions are retained, even
-        those that the deployment has made."""
+        """Restores a stack as it was, or leaves an empty one that can only be deleted. Versions are retained,
+        even those that the deployment has made."""
         if not before:
             for resource in made.values():
                 self.remove(resource)

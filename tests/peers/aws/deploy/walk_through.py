@@ -1,5 +1,5 @@
-"""Runs the deployment scripts and workflows against a simulation of AWS, from a stack's first deployment to its
-deletion, and those of a preview.
+"""Runs the deployment scripts and workflows against a simulation of AWS, from a stack's first deployment to
+its deletion, and those of a preview.
 
 cloud.py, with SAM's translator and CloudFormation's registry, and the stubs in bin/ simulate AWS. The life of
 a stack is one test, because each step starts from the state that the step before has left.
@@ -181,7 +181,7 @@ class Repository(unittest.TestCase):
                     self.assertEqual(serving == wanted, name not in but, name)
 
     def assert_serves_main(self):
-        """Checks that every function serves the code of main, with the configuration that was requested last."""
+        """Checks that every function serves the code of main, with the configuration that was requested."""
         self.assert_serves_what_was_requested()
         with tempfile.TemporaryDirectory() as folder:
             checkout = self.checkout(Path(folder) / "main")
@@ -308,7 +308,7 @@ class WalkThrough(Repository):
         for package in ("get-task", "list-tasks"):
             self.change(f"functions/{package}/src/main.rs", "// regretted\n")
         self.push()
-        # Not to the version that a canary rejected. One function, and then all that the deployment has changed.
+        # Not to the version that a canary rejected. One function, then all that the deployment has changed.
         self.run_workflow("roll-back", "production", ["roll-back"], "workflow_dispatch", function="get-task")
         self.assertEqual(self.moved(before), {"list-tasks"})
         self.run_script("deploy/stack.py", "roll-back", STACK, "get-task", str(before["get-task"] + 2))

@@ -107,8 +107,8 @@ class Template(unittest.TestCase):
             self.assertEqual((version.get("DeletionPolicy"), version.get("UpdateReplacePolicy")), ("Retain", "Retain"))
 
     def test_a_versions_description_contains_every_setting_of_a_version(self):
-        # So a change of any of these values changes the description, and CloudFormation replaces the version. For
-        # code and the text of Environment, SAM publishes a version anyway.
+        # So a change of any of these values changes the description, and CloudFormation replaces the version.
+        # For code and the text of Environment, SAM publishes a version anyway.
         for parameters in ({}, OTHERS | {"ServeDocs": "false", "Tracing": "Active", "MemorySize": "512"}):
             stack = deployed(**parameters)
             for key, properties in stack.of_type("AWS::Lambda::Function").items():
@@ -248,7 +248,8 @@ class Template(unittest.TestCase):
             declaration = rf"const {pattern}: Duration = Duration::from_secs\((\d+)\)"
             (limits[name],) = map(int, re.findall(declaration, sources))
         self.assertEqual(limits, {"secret": 4, "keys": 5, "database": 8}, "update the comment at Timeout in template.yaml")
-        # Lambda allows ten seconds for initialization, in which keys and database are waited for at the same time.
+        # Lambda allows ten seconds for initialization, in which keys and database are waited for at the same
+        # time.
         self.assertLess(limits["secret"] + limits["keys"], 10)
 
 
@@ -303,8 +304,8 @@ class Alarms(unittest.TestCase):
     def test_a_failing_canary_is_seen_at_much_and_at_little_traffic(self):
         own, other = "task-api-delete-task", "task-api-list-tasks"
         alarm = self.alarms[f"{own}-errors"]
-        # Five minutes of a canary with a tenth of the function's requests. Ninety-five others go to the rest of the
-        # API for each of them.
+        # Five minutes of a canary with a tenth of the function's requests. Ninety-five others go to the rest
+        # of the API for each of them.
         for requests, failing, verdict in [
             (6000, 1.0, True), (6000, 0.5, True), (6000, 0.01, False), (6000, 0.0, False),  # 20 per second
             (60, 1.0, True), (60, 0.5, True), (60, 0.01, False), (60, 0.0, False),  # 12 per minute
@@ -381,8 +382,8 @@ class Build(unittest.TestCase):
             self.assertEqual(self.rebuilt(path), names, path)
 
     def test_files_that_a_function_includes_are_among_its_inputs(self):
-        # include_str!, include_bytes! and embed_migrations! can read outside of a package, which cargo metadata
-        # doesn't show.
+        # include_str!, include_bytes! and embed_migrations! can read outside of a package, which cargo
+        # metadata doesn't show.
         for name in self.INPUTS:
             folder = ROOT / "functions" / name
             for source in folder.rglob("*.rs"):

@@ -1,5 +1,5 @@
-"""Expands a template as SAM's transforms do, and resolves it as CloudFormation does: evaluates conditions, rules
-and intrinsic functions, and generates names.
+"""Expands a template as SAM's transforms do, and resolves it as CloudFormation does: evaluates conditions,
+rules and intrinsic functions, and generates names.
 
 Usage: cloudformation.py TEMPLATE, which prints the expansion.
 """
@@ -44,8 +44,8 @@ class Policies(ManagedPolicyLoader):
 
 
 def expand(template, parameters=PARAMETERS, codes={}):
-    """Returns the expansion of a template's text. `codes` maps binaries to the S3 keys of their code, by default
-    their names."""
+    """Returns the expansion of a template's text. `codes` maps binaries to the S3 keys of their code, by
+    default their names."""
     context = TemplateProcessingContext(fragment=yaml_parse(template), parameter_values={})
     ForEachProcessor(create_default_intrinsic_resolver(context)).process_template(context)
     document = context.fragment

@@ -187,8 +187,9 @@ class Workflow(Permissions):
     CALLER, PREVIEW = Caller(CI, "Role"), Caller(PREVIEW_CI, "Role")
 
     def test_sam_can_deploy_and_delete(self):
-        # The calls of samcli/lib/deploy/deployer.py, samcli/lib/package/s3_uploader.py, samcli/lib/delete/cfn_utils.py
-        # and, with --resolve-s3, samcli/lib/utils/managed_cloudformation_stack.py.
+        # The calls of samcli/lib/deploy/deployer.py, samcli/lib/package/s3_uploader.py,
+        # samcli/lib/delete/cfn_utils.py and, with --resolve-s3,
+        # samcli/lib/utils/managed_cloudformation_stack.py.
         for caller, stack in ((self.CALLER, STACK), (self.PREVIEW, "task-api-pr-42")):
             calls = ["CreateChangeSet", "DescribeChangeSet", "DescribeStackEvents", "DescribeStacks", "ExecuteChangeSet",
                      "GetTemplateSummary", "DeleteChangeSet", "ListStackResources", "DeleteStack", "GetTemplate",
