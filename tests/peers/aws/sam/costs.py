@@ -86,7 +86,7 @@ class Costs(unittest.TestCase):
         # Limits apply to each route.
         self.assertEqual(factors(row("requests with short responses")[0])[1:3],
                          [float(stage["DefaultRouteSettings"]["ThrottlingRateLimit"]), routes - len(stage["RouteSettings"])])
-        sizes = {path: number(size) for path, size in re.findall(r"`(/[a-z.]+)`, of ([\d.]+) MB", DOCUMENT)}
+        sizes = {path: number(size) for path, size in re.findall(r"`(/[a-z.]+)`,\s+of ([\d.]+)\s+MB", DOCUMENT)}
         for path in ("/docs", "/openapi.json"):
             seconds, rate, gigabytes, price = factors(row(f"sending `{path}`")[0])
             limit = stage["RouteSettings"][f"GET {path}"]["ThrottlingRateLimit"]
