@@ -55,13 +55,31 @@ const ErrorsPlugin = () => ({
   },
 });
 
+// Collapses the introduction, so that the operations are visible at once.
+const IntroductionPlugin = () => ({
+  wrapComponents: {
+    InfoContainer: (Info, { React: { createElement } }) => (props) =>
+      createElement(
+        "details",
+        { className: "introduction" },
+        createElement("summary", null, "Introduction: tokens, examples and conventions"),
+        createElement(Info, props),
+      ),
+  },
+});
+
+const prefersDark = matchMedia("(prefers-color-scheme: dark)");
+const setTheme = () => document.documentElement.classList.toggle("dark-mode", prefersDark.matches);
+prefersDark.addEventListener("change", setTheme);
+setTheme();
+
 const ui = SwaggerUIBundle({
   url: "openapi.json",
   dom_id: "#swagger-ui",
   deepLinking: true,
   displayRequestDuration: true,
   persistAuthorization: true,
-  plugins: [TokenPlugin, ErrorsPlugin],
+  plugins: [TokenPlugin, ErrorsPlugin, IntroductionPlugin],
   onComplete: () => fillInUser(ui.getSystem()),
   // No validator on the internet: the page sends nothing to other origins.
   validatorUrl: null,

@@ -10,50 +10,31 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use jsonwebtoken::Algorithm;
+use shared::{
+    DatabaseConfig, Limits, auth::TokenConfig, error::Recorded, logs::LogConfig, variables::Variables,
+};
 use uuid::Uuid;
 
 use crate::token::{self, Claims, TokenRequest};
 
-/// Variables that are passed to the functions, besides those that start with `AWS_`.
-const FUNCTION_VARIABLES: [&str; 19] = [
-    "BETTER_AUTH_SECRET",
-    "BETTER_AUTH_URL",
-    "CORS_ALLOWED_ORIGINS",
-    "DATABASE_CA_CERT",
-    "DATABASE_POOL_SIZE",
-    "DATABASE_URL",
-    "DATABASE_URL_UNPOOLED",
-    "DEBUG",
-    "ENVIRONMENT",
-    "JWT_ALGORITHM",
-    "JWT_AUDIENCE",
-    "JWT_ISSUER",
-    "JWT_JWKS_URL",
-    "JWT_SECRET",
-    "LOG_LEVEL",
-    "SECRET_ID",
-    "SECRET_REFRESH_SECONDS",
-    "TASKS_PER_USER",
-    "WRITES_PER_MINUTE",
-];
-
 const DEFAULT_ORIGIN: &str = "http://localhost:3000";
 const DEFAULT_TOKEN_HOURS: u32 = 168;
 
-/// The variables that are set. An empty variable counts as not set.
+/// The variables that are set, and the defaults of `cargo dev`. An empty variable counts as not set.
 #[derive(Clone, Debug)]
 pub struct Configuration {
     variables: BTreeMap<String, String>,
-    state: PathBuf,
 }
 
 impl Configuration {
     /// Reads this process's environment and the workspace's `.env`, if it exists. The environment takes
     /// precedence.
     ///
+    /// Tokens are signed with a random secret if none is set. It is stored in the state directory.
+    ///
     /// # Errors
-    /// If `.env` can't be read or has an entry that is not `NAME=value`.
+    /// If `.env` can't be read or has an entry that is not `NAME=value`, or if the random secret can't be
+    /// read or created.
     pub fn load(workspace: &Path) -> Result<Self> {
         let file = match fs::read(workspace.join(".env")) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
@@ -62,14 +43,16 @@ impl Configuration {
         // Skips variables that are not UTF-8: this project uses none.
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        Self::new(environment, &file, state_directory(workspace))
+        Self::new(environment, &file, &state_directory(workspace))
     }
 
     fn new(
         environment: impl IntoIterator<Item = (String, String)>,
         file: &[u8],
-        state: PathBuf,
+        state: &Path,
     ) -> Result<Self> {
+        // Editors on Windows begin a file with a byte order mark.
+        let file = file.strip_prefix("\u{feff}".as_bytes()).unwrap_or(file);
         let mut variables = BTreeMap::new();
         let mut last = None;
         for entry in dotenvy::from_read_iter(file) {
@@ -83,7 +66,14 @@ impl Configuration {
         }
         variables.extend(environment);
         variables.retain(|_, value| !value.trim().is_empty());
-        Ok(Self { variables, state })
+
+        variables.entry("ENVIRONMENT".into()).or_insert_with(|| "local".into());
+        // No write limit by default, because scripts and benchmarks write faster than people do.
+        variables.entry("WRITES_PER_MINUTE".into()).or_insert_with(|| "0".into());
+        if !["JWT_SECRET", "BETTER_AUTH_SECRET"].iter().any(|&name| variables.contains_key(name)) {
+            variables.insert("JWT_SECRET".into(), stored_secret(state)?);
+        }
+        Ok(Self { variables })
     }
 
     /// Returns the value of a variable, if it is set.
@@ -105,41 +95,48 @@ impl Configuration {
         origins.split(',').map(str::trim).collect::<Vec<_>>().join(",")
     }
 
-    /// Returns the secret that signs tokens: the first one in the configured list, else a random one that is
-    /// stored in the state directory.
+    /// Reads a configuration as the functions do when they start.
     ///
     /// # Errors
-    /// If the list has no secret, or the stored secret can't be read or created.
-    pub fn secret(&self) -> Result<String> {
-        let list = match self.get("JWT_SECRET").or_else(|| self.get("BETTER_AUTH_SECRET")) {
-            Some(list) => list.to_owned(),
-            None => stored_secret(&self.state)?,
-        };
-        let first = list.split(',').map(str::trim).find(|secret| !secret.is_empty());
-        Ok(first.context("the list in JWT_SECRET (or BETTER_AUTH_SECRET) has no secret")?.to_owned())
+    /// All errors that a function would log, in its words.
+    pub fn read<T>(&self, read: impl FnOnce(&mut Variables) -> Result<T, Recorded>) -> Result<T> {
+        let (config, _) = Variables::read(|name| self.get(name).map(str::to_owned), read)?;
+        Ok(config)
     }
 
-    /// Returns the algorithm that signs tokens: `JWT_ALGORITHM`, else HS256.
+    /// Checks every setting that an endpoint reads when it starts.
     ///
     /// # Errors
-    /// If `JWT_ALGORITHM` is not the name of an algorithm.
-    pub fn algorithm(&self) -> Result<Algorithm> {
-        let name = self.get("JWT_ALGORITHM").unwrap_or("HS256").trim();
-        name.parse().ok().with_context(|| format!("JWT_ALGORITHM must be HS256, HS384 or HS512, not {name}"))
+    /// As [`Configuration::read`].
+    pub fn check(&self) -> Result<()> {
+        let mut checked = self.clone();
+        if self.database_url().is_none() {
+            // Stands for the server that `cargo dev` starts, so that the database's other settings are read.
+            checked.variables.insert("DATABASE_URL".into(), "postgres://localhost".into());
+        }
+        checked.read(|variables| {
+            let log = LogConfig::read(variables).map(drop);
+            let database = DatabaseConfig::read(variables).map(drop);
+            let limits = Limits::read(variables).map(drop);
+            let tokens = TokenConfig::read(variables).map(drop);
+            log.and(database).and(limits).and(tokens)
+        })
     }
 
-    /// Signs a token and returns it with its claims. An issuer or audience that the request doesn't set comes
-    /// from this configuration.
+    /// Signs a token and returns it with its claims. The secret is the first in the list. An issuer or
+    /// audience that the request doesn't set comes from this configuration.
     ///
     /// # Errors
-    /// If the secret or the algorithm is unusable.
+    /// If a variable for tokens is invalid.
     pub fn mint(&self, request: TokenRequest) -> Result<(String, Claims)> {
+        let config = self.read(TokenConfig::read)?;
+        let secret = config.secrets.first().context("JWT_SECRET is not set")?;
         let claims = Claims::from(&TokenRequest {
-            issuer: request.issuer.or_else(|| self.get("JWT_ISSUER").map(str::to_owned)),
-            audience: request.audience.or_else(|| self.get("JWT_AUDIENCE").map(str::to_owned)),
+            issuer: request.issuer.or(config.issuer),
+            audience: request.audience.or(config.audience),
             ..request
         });
-        Ok((token::sign(&self.secret()?, self.algorithm()?, &claims)?, claims))
+        Ok((token::sign(secret, config.algorithm, &claims)?, claims))
     }
 
     /// Returns the lifetime of a token in hours: `JWT_EXPIRATION_HOURS`, else a week.
@@ -154,25 +151,11 @@ impl Configuration {
             .context("JWT_EXPIRATION_HOURS must be a whole number of hours")
     }
 
-    /// Returns the functions' environment variables, with `database_url` as `DATABASE_URL`.
-    ///
-    /// # Errors
-    /// The same as for [`Configuration::secret`].
-    pub fn function_environment(&self, database_url: &str) -> Result<BTreeMap<String, String>> {
+    /// Returns the functions' environment: all variables, with `database_url` as `DATABASE_URL`.
+    pub fn function_environment(&self, database_url: &str) -> BTreeMap<String, String> {
         let mut environment = self.variables.clone();
-        environment.retain(|name, _| {
-            let aws = name.starts_with("AWS_") && !name.starts_with("AWS_LAMBDA_");
-            aws || FUNCTION_VARIABLES.contains(&name.as_str())
-        });
         environment.insert("DATABASE_URL".into(), database_url.into());
-        environment.insert("CORS_ALLOWED_ORIGINS".into(), self.cors_allowed_origins());
-        environment.entry("ENVIRONMENT".into()).or_insert_with(|| "local".into());
-        // No write limit by default, because scripts and benchmarks write faster than people do.
-        environment.entry("WRITES_PER_MINUTE".into()).or_insert_with(|| "0".into());
-        if !["JWT_SECRET", "BETTER_AUTH_SECRET"].iter().any(|&name| environment.contains_key(name)) {
-            environment.insert("JWT_SECRET".into(), self.secret()?);
-        }
-        Ok(environment)
+        environment
     }
 }
 
@@ -210,15 +193,17 @@ fn stored_secret(state: &Path) -> Result<String> {
 mod tests {
     use super::*;
 
+    const SECRET: (&str, &str) = ("JWT_SECRET", "0123456789abcdef0123456789abcdef");
+
     fn configuration(environment: &[(&str, &str)], file: &str) -> Result<Configuration> {
         let environment = environment.iter().map(|&(name, value)| (name.into(), value.into()));
-        Configuration::new(environment, file.as_bytes(), "/nonexistent".into())
+        Configuration::new(environment, file.as_bytes(), Path::new("/nonexistent"))
     }
 
     #[test]
     fn the_environment_takes_precedence_over_the_file() {
         let configuration = configuration(
-            &[("LOG_LEVEL", "debug")],
+            &[("LOG_LEVEL", "debug"), SECRET],
             "LOG_LEVEL=warn\n# a comment\nexport JWT_ISSUER=\"https://a.example\"\n",
         );
         let configuration = configuration.expect("the file is valid");
@@ -228,11 +213,10 @@ mod tests {
 
     #[test]
     fn empty_variables_count_as_not_set() {
-        let file = "DATABASE_URL=\nNEON_DATABASE_URL=postgres://neon\nJWT_ALGORITHM=\nBETTER_AUTH_SECRET=x\nJWT_SECRET=";
+        let file = "DATABASE_URL=\nNEON_DATABASE_URL=postgres://neon\nBETTER_AUTH_SECRET=x\nJWT_SECRET=";
         let configuration = configuration(&[], file).expect("the file is valid");
         assert_eq!(configuration.database_url(), Some("postgres://neon"));
-        assert_eq!(configuration.algorithm().expect("there is a default"), Algorithm::HS256);
-        assert_eq!(configuration.secret().expect("a secret is set"), "x");
+        assert_eq!(configuration.get("JWT_SECRET"), None);
         assert_eq!(configuration.token_hours().expect("there is a default"), 168);
     }
 
@@ -245,49 +229,13 @@ mod tests {
     }
 
     #[test]
-    fn the_first_secret_of_a_list_signs() {
-        let configuration =
-            configuration(&[("JWT_SECRET", " new , old")], "").expect("the configuration is valid");
-        assert_eq!(configuration.secret().expect("a secret is set"), "new");
-    }
-
-    #[test]
     fn origins_fall_back_to_better_auth_url_then_to_localhost() {
-        let origins = |environment: &[(&str, &str)]| {
-            configuration(environment, "").expect("the configuration is valid").cors_allowed_origins()
+        let origins = |name: &str, value: &str| {
+            let configuration = configuration(&[("BETTER_AUTH_URL", "https://a"), (name, value), SECRET], "");
+            configuration.expect("the configuration is valid").cors_allowed_origins()
         };
-        assert_eq!(origins(&[]), "http://localhost:3000");
-        assert_eq!(
-            origins(&[("BETTER_AUTH_URL", "https://a.example:8443/auth?x")]),
-            "https://a.example:8443"
-        );
-        assert_eq!(origins(&[("CORS_ALLOWED_ORIGINS", "https://a, https://b")]), "https://a,https://b");
-        assert_eq!(origins(&[("BETTER_AUTH_URL", "https://a"), ("CORS_ALLOWED_ORIGINS", "*")]), "*");
-    }
-
-    #[test]
-    fn functions_get_only_their_own_variables() {
-        let configuration = configuration(
-            &[
-                ("HOME", "/root"),
-                ("JWT_SECRET", "a,b"),
-                ("JWT_EXPIRATION_HOURS", "1"),
-                ("AWS_SESSION_TOKEN", "t"),
-                ("AWS_LAMBDA_FUNCTION_NAME", "other"),
-                ("NEON_DATABASE_URL", "postgres://neon"),
-            ],
-            "",
-        );
-        let environment = configuration.and_then(|it| it.function_environment("postgres://here"));
-        let expected = [
-            ("AWS_SESSION_TOKEN", "t"),
-            ("CORS_ALLOWED_ORIGINS", "http://localhost:3000"),
-            ("DATABASE_URL", "postgres://here"),
-            ("ENVIRONMENT", "local"),
-            ("JWT_SECRET", "a,b"),
-            ("WRITES_PER_MINUTE", "0"),
-        ];
-        let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        assert_eq!(environment.expect("the configuration is valid"), expected.into());
+        assert_eq!(origins("BETTER_AUTH_URL", ""), "http://localhost:3000");
+        assert_eq!(origins("BETTER_AUTH_URL", "https://a.example:8443/auth?x"), "https://a.example:8443");
+        assert_eq!(origins("CORS_ALLOWED_ORIGINS", "https://a, https://b"), "https://a,https://b");
     }
 }

@@ -15,5 +15,6 @@ pub mod gateway;
 pub mod lambda;
 pub mod logs;
 pub mod postgres;
+pub mod serve;
 pub mod template;
 pub mod token;

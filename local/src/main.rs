@@ -1,13 +1,11 @@
 //! `cargo dev`: runs the whole API on this machine, and prints tokens for it.
 
-mod serve;
-
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{Args, Parser, Subcommand};
-use local::{binaries, configuration::Configuration, token::TokenRequest};
+use local::{binaries, configuration::Configuration, serve, token::TokenRequest};
 use serde_json::json;
 
 /// Runs the whole API on this machine: PostgreSQL, gateway and functions.

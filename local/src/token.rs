@@ -103,7 +103,7 @@ pub fn sign(secret: &str, algorithm: Algorithm, claims: &Claims) -> Result<Strin
         matches!(algorithm, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512),
         "a shared secret can sign with HS256, HS384 or HS512, not {algorithm:?}; check JWT_ALGORITHM"
     );
-    let key = EncodingKey::from_secret(secret.as_bytes());
+    let key = EncodingKey::from_secret(secret.as_bytes())?;
     jsonwebtoken::encode(&Header::new(algorithm), claims, &key).context("can't sign the token")
 }
 

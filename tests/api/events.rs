@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, fs, sync::Arc};
 
 use local::{
     binaries::workspace_root,
+    gateway::Routes,
     lambda::{Function, FunctionSpec, InvokeError},
     template::Template,
 };
@@ -53,11 +54,12 @@ async fn every_sample_succeeds_and_every_route_has_a_sample() {
     let template = template();
     let routes = template.functions.iter().flat_map(|function| &function.routes);
     let mut without_sample: BTreeSet<_> = routes.map(|route| route.route_key()).collect();
+    let routes = Routes::new(template.functions).expect("the routes are valid");
     for (name, event) in samples(&token).into_iter().filter(|(name, _)| name != "migrate") {
         println!("{name}");
         let method = event["requestContext"]["http"]["method"].as_str().expect("a method");
         let path = event["rawPath"].as_str().expect("a path");
-        let found = template.route(method, path).expect("a valid path").expect("a route");
+        let found = routes.find(method, path).expect("a valid path").expect("a route");
         assert!(name.starts_with(&found.function.binary), "{}", found.function.binary);
         // The sample has the values that the gateway would derive from such a request.
         assert_eq!(event["routeKey"], found.route.route_key());

@@ -248,6 +248,20 @@ async fn answers_503_if_a_function_takes_too_long() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn request_without_a_route_is_logged_with_the_nearest_route() {
+    let Some(app) = App::local().await else { return };
+    for (method, path, nearest) in [
+        (Method::GET, "/api/alice/tasks/", "GET /api/{user_id}/tasks"),
+        (Method::POST, "/alice/tasks", "POST /api/{user_id}/tasks"),
+    ] {
+        Response::to(app.request(method.clone(), path)).await.expect_status(404);
+        let line = format!("gateway: 404  no route for {method} {path}; the nearest is {nearest}\n");
+        let log = app.internals().log_text();
+        assert!(log.contains(&line), "{log}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rejects_oversized_and_malformed_requests_itself() {
     let Some(app) = App::local().await else { return };
     let alice = app.user("alice");

@@ -3,6 +3,7 @@
 
 mod changes;
 mod custom_resource;
+mod dev;
 mod docs_endpoint;
 mod documents;
 mod endpoints;

@@ -10,7 +10,8 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::json;
 use tests::{
-    ApiClient, App, Contract, MIGRATED, Options, Proxy, Response, connect, database_port, errors, migrated_cluster,
+    ApiClient, App, Contract, MIGRATED, Options, Proxy, Response, connect, database_port, errors,
+    migrated_cluster,
 };
 use tokio::time::sleep;
 use tokio_postgres::Client;

@@ -1,5 +1,6 @@
 //! An issuer of tokens that publishes its keys. Unlike a real one, it can be made to publish keys of every
-//! kind, send malformed responses, or not respond at all.
+//! kind, send malformed responses, or not respond at all. Like a server behind AWS's common firewall rules, it
+//! answers 403 to a request without `User-Agent`.
 
 use std::{
     sync::{
@@ -17,7 +18,7 @@ use aws_lc_rs::{
 use axum::{
     Router,
     body::Bytes,
-    http::StatusCode,
+    http::{HeaderMap, StatusCode, header::USER_AGENT},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -90,6 +91,7 @@ pub struct Issuer {
     /// The URL of the key set.
     pub url: String,
     answer: Arc<Mutex<Published>>,
+    cache_control: Arc<Mutex<String>>,
     fetches: Arc<AtomicUsize>,
     server: JoinHandle<()>,
 }
@@ -103,17 +105,24 @@ impl Issuer {
         let url = format!("http://{}/api/auth/jwks", listener.local_addr().expect("bound"));
         let answer = Arc::new(Mutex::new((StatusCode::OK, String::new(), Duration::ZERO)));
         let fetches = Arc::new(AtomicUsize::new(0));
-        let (published, count) = (Arc::clone(&answer), Arc::clone(&fetches));
-        let serve = get(async move || -> Response {
+        let cache_control = Arc::new(Mutex::new(String::new()));
+        let (published, count, cached) =
+            (Arc::clone(&answer), Arc::clone(&fetches), Arc::clone(&cache_control));
+        let serve = get(async move |headers: HeaderMap| -> Response {
             count.fetch_add(1, Ordering::SeqCst);
+            if !headers.contains_key(USER_AGENT) {
+                return StatusCode::FORBIDDEN.into_response();
+            }
+            let cache_control = cached.lock().expect("no test panics here").clone();
             let (status, body, delay) = published.lock().expect("no test panics here").clone();
             time::sleep(delay).await;
             // A client that followed a redirect would come back here and be counted.
-            (status, [("location", "/api/auth/jwks")], Bytes::from(body)).into_response()
+            let headers = [("location", "/api/auth/jwks".to_owned()), ("cache-control", cache_control)];
+            (status, headers, Bytes::from(body)).into_response()
         });
         let router = Router::new().route("/api/auth/jwks", serve);
         let server = tokio::spawn(async { axum::serve(listener, router).await.expect("it serves") });
-        let issuer = Self { url, answer, fetches, server };
+        let issuer = Self { url, answer, cache_control, fetches, server };
         issuer.publish(keys);
         issuer
     }
@@ -126,6 +135,11 @@ impl Issuer {
     /// Responds with this status and body from now on, after a delay.
     pub fn answer_with(&self, status: StatusCode, body: &str, delay: Duration) {
         *self.answer.lock().expect("no test panics here") = (status, body.into(), delay);
+    }
+
+    /// Responds with this `Cache-Control` from now on.
+    pub fn set_cache_control(&self, value: &str) {
+        *self.cache_control.lock().expect("no test panics here") = value.into();
     }
 
     /// How often the key set has been requested.

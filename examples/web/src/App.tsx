@@ -2,7 +2,7 @@ import { useEffect, useState } from "react";
 import { auth } from "./api";
 import { SignIn } from "./SignIn";
 import { Tasks } from "./Tasks";
-import { forgetOthers, queryClient } from "./writes";
+import { forgetOthers, queryClient, sendDeletion } from "./writes";
 
 export function App() {
   const { data, isPending } = auth.useSession();
@@ -15,6 +15,7 @@ export function App() {
   }, [data]);
 
   async function signOut() {
+    sendDeletion();
     const { error } = await auth.signOut();
     if (!error) queryClient.clear();
   }

@@ -1,5 +1,5 @@
 import { TaskForm } from "./TaskForm";
-import { formatDay } from "./TaskRow";
+import { focusTask, formatDay } from "./TaskRow";
 import type { Task } from "./api";
 import { changed, dismiss, useFailures, useWrite, type Failure, type Fields, type Write } from "./writes";
 
@@ -13,8 +13,12 @@ function FailureCard({ failure }: { failure: Failure }) {
   const { kind, task, fields } = write;
   const send = useWrite();
 
-  function again(changes: Partial<Write>) {
+  function drop() {
     dismiss(failure);
+    focusTask(task.id);
+  }
+  function again(changes: Partial<Write>) {
+    drop();
     send({ ...write, ...changes });
   }
   function correct(corrected: Fields) {
@@ -22,9 +26,10 @@ function FailureCard({ failure }: { failure: Failure }) {
     again({ key: crypto.randomUUID(), task: kind === "create" ? { ...task, ...corrected } : task, fields });
   }
 
-  const title = `${kind === "delete" ? "Not deleted" : "Not saved"}: ${task.title}`;
+  const name = task.title.trim() || "a task without a title";
+  const title = `${kind === "delete" ? "Not deleted" : "Not saved"}: ${name}`;
   return (
-    <section className="failure" aria-label={title}>
+    <section className="failure" aria-label={title} tabIndex={-1} ref={focusUnlessTyping}>
       <h2>{title}</h2>
       <p role="alert">{problem.message}</p>
       {problem.theirs ? (
@@ -34,27 +39,32 @@ function FailureCard({ failure }: { failure: Failure }) {
             <button className="primary" onClick={() => again({ key: crypto.randomUUID(), ...problem.theirs })}>
               Keep mine
             </button>
-            <button onClick={() => dismiss(failure)}>Take theirs</button>
+            <button onClick={drop}>Take theirs</button>
           </div>
         </>
       ) : problem.status === 422 ? (
         <TaskForm
-          label={`Correct ${task.title}`}
+          label={`Correct ${name}`}
           submit="Save"
           fields={{ ...task, ...fields }}
           errors={problem.details}
           autoFocus
           onSubmit={correct}
-          onCancel={() => dismiss(failure)}
+          onCancel={drop}
         />
       ) : (
         <div className="buttons">
           {problem.status >= 500 && <button onClick={() => again({})}>Try again</button>}
-          <button onClick={() => dismiss(failure)}>Dismiss</button>
+          <button onClick={drop}>Dismiss</button>
         </div>
       )}
     </section>
   );
+}
+
+/** Shows a failure to a user who is not typing elsewhere. */
+function focusUnlessTyping(card: HTMLElement | null) {
+  if (!document.activeElement?.closest("form")) card?.focus();
 }
 
 function Comparison({ mine, theirs }: { mine: Write["fields"]; theirs: Task }) {

@@ -39,6 +39,21 @@ export function TaskForm({ label, submit, fields = {}, errors = {}, autoFocus, o
       </p>
     );
 
+  const more = (
+    <>
+      <div>
+        <label htmlFor={`${id}-description`}>Description</label>
+        <textarea {...field("description")} defaultValue={fields.description ?? ""} rows={2} />
+        {error("description")}
+      </div>
+      <div>
+        <label htmlFor={`${id}-due_date`}>Due</label>
+        <input {...field("due_date")} type="date" defaultValue={fields.due_date?.slice(0, 10)} />
+        {error("due_date")}
+      </div>
+    </>
+  );
+
   return (
     <form
       className="task-form"
@@ -51,16 +66,7 @@ export function TaskForm({ label, submit, fields = {}, errors = {}, autoFocus, o
         <input {...field("title")} defaultValue={fields.title} required />
         {error("title")}
       </div>
-      <div>
-        <label htmlFor={`${id}-description`}>Description</label>
-        <textarea {...field("description")} defaultValue={fields.description ?? ""} rows={1} />
-        {error("description")}
-      </div>
-      <div>
-        <label htmlFor={`${id}-due_date`}>Due</label>
-        <input {...field("due_date")} type="date" defaultValue={fields.due_date?.slice(0, 10)} />
-        {error("due_date")}
-      </div>
+      {onCancel && more}
       <div className="buttons">
         <button className="primary">{submit}</button>
         {onCancel && (
@@ -69,6 +75,12 @@ export function TaskForm({ label, submit, fields = {}, errors = {}, autoFocus, o
           </button>
         )}
       </div>
+      {!onCancel && (
+        <details>
+          <summary>Details</summary>
+          <div className="more">{more}</div>
+        </details>
+      )}
     </form>
   );
 }

@@ -1,16 +1,15 @@
 import { useState } from "react";
 import { readTask, type Task, type Version } from "./api";
 import { TaskForm } from "./TaskForm";
-import { changed, useWrite, type Fields, type Write } from "./writes";
+import { changed, undo, useWrite, type Fields, type PendingWrite, type Write } from "./writes";
 
 interface Props {
   task: Task;
   /** The writes to this task that have not been carried out yet. */
-  pending: Write[];
-  onDelete(): void;
+  pending: PendingWrite[];
 }
 
-export function TaskRow({ task, pending, onDelete }: Props) {
+export function TaskRow({ task, pending }: Props) {
   const [edited, setEdited] = useState<Pick<Write, "task" | "etag">>();
   const [wasEdited, setWasEdited] = useState(false);
   const write = useWrite();
@@ -45,8 +44,30 @@ export function TaskRow({ task, pending, onDelete }: Props) {
       </li>
     );
   }
+  const deletion = pending.find(({ kind }) => kind === "delete");
+  if (deletion) {
+    return (
+      <li className="deleted" aria-busy>
+        <p>Deleted {task.title}</p>
+        {!deletion.wasTried && (
+          <button
+            aria-label={`Undo deleting ${task.title}`}
+            autoFocus
+            ref={leaveFocusInList}
+            onClick={() => {
+              setWasEdited(true);
+              undo(deletion);
+            }}
+          >
+            Undo
+          </button>
+        )}
+      </li>
+    );
+  }
   // A new task can't be changed before the API has assigned its id.
   const isNew = pending.some(({ kind }) => kind === "create");
+  const isOverdue = !task.completed && task.due_date && task.due_date.slice(0, 10) < today();
   return (
     <li className={task.completed ? "done" : undefined} aria-busy={pending.length > 0}>
       <label>
@@ -59,25 +80,44 @@ export function TaskRow({ task, pending, onDelete }: Props) {
         <span>{task.title}</span>
       </label>
       <div className="buttons">
-        <button aria-label={`Edit ${task.title}`} autoFocus={wasEdited} disabled={isNew} onClick={open}>
+        <button
+          id={`edit-${task.id}`}
+          aria-label={`Edit ${task.title}`}
+          autoFocus={wasEdited}
+          disabled={isNew}
+          onClick={open}
+        >
           Edit
         </button>
-        <button
-          aria-label={`Delete ${task.title}`}
-          disabled={isNew}
-          onClick={() => {
-            send("delete");
-            onDelete();
-          }}
-        >
+        <button aria-label={`Delete ${task.title}`} disabled={isNew} onClick={() => send("delete")}>
           Delete
         </button>
       </div>
       {task.description && <p>{task.description}</p>}
-      {task.due_date && <time dateTime={task.due_date}>Due {formatDay(task.due_date)}</time>}
+      {task.due_date && (
+        <time dateTime={task.due_date} className={isOverdue ? "overdue" : undefined}>
+          {isOverdue ? "Overdue since" : "Due"} {formatDay(task.due_date)}
+        </time>
+      )}
     </li>
   );
 }
+
+/** Moves the focus to a task, or to the list if the task is not in it. */
+export const focusTask = (id?: string) =>
+  (document.getElementById(`edit-${id}`) ?? document.getElementById("tasks"))?.focus();
+
+/** Moves the focus to the list if an element that has it is removed. */
+const leaveFocusInList = (element: HTMLElement | null) => () => {
+  const hadFocus = element === document.activeElement;
+  // In development, React's StrictMode also runs this right after mounting.
+  queueMicrotask(() => {
+    if (hadFocus && document.activeElement === document.body) focusTask();
+  });
+};
+
+/** Today's date where the user is. Swedish dates have the format of ISO 8601. */
+const today = () => new Date().toLocaleDateString("sv");
 
 export const formatDay = (date: string) =>
   new Date(date).toLocaleDateString("en", { dateStyle: "medium", timeZone: "UTC" });

@@ -1,5 +1,5 @@
 import { keepPreviousData, onlineManager, useInfiniteQuery } from "@tanstack/react-query";
-import { useDeferredValue, useRef, useState, useSyncExternalStore } from "react";
+import { useDeferredValue, useState, useSyncExternalStore } from "react";
 import { api, ok, type Task } from "./api";
 import { Failures } from "./Failures";
 import { TaskForm } from "./TaskForm";
@@ -29,9 +29,8 @@ export function Tasks({ userId }: { userId: string }) {
   const [search, setSearch] = useState("");
   const tasks = useTasks(userId, status, useDeferredValue(search));
   const pending = usePendingWrites();
-  const trouble = useTrouble();
+  const trouble = useTrouble() ?? tasks.failureReason ?? tasks.error;
   const write = useWrite();
-  const list = useRef<HTMLUListElement>(null);
   const isOnline = useSyncExternalStore(
     (listener) => onlineManager.subscribe(listener),
     () => onlineManager.isOnline(),
@@ -81,18 +80,18 @@ export function Tasks({ userId }: { userId: string }) {
           onChange={(event) => setSearch(event.target.value)}
         />
       </search>
-      {tasks.error && <p role="alert">{tasks.error.message}</p>}
-      <ul ref={list} tabIndex={-1} aria-label="Tasks">
+      <ul id="tasks" tabIndex={-1} aria-label="Tasks">
         {shown.map((task) => (
           <TaskRow
             key={task.id}
             task={task}
             pending={pending.filter((write) => write.task.id === task.id)}
-            onDelete={() => list.current?.focus()}
           />
         ))}
       </ul>
-      {tasks.isSuccess && shown.length === 0 && <p className="empty">No tasks.</p>}
+      {tasks.isSuccess && shown.length === 0 && (
+        <p className="empty">{search || status !== "all" ? "No task matches." : "No tasks."}</p>
+      )}
       {tasks.hasNextPage && <button onClick={() => tasks.fetchNextPage()}>Show more</button>}
     </main>
   );

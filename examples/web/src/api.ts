@@ -48,6 +48,14 @@ api.use({
   },
 });
 
+/** What the user can do about a response, by status. The API's own messages are for developers. */
+const MESSAGES: Record<number, string> = {
+  401: "You have been signed out",
+  404: "This task has been deleted elsewhere",
+  422: "Please correct what is marked",
+  429: "Too many changes at once",
+};
+
 /** Returns the result of a call, or throws a `Problem`. */
 export async function ok<T>(call: Promise<{ data?: T; error?: Failure; response: Response }>) {
   const { data, error, response } = await call.catch((): never => {
@@ -55,10 +63,12 @@ export async function ok<T>(call: Promise<{ data?: T; error?: Failure; response:
     throw problem;
   });
   if (response.ok) return { data: data as T, etag: response.headers.get("etag") ?? "" };
+  const { status } = response;
+  const message =
+    status >= 500 ? "The server has a problem" : (MESSAGES[status] ?? error?.error.message ?? `Error ${status}`);
   const retryAfter = Number(response.headers.get("retry-after")) || undefined;
-  const message = error?.error.message ?? `The server responded with ${response.status}`;
-  const details = (response.status === 422 && error?.error.details) || {};
-  throw { status: response.status, message, details, retryAfter } as Problem;
+  const details = (status === 422 && error?.error.details) || {};
+  throw { status, message, details, retryAfter } as Problem;
 }
 
 export async function readTask({ user_id, id }: Task): Promise<Version> {

@@ -1,7 +1,7 @@
 // All writes go through one queue, which is a scope of TanStack Query's mutations. They are sent in order,
 // one at a time. The list shows them before they are carried out. The queue pauses while offline, survives a
 // reload, and retries each write with its idempotency key until the API gives a definite answer.
-import { notifyManager, QueryClient, useMutation, useMutationState } from "@tanstack/react-query";
+import { notifyManager, QueryClient, useMutation, useMutationState, type MutationState } from "@tanstack/react-query";
 import { api, ok, readTask, type Problem, type Task } from "./api";
 
 export interface Fields {
@@ -21,6 +21,9 @@ export interface Write {
   /** The ETag of `task`, if it is known. */
   etag?: string;
 }
+
+/** A write that has not been carried out. */
+export type PendingWrite = Write & { wasTried: boolean };
 
 export interface Failure {
   write: Write;
@@ -50,7 +53,10 @@ export const queryClient = new QueryClient({
   },
 });
 queryClient.setMutationDefaults(KEY, {
-  mutationFn: send,
+  mutationFn: (write: Write) => {
+    const mutation = queryClient.getMutationCache().find({ mutationKey: KEY, predicate: ({ state }) => state.variables === write });
+    return send(write, Boolean(mutation?.state.failureCount));
+  },
   scope: { id: "writes" },
   retry: isTransient,
   retryDelay: delay,
@@ -59,7 +65,31 @@ queryClient.setMutationDefaults(KEY, {
   onSettled: () => queryClient.invalidateQueries(),
 });
 
-async function send(write: Write) {
+// How long a deletion waits to be undone, in milliseconds.
+const UNDO_TIME = 8_000;
+let waiting: { key: string; end(isUndone: boolean): void } | undefined;
+
+/** Sends the deletion that waits to be undone, if any. */
+export const sendDeletion = () => waiting?.end(false);
+
+/** Cancels a deletion, unless it has been sent. */
+export function undo({ key }: Write) {
+  if (waiting?.key === key) waiting.end(true);
+  else forget((write, { isPaused, failureCount }) => write.key === key && isPaused && !failureCount);
+}
+
+const isUndone = (key: string) =>
+  new Promise<boolean>((resolve) => {
+    const timer = setTimeout(() => end(false), UNDO_TIME);
+    function end(isUndone: boolean) {
+      clearTimeout(timer);
+      waiting = undefined;
+      resolve(isUndone);
+    }
+    waiting = { key, end };
+  });
+
+async function send(write: Write, wasTried: boolean) {
   const { key, task, fields } = write;
   const params = { path: { user_id: task.user_id, task_id: task.id }, header: { "Idempotency-Key": key } };
   switch (write.kind) {
@@ -72,6 +102,7 @@ async function send(write: Write) {
         api.PATCH("/api/{user_id}/tasks/{task_id}/complete", { params, body: { completed: fields.completed! } }),
       );
     case "delete":
+      if (!wasTried && (await isUndone(key))) return;
       return ok(api.DELETE("/api/{user_id}/tasks/{task_id}", { params }));
   }
 }
@@ -110,21 +141,26 @@ export function changed(task: Task, fields: Fields): Partial<Fields> {
   return Object.fromEntries(Object.entries(fields).filter(([name, value]) => !isSame(name, value)));
 }
 
-/** Returns the list as it will be once these writes have been carried out. */
+/** Returns the list as it will be once these writes have been carried out, with the tasks being deleted. */
 export function withWrites(tasks: Task[], writes: Write[]): Task[] {
   return writes.reduce((list, { kind, task, fields }) => {
     if (kind === "create") return [task, ...list];
-    if (kind === "delete") return list.filter(({ id }) => id !== task.id);
     return list.map((listed) => (listed.id === task.id ? { ...listed, ...fields } : listed));
   }, tasks);
 }
 
-export const useWrite = () => useMutation<unknown, Problem, Write>({ mutationKey: KEY }).mutate;
+export function useWrite() {
+  const { mutate } = useMutation<unknown, Problem, Write>({ mutationKey: KEY });
+  return (write: Write) => {
+    sendDeletion();
+    mutate(write);
+  };
+}
 
 export const usePendingWrites = () =>
   useMutationState({
     filters: { mutationKey: KEY, status: "pending" },
-    select: ({ state }) => state.variables as Write,
+    select: ({ state }): PendingWrite => ({ ...(state.variables as Write), wasTried: state.failureCount > 0 }),
   });
 
 /** Returns the problem that makes the queue retry, if any. */
@@ -150,9 +186,9 @@ export function forgetOthers(userId: string) {
   forget(({ task }) => task.user_id !== userId);
 }
 
-function forget(isForgotten: (write: Write) => boolean) {
+function forget(isForgotten: (write: Write, state: MutationState) => boolean) {
   const cache = queryClient.getMutationCache();
   cache
-    .findAll({ mutationKey: KEY, predicate: ({ state }) => isForgotten(state.variables as Write) })
+    .findAll({ mutationKey: KEY, predicate: ({ state }) => isForgotten(state.variables as Write, state as MutationState) })
     .forEach((mutation) => cache.remove(mutation));
 }

@@ -99,99 +99,32 @@ mod tests {
 
     use super::*;
 
-    fn cors(origins: &[&str], allow_credentials: bool) -> Cors {
-        let configuration = CorsConfiguration {
-            allow_origins: origins.iter().map(|&origin| origin.into()).collect(),
-            allow_methods: vec!["GET".into(), "POST".into()],
-            allow_headers: vec!["authorization".into(), "content-type".into()],
-            expose_headers: vec!["location".into()],
-            max_age: Some(600),
-            allow_credentials,
-        };
+    fn cors() -> Cors {
+        let configuration =
+            CorsConfiguration { allow_origins: vec!["https://a.example".into()], ..Default::default() };
         Cors::new(&configuration).expect("the values are valid headers")
-    }
-
-    fn options(headers: &[(&str, &str)]) -> Request {
-        let request = Request::builder().method("OPTIONS").uri("/anything");
-        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-        request.body(Body::empty()).expect("the request is valid")
-    }
-
-    fn sorted(headers: &HeaderMap) -> Vec<String> {
-        let mut lines: Vec<_> = headers
-            .iter()
-            .map(|(name, value)| format!("{name}: {}", value.to_str().expect("the value is ASCII")))
-            .collect();
-        lines.sort();
-        lines
-    }
-
-    #[test]
-    fn preflight_from_an_allowed_origin_gets_every_header() {
-        let request = options(&[("origin", "https://a.example"), ("access-control-request-method", "PATCH")]);
-        let response = cors(&["https://a.example"], true).preflight(&request).expect("a preflight request");
-        assert_eq!(response.status(), StatusCode::NO_CONTENT);
-        assert_eq!(
-            sorted(response.headers()),
-            [
-                "access-control-allow-credentials: true",
-                "access-control-allow-headers: authorization,content-type",
-                "access-control-allow-methods: GET,POST",
-                "access-control-allow-origin: https://a.example",
-                "access-control-max-age: 600",
-                "vary: origin",
-            ]
-        );
-    }
-
-    #[test]
-    fn preflight_from_another_origin_gets_no_header() {
-        let request = options(&[("origin", "https://b.example"), ("access-control-request-method", "GET")]);
-        let response = cors(&["https://a.example"], true).preflight(&request).expect("a preflight request");
-        assert_eq!(response.status(), StatusCode::NO_CONTENT);
-        assert!(response.headers().is_empty());
     }
 
     #[test]
     fn options_without_origin_or_requested_method_is_no_preflight() {
-        let cors = cors(&["*"], false);
-        assert!(cors.preflight(&options(&[("origin", "https://a.example")])).is_none());
-        assert!(cors.preflight(&options(&[("access-control-request-method", "GET")])).is_none());
+        for header in ["origin", "access-control-request-method"] {
+            let request = Request::options("/").header(header, "GET").body(Body::empty());
+            assert!(cors().preflight(&request.expect("the request is valid")).is_none(), "{header}");
+        }
     }
 
     #[test]
     fn cors_headers_of_functions_are_replaced() {
-        let answer = || {
-            let mut headers = HeaderMap::new();
-            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("https://evil.example"));
-            headers.insert("etag", HeaderValue::from_static("x"));
-            headers
-        };
-        let origin = HeaderValue::from_static("https://a.example");
-
-        let mut headers = answer();
-        cors(&["https://a.example"], false).apply(Some(&origin), &mut headers);
-        assert_eq!(
-            sorted(&headers),
-            [
-                "access-control-allow-origin: https://a.example",
-                "access-control-expose-headers: location",
-                "etag: x",
-                "vary: origin",
-            ]
-        );
-
-        let mut headers = answer();
-        cors(&["*"], false).apply(Some(&origin), &mut headers);
-        assert_eq!(
-            sorted(&headers),
-            ["access-control-allow-origin: *", "access-control-expose-headers: location", "etag: x"]
-        );
-
-        for elsewhere in [None, Some(HeaderValue::from_static("https://b.example"))] {
-            let mut headers = answer();
-            cors(&["https://a.example"], true).apply(elsewhere.as_ref(), &mut headers);
-            assert_eq!(sorted(&headers), ["etag: x"]);
+        for (origin, expected) in [
+            (Some("https://a.example"), Some("https://a.example")),
+            (Some("https://b.example"), None),
+            (None, None),
+        ] {
+            let evil = HeaderValue::from_static("https://evil.example");
+            let mut headers = HeaderMap::from_iter([(ACCESS_CONTROL_ALLOW_ORIGIN, evil)]);
+            cors().apply(origin.map(HeaderValue::from_static).as_ref(), &mut headers);
+            let allowed = headers.get(ACCESS_CONTROL_ALLOW_ORIGIN);
+            assert_eq!(allowed.map(HeaderValue::as_bytes), expected.map(str::as_bytes), "{origin:?}");
         }
     }
 }

@@ -14,7 +14,7 @@ use chrono::Utc;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
-use crate::template::RouteMatch;
+use super::routes::RouteMatch;
 
 /// The facts about a request that come from the connection and the gateway.
 #[derive(Clone, Copy)]
@@ -171,14 +171,19 @@ mod tests {
     use axum::http::{HeaderValue, Request, request::Builder};
 
     use super::*;
-    use crate::{binaries::workspace_root, template::Template};
+    use crate::{
+        binaries::workspace_root,
+        gateway::{Routes, routes::decode},
+        template::Template,
+    };
 
     fn event_for(request: Builder, body: &[u8]) -> Value {
         let template = Template::read(&workspace_root().join("template.yaml"), &BTreeMap::new())
             .expect("the template is valid");
         let (parts, ()) = request.body(()).expect("the request is valid").into_parts();
-        let path = crate::template::decode(parts.uri.path()).expect("the path is valid");
-        let found = template.route(parts.method.as_str(), parts.uri.path());
+        let routes = Routes::new(template.functions).expect("the routes are valid");
+        let path = decode(parts.uri.path()).expect("the path is valid");
+        let found = routes.find(parts.method.as_str(), parts.uri.path());
         let found = found.expect("the path decodes").expect("a route matches");
         let context = RequestContext {
             peer: ([127, 0, 0, 1], 54321).into(),

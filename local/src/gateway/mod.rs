@@ -4,6 +4,7 @@
 mod cors;
 mod event;
 mod response;
+mod routes;
 
 use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -28,10 +29,11 @@ use uuid::Uuid;
 use crate::{
     lambda::{Function, FunctionSpec, InvokeError},
     logs::LogSink,
-    template::{Template, decode},
+    template::Template,
 };
 use cors::Cors;
 use event::RequestContext;
+pub use routes::{MalformedPath, RouteMatch, Routes};
 
 /// API Gateway's limit for a request body, in bytes.
 pub const BODY_LIMIT: usize = 10 * 1024 * 1024;
@@ -52,7 +54,8 @@ pub struct GatewayOptions {
     pub environment: BTreeMap<String, String>,
     /// The socket to accept connections on.
     pub listener: TcpListener,
-    /// Receives the functions' output, and a line for each failed invocation.
+    /// Receives the functions' output, and a line for each failed invocation and each request without a
+    /// route.
     pub logs: LogSink,
     /// Maximum number of concurrent processes of each function.
     pub max_instances: usize,
@@ -70,7 +73,7 @@ impl Gateway {
     /// Starts serving. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// If a function with routes has no executable, or the template's CORS settings are not valid in headers.
+    /// If a function with routes has no executable, or the template's routes or CORS settings are invalid.
     pub fn start(options: GatewayOptions) -> Result<Self> {
         let mut functions = BTreeMap::new();
         for resource in options.template.functions.iter().filter(|function| !function.routes.is_empty()) {
@@ -93,7 +96,7 @@ impl Gateway {
             functions,
             logs: options.logs,
             port: address.port(),
-            template: options.template,
+            routes: Routes::new(options.template.functions)?,
         });
 
         let service = Router::new()
@@ -143,7 +146,7 @@ impl Gateway {
 }
 
 struct Api {
-    template: Template,
+    routes: Routes,
     cors: Option<Cors>,
     functions: BTreeMap<String, Function>,
     logs: LogSink,
@@ -197,9 +200,14 @@ async fn answer(api: &Api, context: RequestContext<'_>, request: Request) -> Res
         return Err(GatewayError(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
     }
     let malformed = |_| GatewayError(StatusCode::BAD_REQUEST);
-    let path = decode(parts.uri.path()).map_err(malformed)?;
-    let found = api.template.route(parts.method.as_str(), parts.uri.path()).map_err(malformed)?;
-    let found = found.ok_or(GatewayError(StatusCode::NOT_FOUND))?;
+    let path = routes::decode(parts.uri.path()).map_err(malformed)?;
+    let (method, raw_path) = (parts.method.as_str(), parts.uri.path());
+    let Some(found) = api.routes.find(method, raw_path).map_err(malformed)? else {
+        let nearest = api.routes.nearest(method, raw_path).map(|route| route.route_key());
+        let nearest = nearest.map(|route| format!("; the nearest is {route}")).unwrap_or_default();
+        (api.logs)("gateway", &format!("404  no route for {method} {raw_path}{nearest}"));
+        return Err(GatewayError(StatusCode::NOT_FOUND));
+    };
 
     let event = event::event(&parts, &path, &body, &found, context);
     let function = &api.functions[&found.function.binary];

@@ -1,7 +1,8 @@
 //! Runs a private PostgreSQL server on 127.0.0.1.
 
 mod account;
-mod files;
+mod initdb;
+mod log;
 mod programs;
 
 use std::{
@@ -17,7 +18,8 @@ use tokio_postgres::NoTls;
 use uuid::Uuid;
 
 use account::Account;
-use files::{Lifetime, Log};
+use initdb::Lifetime;
+use log::Log;
 use programs::Programs;
 
 /// How many ports to try, because another process may take the chosen one first.
@@ -103,7 +105,7 @@ impl Cluster {
         account.create_directory(directory)?;
         let log = Log::lock(account, directory.join("server.log"))?;
         let data = directory.join("data");
-        let password = files::initialize(account, programs, directory, &data, lifetime)?;
+        let password = initdb::initialize(account, programs, directory, &data, lifetime)?;
 
         let (settings, remove) = match lifetime {
             Lifetime::Persistent => (SETTINGS.to_owned(), Path::new("")),
@@ -139,6 +141,11 @@ impl Cluster {
             }
         }
         Ok(cluster)
+    }
+
+    /// Returns the folder of the server's files.
+    pub fn folder(&self) -> &Path {
+        self.log.path.parent().expect("the log is in a folder")
     }
 
     /// Returns the server's port on 127.0.0.1.

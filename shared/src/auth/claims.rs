@@ -1,9 +1,10 @@
 //! The claims of a token (RFC 7519 §4): checks them, and reads the caller from them.
 
 use chrono::Utc;
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Number, Value};
 
+use super::present;
 use crate::{error::TokenError, task::Caller};
 
 /// The longest user id, in characters.
@@ -25,6 +26,10 @@ pub(super) struct Claims {
     nbf: Option<Number>,
     iss: Option<String>,
     aud: Option<Audience>,
+    #[serde(default, deserialize_with = "present")]
+    azp: Option<IgnoredAny>,
+    #[serde(default, deserialize_with = "present")]
+    cnf: Option<IgnoredAny>,
     #[serde(default)]
     email: Value,
     #[serde(default)]
@@ -68,6 +73,14 @@ impl Claims {
         }
     }
 
+    /// Checks that the token needs no proof of a key (RFC 7800), because none is checked.
+    pub(super) fn check_confirmation(&self) -> Result<(), TokenError> {
+        match self.cnf {
+            Some(_) => Err(TokenError::Invalid("token is bound to a key by cnf")),
+            None => Ok(()),
+        }
+    }
+
     /// Checks that the token comes from this issuer.
     pub(super) fn check_issuer(&self, issuer: &str) -> Result<(), TokenError> {
         match &self.iss {
@@ -84,6 +97,15 @@ impl Claims {
             Some(Audience::Several(auds)) if auds.iter().any(|aud| aud == audience) => Ok(()),
             Some(_) => Err(TokenError::Invalid("aud does not contain JWT_AUDIENCE")),
             None => Err(TokenError::Invalid("aud is missing")),
+        }
+    }
+
+    /// Checks that the token was not issued to an OAuth client. If no audience is required, nothing else says
+    /// which application such a token is for.
+    pub(super) fn check_no_client(&self) -> Result<(), TokenError> {
+        match self.azp {
+            Some(_) => Err(TokenError::Invalid("token has azp, but JWT_AUDIENCE is not set")),
+            None => Ok(()),
         }
     }
 

@@ -1,83 +1,105 @@
-//! A published public key: a JSON Web Key (RFC 7517 §4).
+//! Public keys: JSON Web Keys and sets of them (RFC 7517).
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use ring::signature::{
-    ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256,
-    RsaPublicKeyComponents, UnparsedPublicKey,
+use std::sync::Arc;
+
+use jsonwebtoken::{
+    Algorithm, DecodingKey, DecodingKeyKind,
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse},
 };
 use serde::Deserialize;
+use serde_json::Value;
 
-use super::signature::{PublicKeyAlgorithm, VerifyingKey};
+use super::algorithms::algorithm;
 
-/// A JSON Web Key. Members that are not listed are ignored.
-#[derive(Deserialize)]
-pub(super) struct Jwk {
-    pub(super) kid: String,
-    alg: Option<String>,
-    #[serde(rename = "use")]
-    purpose: Option<String>,
-    key_ops: Option<Vec<String>>,
-    #[serde(flatten)]
-    parameters: Parameters,
+/// The shortest accepted RSA key, in bits (RFC 7518 §3.3).
+const MIN_RSA_BITS: usize = 2048;
+
+/// The usable keys of a JSON Web Key Set.
+#[derive(Clone, Default)]
+pub struct KeySet(Vec<PublicKey>);
+
+#[derive(Clone)]
+struct PublicKey {
+    id: Option<String>,
+    /// `None`: every algorithm of the key's type.
+    algorithm: Option<Algorithm>,
+    key: Arc<DecodingKey>,
 }
 
-/// The members of each key type. The symmetric type is left out, because a published secret is no secret.
-#[derive(Deserialize)]
-#[serde(tag = "kty")]
-enum Parameters {
-    #[serde(rename = "OKP")]
-    OctetKeyPair { crv: String, x: Base64Url },
-    #[serde(rename = "EC")]
-    EllipticCurve { crv: String, x: Base64Url, y: Base64Url },
-    #[serde(rename = "RSA")]
-    Rsa { n: Base64Url, e: Base64Url },
-}
+impl KeySet {
+    /// Reads the usable keys of a key set in JSON. Calls `skip` with the id of each unusable one, and why it
+    /// can't be used. Returns `None` if the text is not a key set.
+    pub fn parse(json: &[u8], mut skip: impl FnMut(&str, &'static str)) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Published {
+            keys: Vec<Value>,
+        }
+        let published: Published = serde_json::from_slice(json).ok()?;
+        let usable = published.keys.iter().filter_map(|jwk| {
+            PublicKey::read(jwk).map_err(|reason| skip(jwk["kid"].as_str().unwrap_or_default(), reason)).ok()
+        });
+        Some(Self(usable.collect()))
+    }
 
-#[derive(Deserialize)]
-#[serde(try_from = "String")]
-struct Base64Url(Vec<u8>);
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
 
-impl TryFrom<String> for Base64Url {
-    type Error = base64::DecodeError;
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        BASE64_URL_SAFE_NO_PAD.decode(text).map(Self)
+    /// Returns the key with this id for this algorithm. A token without a key id can only mean the key of a
+    /// set that has one (OpenID Connect Core §10.1).
+    pub(super) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<Arc<DecodingKey>> {
+        let found = match (id, &self.0[..]) {
+            (None, [only]) => Some(only).filter(|key| key.is_for(algorithm)),
+            (None, _) => None,
+            (id, keys) => keys.iter().find(|key| key.id.as_deref() == id && key.is_for(algorithm)),
+        };
+        found.map(|found| Arc::clone(&found.key))
     }
 }
 
-impl Jwk {
-    /// Returns the key for this algorithm; `None` if the key can't be used with it.
-    pub(super) fn key(&self, algorithm: PublicKeyAlgorithm) -> Option<VerifyingKey> {
-        if !self.may_verify(algorithm) {
-            return None;
+impl PublicKey {
+    fn read(jwk: &Value) -> Result<Self, &'static str> {
+        // jsonwebtoken doesn't know all names.
+        let algorithm = match &jwk["alg"] {
+            Value::Null => None,
+            name => Some(name.as_str().and_then(algorithm).ok_or("its alg is not supported")?),
+        };
+        let jwk = Jwk::deserialize(jwk).map_err(|_| "it is not a JSON Web Key")?;
+        let is_for_signatures =
+            jwk.common.public_key_use.as_ref().is_none_or(|it| *it == PublicKeyUse::Signature)
+                && jwk.common.key_operations.as_ref().is_none_or(|it| it.contains(&KeyOperations::Verify));
+        if !is_for_signatures {
+            return Err("its use or key_ops is not the verification of signatures");
         }
-        match (algorithm, &self.parameters) {
-            (PublicKeyAlgorithm::Ed25519, Parameters::OctetKeyPair { crv, x }) if crv == "Ed25519" => {
-                Some(VerifyingKey::Curve(UnparsedPublicKey::new(&ED25519, x.0.clone())))
-            }
-            (PublicKeyAlgorithm::Es256, Parameters::EllipticCurve { crv, x, y })
-                if crv == "P-256" && x.0.len() == 32 && y.0.len() == 32 =>
-            {
-                // An uncompressed point (SEC 1 §2.3.3).
-                let point = [&[4], &x.0[..], &y.0[..]].concat();
-                Some(VerifyingKey::Curve(UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)))
-            }
-            (PublicKeyAlgorithm::Rs256, Parameters::Rsa { n, e }) => {
-                let key = RsaPublicKeyComponents { n: n.0.clone(), e: e.0.clone() };
-                Some(VerifyingKey::Rsa(&RSA_PKCS1_2048_8192_SHA256, key))
-            }
-            (PublicKeyAlgorithm::Ps256, Parameters::Rsa { n, e }) => {
-                let key = RsaPublicKeyComponents { n: n.0.clone(), e: e.0.clone() };
-                Some(VerifyingKey::Rsa(&RSA_PSS_2048_8192_SHA256, key))
-            }
-            _ => None,
+        match &jwk.algorithm {
+            AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => {}
+            AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => {}
+            AlgorithmParameters::RSA(_) => {}
+            // Symmetric keys as well, because a published secret is no secret.
+            _ => return Err("its kty or crv is not supported"),
         }
+        let key = DecodingKey::from_jwk(&jwk).map_err(|_| "it is not base64url")?;
+        if let DecodingKeyKind::RsaModulusExponent { n, e } = key.kind() {
+            // RFC 7518 §6.3.1. Some libraries accept such a key, ring does not.
+            if n.starts_with(&[0]) || e.starts_with(&[0]) {
+                return Err("its n or e has a leading zero");
+            }
+            let bits = n.first().map_or(0, |first| n.len() * 8 - first.leading_zeros() as usize);
+            if bits < MIN_RSA_BITS {
+                return Err("an RSA key needs at least 2048 bits");
+            }
+        }
+        if algorithm.is_some_and(|algorithm| algorithm.family() != key.family()) {
+            return Err("its alg is not one of its kty");
+        }
+        Ok(Self { id: jwk.common.key_id, algorithm, key: Arc::new(key) })
     }
 
-    /// Whether the key's own `alg`, `use` and `key_ops`, if it has them, allow verifying with this algorithm.
-    fn may_verify(&self, algorithm: PublicKeyAlgorithm) -> bool {
-        self.alg.as_ref().is_none_or(|name| name.parse() == Ok(algorithm))
-            && self.purpose.as_ref().is_none_or(|purpose| purpose == "sig")
-            && self.key_ops.as_ref().is_none_or(|operations| operations.iter().any(|it| it == "verify"))
+    fn is_for(&self, algorithm: Algorithm) -> bool {
+        self.key.family() == algorithm.family() && self.algorithm.is_none_or(|own| own == algorithm)
     }
 }

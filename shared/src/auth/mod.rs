@@ -5,15 +5,18 @@
 //! against a public key of its algorithm. So neither `none` nor a public key used as a secret can pass (RFC
 //! 8725 §3.1).
 
+mod algorithms;
 mod claims;
 mod config;
 mod jwk;
 mod jwks;
-mod signature;
+
+use std::sync::Arc;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, crypto};
 use serde::{
-    Deserialize,
+    Deserialize, Deserializer,
     de::{DeserializeOwned, IgnoredAny},
 };
 
@@ -24,19 +27,21 @@ use crate::{
 use claims::Claims;
 pub use claims::MAX_USER_ID_CHARS;
 pub use config::TokenConfig;
-use jwks::KeySet;
+pub use jwk::KeySet;
 pub use jwks::KeySetUrl;
-pub use signature::HmacAlgorithm;
-use signature::{PublicKeyAlgorithm, VerifyingKey};
+use jwks::PublishedKeys;
 
 /// The longest token that is read, in bytes. API Gateway allows 10,240 bytes for all headers together.
 const MAX_TOKEN_LEN: usize = 8 * 1024;
 
+const NO_SUCH_KEY: TokenError = TokenError::Invalid("no public key has the token's kid and alg");
+
 /// Checks tokens.
 pub struct Verifier {
-    secrets: Vec<VerifyingKey>,
-    algorithm: HmacAlgorithm,
-    public_keys: Option<KeySet>,
+    secrets: Vec<DecodingKey>,
+    algorithm: Algorithm,
+    keys: KeySet,
+    published_keys: Option<PublishedKeys>,
     issuer: Option<String>,
     audience: Option<String>,
 }
@@ -44,20 +49,26 @@ pub struct Verifier {
 impl Verifier {
     /// Creates a verifier of tokens that are signed with one of the configured secrets or published keys.
     pub fn new(config: &TokenConfig) -> Self {
-        let secret = |secret: &String| VerifyingKey::secret(config.algorithm, secret);
+        // Fails if an earlier verifier has installed it.
+        let _ = algorithms::PROVIDER.install_default();
+        let secret = |secret: &String| {
+            DecodingKey::from_secret(secret.as_bytes()).expect("each secret is as long as its hash")
+        };
         Self {
             secrets: config.secrets.iter().map(secret).collect(),
             algorithm: config.algorithm,
-            public_keys: config.jwks_url.clone().map(KeySet::new),
+            keys: config.keys.clone(),
+            published_keys: config.jwks_url.clone().map(PublishedKeys::new),
             issuer: config.issuer.clone(),
             audience: config.audience.clone(),
         }
     }
 
-    /// Fetches the public keys, if configured, before the first request needs them. Only logs a failure.
+    /// Fetches the published keys before the first request needs them, unless there are configured ones. Only
+    /// logs a failure.
     pub async fn fetch_keys(&self) {
-        if let Some(keys) = &self.public_keys {
-            keys.fetch_first().await;
+        if let Some(published) = self.published_keys.as_ref().filter(|_| self.keys.is_empty()) {
+            published.fetch_first().await;
         }
     }
 
@@ -73,17 +84,24 @@ impl Verifier {
         let claims: Claims = read_object(token.claims)
             .ok_or(TokenError::Invalid("a claim is missing, duplicated or of the wrong type"))?;
         claims.check_times()?;
+        claims.check_confirmation()?;
         if let Some(issuer) = &self.issuer {
             claims.check_issuer(issuer)?;
         }
-        if let Some(audience) = &self.audience {
-            claims.check_audience(audience)?;
+        match &self.audience {
+            Some(audience) => claims.check_audience(audience)?,
+            None if token.header.is_access_token() => {
+                return Err(TokenError::Invalid("typ is at+jwt, but JWT_AUDIENCE is not set").into());
+            }
+            None => claims.check_no_client()?,
         }
         Ok(claims.caller()?)
     }
 
     async fn check_signature(&self, token: &Token<'_>) -> Result<(), Error> {
-        let is_signed = if let Ok(algorithm) = token.header.alg.parse::<HmacAlgorithm>() {
+        let algorithm = algorithms::algorithm(&token.header.alg);
+        let algorithm = algorithm.ok_or(TokenError::Invalid("alg is not supported"))?;
+        let is_signed = if algorithm.family() == AlgorithmFamily::Hmac {
             if self.secrets.is_empty() {
                 return Err(
                     TokenError::Invalid("signed with a shared secret, but JWT_SECRET is not set").into()
@@ -92,17 +110,25 @@ impl Verifier {
             if algorithm != self.algorithm {
                 return Err(TokenError::Invalid("alg differs from JWT_ALGORITHM").into());
             }
-            self.secrets.iter().any(|secret| token.is_signed_by(secret))
-        } else if let Ok(algorithm) = token.header.alg.parse::<PublicKeyAlgorithm>() {
-            let keys = self.public_keys.as_ref().ok_or(TokenError::Invalid(
-                "signed with a public-key algorithm, but JWT_JWKS_URL is not set",
-            ))?;
-            let kid = token.header.kid.as_ref().ok_or(TokenError::Invalid("kid is missing"))?;
-            token.is_signed_by(&*keys.find(kid, algorithm).await?)
+            self.secrets.iter().any(|secret| token.is_signed_by(secret, algorithm))
         } else {
-            return Err(TokenError::Invalid("alg is not supported").into());
+            let key = self.public_key(token.header.kid.as_deref(), algorithm).await?;
+            token.is_signed_by(&key, algorithm)
         };
         if is_signed { Ok(()) } else { Err(TokenError::Invalid("wrong signature").into()) }
+    }
+
+    /// Returns the key with this id for this algorithm: a configured one, or one that the issuer publishes.
+    async fn public_key(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Arc<DecodingKey>, Error> {
+        match (self.keys.find(id, algorithm), &self.published_keys) {
+            (Some(key), _) => Ok(key),
+            (None, Some(published)) => published.find(id, algorithm).await,
+            (None, None) if self.keys.is_empty() => Err(TokenError::Invalid(
+                "signed with a public-key algorithm, but neither JWT_JWKS nor JWT_JWKS_URL is set",
+            )
+            .into()),
+            (None, None) => Err(NO_SUCH_KEY.into()),
+        }
     }
 }
 
@@ -125,16 +151,34 @@ struct Token<'a> {
     claims: &'a str,
     /// The signed text: the encoded header and claims.
     message: &'a str,
-    signature: Vec<u8>,
+    /// Still encoded.
+    signature: &'a str,
 }
 
-/// The members of the header that select the key. All others are ignored, above all keys and URLs of keys
-/// (`jwk`, `jku`, `x5c`, `x5u`), because the sender chooses them.
+/// The members of the header that are used. All others are ignored, above all keys and URLs of keys (`jwk`,
+/// `jku`, `x5c`, `x5u`), because the sender chooses them.
 #[derive(Deserialize)]
 struct Header {
     alg: String,
+    #[serde(default, deserialize_with = "present")]
     kid: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    typ: Option<String>,
+    #[serde(default, deserialize_with = "present")]
     crit: Option<IgnoredAny>,
+}
+
+impl Header {
+    /// The type of the token in lower case, without `application/` (RFC 7515 §4.1.9).
+    fn token_type(&self) -> Option<String> {
+        let name = self.typ.as_ref()?.to_ascii_lowercase();
+        Some(name.strip_prefix("application/").map(str::to_owned).unwrap_or(name))
+    }
+
+    /// Whether the token is an OAuth access token (RFC 9068 §2.1).
+    fn is_access_token(&self) -> bool {
+        self.token_type().as_deref() == Some("at+jwt")
+    }
 }
 
 impl<'a> Token<'a> {
@@ -148,14 +192,21 @@ impl<'a> Token<'a> {
         if header.crit.is_some() {
             return Err(TokenError::Invalid("token header has critical extensions"));
         }
-        let signature = BASE64_URL_SAFE_NO_PAD.decode(signature);
-        let signature = signature.map_err(|_| TokenError::Invalid("signature is not base64url"))?;
+        // An issuer's keys also sign session cookies, logout tokens and proofs (RFC 8725 §3.11).
+        if ![None, Some("jwt"), Some("at+jwt")].contains(&header.token_type().as_deref()) {
+            return Err(TokenError::Invalid("typ is neither JWT nor at+jwt"));
+        }
         Ok(Self { header, claims, message, signature })
     }
 
-    fn is_signed_by(&self, key: &VerifyingKey) -> bool {
-        key.verifies(self.message.as_bytes(), &self.signature)
+    fn is_signed_by(&self, key: &DecodingKey, algorithm: Algorithm) -> bool {
+        crypto::verify(self.signature, self.message.as_bytes(), key, algorithm).unwrap_or(false)
     }
+}
+
+/// Reads a member of which null is not the same as its absence.
+fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 /// Decodes the JSON object in a part of a token. Drops the parser's error, because it would quote the token.

@@ -1,6 +1,6 @@
 //! Values in path, query and headers: task ids, `limit`, `offset`, and unusual bytes.
 
-use tests::{App, Contract, FieldError, Response};
+use tests::{App, Contract, FieldError, Response, errors};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -45,6 +45,9 @@ async fn task_id_of_the_wrong_kind_is_422() {
     for id in ["9223372036854775808", "18446744073709551617", &digits] {
         cases.push((Contract::Plain, id.to_owned(), too_great("path", "task_id", i64::MAX)));
     }
+    // No task has a UUID of another version than 7.
+    let version_4 = "0199d3c4-7a00-4000-8000-000000000001";
+    alice.envelope().get(version_4).await.assert_error(Contract::Envelope, &errors::NOT_FOUND);
     for (contract, id, fault) in cases {
         println!("{contract:?} {id}");
         for endpoint in endpoints(contract).into_iter().filter(Endpoint::names_a_task) {

@@ -217,7 +217,12 @@ async fn special_characters_of_the_user_id_are_escaped_in_location() {
 
 /// Signs a token with these claims.
 fn token(claims: &Value) -> String {
-    encode(&Header::default(), claims, &EncodingKey::from_secret(SECRET.as_bytes())).expect("HS256 signs")
+    encode(
+        &Header::default(),
+        claims,
+        &EncodingKey::from_secret(SECRET.as_bytes()).expect("the secret is not empty"),
+    )
+    .expect("HS256 signs")
 }
 
 #[tokio::test(flavor = "multi_thread")]

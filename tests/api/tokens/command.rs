@@ -1,23 +1,21 @@
 //! `cargo dev token`: its tokens, decoded with the crate jsonwebtoken and sent to the API.
 
-use std::process::{Command, Output};
+use std::process::Output;
 
 use jsonwebtoken::{
     Algorithm::{self, HS256, HS512},
     DecodingKey, Validation, get_current_timestamp,
 };
-use local::binaries::{Profile, build, workspace_root};
+use local::binaries::workspace_root;
 use serde_json::{Value, json};
 use tests::{App, Contract, Options, SECRET};
-use tokio::task::spawn_blocking;
 
 use super::{ACCEPTED, EXPIRED, judge};
+use crate::dev::cargo_dev;
 
 /// Runs `cargo dev token` with these arguments and variables.
 async fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
-    let build = || build(&workspace_root(), &["local".into()], Profile::Dev).expect("`local` can be built");
-    let executable = spawn_blocking(build).await.expect("no panic").remove("local").expect("just built");
-    let mut command = Command::new(executable);
+    let mut command = cargo_dev(&workspace_root()).await;
     for name in ["BETTER_AUTH_SECRET", "JWT_ALGORITHM", "JWT_ISSUER", "JWT_AUDIENCE", "JWT_EXPIRATION_HOURS"]
     {
         // An empty variable counts as not set and takes precedence over .env.
@@ -37,7 +35,7 @@ async fn token(arguments: &[&str], variables: &[(&str, &str)]) -> String {
 fn claims(token: &str, secret: &str, algorithm: Algorithm) -> Value {
     let mut validation = Validation::new(algorithm);
     (validation.validate_exp, validation.validate_aud) = (false, false);
-    let key = DecodingKey::from_secret(secret.as_bytes());
+    let key = DecodingKey::from_secret(secret.as_bytes()).expect("not empty");
     jsonwebtoken::decode(token, &key, &validation).expect("signed with the secret").claims
 }
 

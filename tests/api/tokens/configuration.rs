@@ -1,9 +1,9 @@
 //! Tokens that are accepted or rejected because of the configuration, and configurations that stop start-up.
 
-use jsonwebtoken::Algorithm::{HS256, HS384, HS512};
+use jsonwebtoken::Algorithm::{EdDSA, HS256, HS384, HS512};
 use reqwest::Method;
 use serde_json::json;
-use tests::{App, Contract, Issuer, Options, Response};
+use tests::{App, Contract, Issuer, Options, Response, SigningKey};
 
 use super::{ACCEPTED, REJECTED, judge, judge_claims, token};
 
@@ -113,6 +113,33 @@ async fn secret_shorter_than_its_hash_stops_start_up_and_the_log_has_both_length
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn public_default_secret_of_better_auth_stops_start_up() {
+    const DEFAULT: &str = "better-auth-secret-12345678901234567890";
+    let list = format!("{},{DEFAULT}", "s".repeat(32));
+    for (name, value) in [("JWT_SECRET", DEFAULT), ("BETTER_AUTH_SECRET", DEFAULT), ("JWT_SECRET", &list)] {
+        let reason = format!("{name} is Better Auth's public default: create a secret");
+        assert_does_not_start(&[("JWT_SECRET", ""), (name, value)], &reason).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn key_set_without_usable_key_stops_start_up_and_an_unusable_key_is_a_warning() {
+    let unusable = "JWT_JWKS has a key that is skipped: an RSA key needs at least 2048 bits";
+    for (value, problem) in [
+        ("kept-to-myself", "is not a JSON Web Key Set"),
+        (r#"{"kty":"OKP","crv":"Ed25519","x":"kept-to-myself"}"#, "is not a JSON Web Key Set"),
+        (r#"{"keys":[]}"#, "has no usable public key"),
+        (r#"{"keys":[{"kty":"oct","k":"kept-to-myself"}]}"#, "has no usable public key"),
+    ] {
+        assert_does_not_start(&[("JWT_JWKS", value)], &format!("JWT_JWKS {problem}")).await;
+    }
+    let key = SigningKey::generate("one", EdDSA);
+    let keys = json!({ "keys": [{ "kty": "RSA", "n": "AQAB", "e": "AQAB" }, key.jwk] }).to_string();
+    let Some(warnings) = warnings(&[("JWT_JWKS", &keys), ISSUER, AUDIENCE]).await else { return };
+    assert_eq!(warnings, [unusable]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn secret_as_long_as_its_hash_is_accepted() {
     for (algorithm, length) in [(HS256, 32), (HS384, 48), (HS512, 64)] {
         let secret = "s".repeat(length);
@@ -165,13 +192,16 @@ async fn public_keys_without_issuer_and_audience_are_a_warning_and_in_production
     let jwks = ("JWT_JWKS_URL", issuer.url.as_str());
     let missing = |names: &str| {
         format!(
-            "{names} not set, so a token that the issuer of JWT_JWKS_URL signed for another service is \
+            "{names} not set, so a token that the same issuer signed for another service is \
              accepted: set JWT_ISSUER to the `iss` and JWT_AUDIENCE to the `aud` of its tokens (for Better \
              Auth, both are its base URL)"
         )
     };
+    let key = SigningKey::generate("one", EdDSA);
+    let keys = json!({ "keys": [key.jwk] }).to_string();
     for (variables, names) in [
         (vec![jwks], Some("JWT_ISSUER and JWT_AUDIENCE are")),
+        (vec![("JWT_JWKS", keys.as_str())], Some("JWT_ISSUER and JWT_AUDIENCE are")),
         (vec![jwks, ISSUER], Some("JWT_AUDIENCE is")),
         (vec![jwks, AUDIENCE], Some("JWT_ISSUER is")),
         (vec![jwks, ISSUER, AUDIENCE], None),

@@ -18,7 +18,7 @@ fn claims() -> Value {
 /// A token with this header and these claims, which need not be valid, signed with HS256 and this key.
 fn assemble(header: &str, claims: &str, key: &str) -> String {
     let message = format!("{}.{}", BASE64.encode(header), BASE64.encode(claims));
-    let key = EncodingKey::from_secret(key.as_bytes());
+    let key = EncodingKey::from_secret(key.as_bytes()).expect("not empty");
     let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, HS256).expect("HS256 signs");
     format!("{message}.{signature}")
 }
@@ -36,7 +36,7 @@ struct Api {
     eddsa: SigningKey,
     es256: SigningKey,
     rs256: SigningKey,
-    _issuer: Issuer,
+    issuer: Issuer,
 }
 
 impl Api {
@@ -45,7 +45,7 @@ impl Api {
             [EdDSA, ES256, RS256].map(|algorithm| SigningKey::generate(&format!("{algorithm:?}"), algorithm));
         let issuer = Issuer::start(&[&eddsa.jwk, &es256.jwk, &rs256.jwk]).await;
         let app = App::local_with(Options::default().with("JWT_JWKS_URL", &issuer.url)).await?;
-        Some(Self { app, eddsa, es256, rs256, _issuer: issuer })
+        Some(Self { app, eddsa, es256, rs256, issuer })
     }
 
     async fn assert_rejects(&self, tokens: impl IntoIterator<Item = String>) {
@@ -81,9 +81,8 @@ async fn unsigned_tokens_and_tokens_signed_with_a_public_key_as_the_secret_are_4
         for secret in [key.jwk.to_string().into_bytes(), raw, pem.into_bytes()] {
             for algorithm in [HS256, Algorithm::HS384, Algorithm::HS512] {
                 let header = Header { alg: algorithm, ..key.header() };
-                let forged =
-                    encode(&header, &claims(), &EncodingKey::from_secret(&secret)).expect("signable");
-                api.assert_rejects([forged]).await;
+                let key = EncodingKey::from_secret(&secret).expect("not empty");
+                api.assert_rejects([encode(&header, &claims(), &key).expect("signable")]).await;
             }
         }
     }
@@ -126,6 +125,7 @@ async fn tokens_with_their_own_key_or_critical_extensions_are_401() {
         json!({ "x5c": ["AAAA"] }),
         json!({ "crit": ["b64"], "b64": false }),
         json!({ "crit": [] }),
+        json!({ "crit": null }),
     ] {
         let mut header = json!({ "alg": "EdDSA", "kid": "EdDSA" });
         for (name, value) in extra.as_object().expect("an object") {
@@ -143,6 +143,43 @@ async fn tokens_with_their_own_key_or_critical_extensions_are_401() {
         }
     }
     assert_eq!(mallorys_issuer.fetches(), 0, "keys are never fetched from a URL in a token");
+}
+
+/// Better Auth's server signs all of these with the key pair of its JWT plugin: cookies of sessions, and the
+/// tokens of its OAuth provider.
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_that_the_issuer_signed_for_another_purpose_are_401() {
+    const AUDIENCE: &str = "https://api.example";
+    let Some(open) = Api::start().await else { return };
+    let options = Options::default().with("JWT_JWKS_URL", &open.issuer.url).with("JWT_AUDIENCE", AUDIENCE);
+    let Some(with_audience) = App::local_with(options).await else { return };
+    for (typ, extra, without_audience, for_audience) in [
+        (Some("JWT"), json!({}), ACCEPTED, ACCEPTED),
+        (Some("application/jwt"), json!({}), ACCEPTED, ACCEPTED),
+        (None, json!({}), ACCEPTED, ACCEPTED),
+        (Some("at+jwt"), json!({}), REJECTED, ACCEPTED),
+        (Some("application/AT+JWT"), json!({}), REJECTED, ACCEPTED),
+        (Some("JWT"), json!({ "azp": "client" }), REJECTED, ACCEPTED),
+        (Some("at+jwt"), json!({ "azp": "client", "scope": "openid" }), REJECTED, ACCEPTED),
+        (Some("at+jwt"), json!({ "cnf": { "jkt": "thumbprint" } }), REJECTED, REJECTED),
+        (Some("JWT"), json!({ "cnf": null }), REJECTED, REJECTED),
+        (Some("JWT"), json!({ "aud": "client" }), ACCEPTED, REJECTED),
+        (Some("better-auth.session-cache+jwt"), json!({}), REJECTED, REJECTED),
+        (Some("logout+jwt"), json!({}), REJECTED, REJECTED),
+        (Some(""), json!({}), REJECTED, REJECTED),
+    ] {
+        let mut claims = claims();
+        claims["aud"] = json!(AUDIENCE);
+        for (name, value) in extra.as_object().expect("an object") {
+            claims[name] = value.clone();
+        }
+        let header = Header { typ: typ.map(str::to_owned), ..open.eddsa.header() };
+        let token = encode(&header, &claims, &open.eddsa.key).expect("signable");
+        println!("{typ:?} {claims}");
+        for (app, verdict) in [(&open.app, without_audience), (&with_audience, for_audience)] {
+            judge(app, Contract::Plain, "alice", &format!("Bearer {token}"), verdict).await;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

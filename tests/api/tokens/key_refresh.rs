@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use axum::http::StatusCode;
 use jsonwebtoken::Algorithm::{ES256, EdDSA, HS256};
 use serde_json::json;
+use shared::auth::{KeySet, TokenConfig, Verifier};
 #[cfg(target_os = "linux")]
 use tests::{App, Clock};
 use tests::{Contract, Issuer, SECRET, SigningKey, errors};
@@ -171,4 +172,55 @@ async fn without_a_successful_refresh_keys_are_used_for_one_hour() {
     judge_both(&app, &signed_by(&key), ACCEPTED).await;
     clock.set_ahead(3640 + 3650);
     judge_both(&app, &signed_by(&key), UNAVAILABLE).await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn max_age_of_the_issuer_decides_when_keys_are_fetched_again() {
+    let (old, new) = (SigningKey::generate("old", EdDSA), SigningKey::generate("new", EdDSA));
+    for (cache_control, used, withdrawn) in [("max-age=120", 110, 121), ("public, max-age=86400", 1790, 1801)]
+    {
+        let issuer = Issuer::start(&[&old.jwk]).await;
+        issuer.set_cache_control(cache_control);
+        let clock = Clock::start();
+        let options = clock.options().with("JWT_JWKS_URL", &issuer.url);
+        let Some(app) = App::local_with(options).await else { return };
+        judge_both(&app, &signed_by(&old), ACCEPTED).await;
+        issuer.publish(&[&new.jwk]);
+        clock.set_ahead(used);
+        judge_both(&app, &signed_by(&old), ACCEPTED).await;
+        clock.set_ahead(withdrawn);
+        judge_both(&app, &signed_by(&old), REJECTED).await;
+    }
+}
+
+/// A process of Lambda Managed Instances checks several tokens at once. A process of the local Lambda handles
+/// one request at a time, so this test calls the verifier itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn look_up_of_a_cached_key_does_not_wait_for_a_fetch() {
+    let (known, unknown) = (SigningKey::generate("known", EdDSA), SigningKey::generate("unknown", EdDSA));
+    // Signed first, because a verifier installs cryptography that can't sign, unless there is another.
+    let (known_token, unknown_token) = (signed_by(&known), signed_by(&unknown));
+    let issuer = Issuer::start(&[&known.jwk]).await;
+    let verifier = Verifier::new(&TokenConfig {
+        secrets: Vec::new(),
+        keys: KeySet::default(),
+        jwks_url: Some(issuer.url.parse().expect("a URL")),
+        algorithm: HS256,
+        issuer: None,
+        audience: None,
+    });
+    verifier.fetch_keys().await;
+    issuer.answer_with(StatusCode::OK, "", Duration::from_secs(3));
+    let started = Instant::now();
+    let slow = async { (verifier.caller(Some(&unknown_token)).await.is_ok(), started.elapsed()) };
+    let quick = async {
+        while issuer.fetches() < 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        (verifier.caller(Some(&known_token)).await.is_ok(), started.elapsed())
+    };
+    let (slow, quick) = tokio::join!(slow, quick);
+    assert!(!slow.0 && slow.1 >= Duration::from_secs(3), "{slow:?}");
+    assert!(quick.0 && quick.1 < Duration::from_secs(2), "{quick:?}");
 }

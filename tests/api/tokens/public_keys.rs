@@ -1,8 +1,9 @@
 //! Tokens verified with the public keys of an issuer.
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use jsonwebtoken::{
     Algorithm::{ES256, EdDSA, HS256, PS256, RS256},
-    get_current_timestamp,
+    Header, encode, get_current_timestamp,
 };
 use serde_json::{Value, json};
 use tests::{App, Contract, Issuer, Options, Response, SECRET, SigningKey, errors};
@@ -134,4 +135,69 @@ async fn keys_are_fetched_only_over_tls_or_from_this_machine() {
     let Some(app) = App::local_with(Options::default().with("JWT_JWKS_URL", url)).await else { return };
     judge_both(&app, &signed_by(&key), UNAVAILABLE).await;
     assert_eq!(issuer.fetches(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rsa_keys_that_ring_rejects_are_skipped_with_the_reason() {
+    let good = SigningKey::generate("good", EdDSA);
+    let padded = SigningKey::generate("padded", RS256);
+    let with_modulus = |change: fn(&mut Vec<u8>)| {
+        let mut jwk = padded.jwk.clone();
+        let mut modulus = BASE64.decode(jwk["n"].as_str().expect("a modulus")).expect("base64url");
+        change(&mut modulus);
+        jwk["n"] = json!(BASE64.encode(modulus));
+        jwk
+    };
+    let (zero, short) = (with_modulus(|n| n.insert(0, 0)), with_modulus(|n| n.truncate(255)));
+    for (jwk, reason) in
+        [(zero, "its n or e has a leading zero"), (short, "an RSA key needs at least 2048 bits")]
+    {
+        let issuer = Issuer::start(&[&jwk, &good.jwk]).await;
+        let Some(app) = app_of(&issuer).await else { return };
+        judge_both(&app, &signed_by(&padded), REJECTED).await;
+        judge_both(&app, &signed_by(&good), ACCEPTED).await;
+        let lines = app.internals().log_lines();
+        let skipped = lines.iter().find(|line| line["message"] == "public key is skipped");
+        let skipped = skipped.expect("a warning");
+        assert_eq!((&skipped["kid"], &skipped["reason"]), (&json!("padded"), &json!(reason)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_without_kid_are_verified_with_the_only_key_of_a_set() {
+    let (only, other) = (SigningKey::generate("only", EdDSA), SigningKey::generate("other", EdDSA));
+    let without_kid = |key: &SigningKey| {
+        let header = Header { kid: None, ..key.header() };
+        format!("Bearer {}", encode(&header, &claims(), &key.key).expect("signable"))
+    };
+    let issuer = Issuer::start(&[&only.jwk]).await;
+    let Some(app) = app_of(&issuer).await else { return };
+    judge_both(&app, &without_kid(&only), ACCEPTED).await;
+    judge_both(&app, &without_kid(&other), REJECTED).await;
+    judge_both(&app, &signed_by(&other), REJECTED).await;
+
+    let issuer = Issuer::start(&[&only.jwk, &other.jwk]).await;
+    let Some(app) = app_of(&issuer).await else { return };
+    judge_both(&app, &without_kid(&only), REJECTED).await;
+    judge_both(&app, &signed_by(&only), ACCEPTED).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn configured_keys_need_no_issuer_which_is_asked_only_for_others() {
+    let (known, published) = (SigningKey::generate("known", EdDSA), SigningKey::generate("published", ES256));
+    let made_up = SigningKey::generate("made up", EdDSA);
+    let configured = || Options::default().with("JWT_JWKS", json!({ "keys": [known.jwk] }).to_string());
+    let Some(app) = App::local_with(configured().with("JWT_SECRET", "")).await else { return };
+    judge_both(&app, &signed_by(&known), ACCEPTED).await;
+    judge_both(&app, &signed_by(&made_up), REJECTED).await;
+
+    let issuer = Issuer::start(&[&published.jwk]).await;
+    let Some(app) = App::local_with(configured().with("JWT_JWKS_URL", &issuer.url)).await else { return };
+    judge_both(&app, &signed_by(&known), ACCEPTED).await;
+    assert_eq!(issuer.fetches(), 0, "a known key needs no fetch, not even at the start");
+    judge_both(&app, &signed_by(&published), ACCEPTED).await;
+    judge_both(&app, &signed_by(&made_up), REJECTED).await;
+    assert_eq!(issuer.fetches(), 1);
+    issuer.stop();
+    judge_both(&app, &signed_by(&known), ACCEPTED).await;
 }

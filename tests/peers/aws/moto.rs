@@ -114,7 +114,7 @@ async fn errors_in_a_secret_are_logged_in_one_line_at_start() {
     for (secret, told) in [
         (None, "SECRET_ID names a secret that does not exist"),
         (Some("no JSON"), "SECRET_ID's secret is not a JSON object"),
-        (Some("{}"), "JWT_SECRET is not set (nor are BETTER_AUTH_SECRET or JWT_JWKS_URL)"),
+        (Some("{}"), "JWT_SECRET is not set (nor are BETTER_AUTH_SECRET, JWT_JWKS or JWT_JWKS_URL)"),
         (Some(r#"{"JWT_SECRET": "short"}"#), "JWT_SECRET has 5 bytes, HS256 needs at least 32"),
     ] {
         let name = format!("secret-{}", uuid::Uuid::new_v4());

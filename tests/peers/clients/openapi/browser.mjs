@@ -1,10 +1,12 @@
 // Uses /docs in headless Chromium: authorizes, reloads, creates two tasks and reads one back. The page must
+// show an operation at once, have a dark mode and no accessibility problems of its own, and must
 // not violate its content security policy, log an error or send a request to another origin.
 
 import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import AxeBuilder from "@axe-core/playwright";
 import { chromium } from "playwright-core";
 
 const { TASK_API_URL: url, TASK_API_USER: user, TASK_API_TOKEN: token, SCREENSHOT: screenshot } = process.env;
@@ -37,6 +39,9 @@ try {
   await page.goto(`${url}/docs`);
   await page.locator("#operations-envelope-createTask").waitFor();
   console.log(`/docs has shown the operations after ${Date.now() - started} ms`);
+
+  const { y } = await page.locator(".opblock").first().boundingBox();
+  assert(y < 800, `the first operation is ${y} pixels down`);
 
   const intro = await page.locator(".information-container").textContent();
   for (const fact of ["cargo dev token", "authClient.token()", "/plain"]) assert(intro.includes(fact), fact);
@@ -74,6 +79,19 @@ try {
   const read = await execute(page, get);
   assert.equal(read.status, "200");
   assert.deepEqual(read.body, created.body);
+
+  // Buttons inside buttons, headings and unlabeled inputs are in Swagger UI's own elements.
+  const rules = ["heading-order", "label", "nested-interactive", "select-name"];
+  await page.locator("details.introduction summary").click();
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme });
+    await page.waitForTimeout(500); // Colors fade.
+    const { violations } = await new AxeBuilder({ page }).disableRules(rules).analyze();
+    const found = violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]);
+    assert.deepEqual(found, [], colorScheme);
+  }
+  const background = await page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+  assert(background !== "rgba(0, 0, 0, 0)" && background !== "rgb(255, 255, 255)", "the page is dark");
 
   await page.setViewportSize({ width: 390, height: 844 });
   const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);

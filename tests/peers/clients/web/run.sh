@@ -17,6 +17,6 @@ if [ -z "${BETTER_AUTH_URL:-}" ]; then
         JWT_ISSUER="$BETTER_AUTH_URL" JWT_AUDIENCE="$BETTER_AUTH_URL" bash "$PWD/run.sh"
 fi
 
-check "types and build" npm run build --prefix "$example" --silent
+check "types and build" env VITE_API_URL="$TASK_API_URL" npm run build --prefix "$example" --silent
 check "Chromium" env ${SCREENSHOTS:+SCREENSHOTS="$root/$SCREENSHOTS"} npx --no-install playwright test
 close

@@ -38,10 +38,12 @@ export const checkbox = (page: Page, title: string) => page.getByRole("checkbox"
 export async function add(page: Page, title: string, more: { description?: string; due?: string } = {}) {
   const form = page.getByRole("form", { name: "New task" });
   await form.getByLabel("Title").fill(title);
+  if (more.description || more.due) await form.locator("summary").click();
   if (more.description) await form.getByLabel("Description").fill(more.description);
   if (more.due) await form.getByLabel("Due").fill(more.due);
   await form.getByRole("button", { name: "Add" }).click();
   await saved(page, title);
+  if (more.description || more.due) await form.locator("summary").click();
 }
 
 /** Waits until no request for a task is pending. */
