@@ -321,7 +321,9 @@ class WalkThrough(Repository):
             cloud.stacks[STACK]["StackStatus"] = "UPDATE_IN_PROGRESS"
         self.run_script("deploy/stack.py", "roll-back", STACK)
         self.assertIn(f"cancel {STACK}", self.calls())
-        self.assertIn("UPDATE_IN_PROGRESS", self.fails())
+        with self.assertRaises(Failed) as raised:
+            self.deploy()
+        self.assertIn("UPDATE_IN_PROGRESS", raised.exception.args[1])
         with self.cloud.state() as cloud:
             cloud.stacks[STACK]["StackStatus"] = "UPDATE_COMPLETE"
 
@@ -352,7 +354,7 @@ class WalkThrough(Repository):
         with self.cloud.state() as cloud:
             for name, function in cloud.functions.items():
                 self.assertLessEqual(len(function["versions"]), 1 + 5 + 1, name)
-            self.assertGreater(len(cloud.functions[f"{STACK}-get-task"]["versions"]), 5)
+            self.assertGreater(len(cloud.functions[f"{STACK}-get-task"]["versions"]), 3)
 
     def deletion(self):
         self.run_script("sam", "delete", "--stack-name", STACK, "--region", "eu-central-1", "--no-prompts")
