@@ -120,7 +120,7 @@ async fn page_is_406_for_clients_that_do_not_accept_gzip() {
 async fn page_is_at_most_as_large_as_the_cost_estimate_assumes() {
     let documented = fs::read_to_string(workspace_root().join("docs/deployment.md")).expect("UTF-8");
     let (_, size) = documented.split_once("`/docs`, of ").expect("a size");
-    let megabytes: f64 = size.split(' ').next().expect("a number").parse().expect("a number");
+    let megabytes: f64 = size.split_whitespace().next().expect("a number").parse().expect("a number");
     let app = App::start().await;
     let page =
         request(&app, "/docs", "gzip").send().await.expect("a response").bytes().await.expect("a body");

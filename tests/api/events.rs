@@ -109,7 +109,7 @@ async fn migrate_returns_what_it_applied() {
     for applied in [json!(all), json!([])] {
         let payload = function.invoke(event.clone().into()).await.expect("a response");
         let response: Value = serde_json::from_slice(&payload).expect("JSON");
-        assert_eq!(response, json!({ "applied": applied }));
+        assert_eq!(response, json!({ "applied": applied, "repaired": [] }));
     }
     let tasks = connect(&database_url).await.query_one("select count(*) from tasks", &[]).await;
     assert_eq!(tasks.expect("a table").get::<_, i64>(0), 0);
