@@ -21,7 +21,7 @@ fn operations_are_the_routes_of_the_template() {
     assert_eq!(
         described,
         served.collect(),
-        "openapi/src/operations.rs and public.rs describe the routes of template.yaml"
+        "openapi/src/operations.rs and health.rs describe the routes of template.yaml"
     );
 }
 
