@@ -53,7 +53,9 @@ impl Literals {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
                 self.read_folder(&path);
-            } else if !path.ends_with("tests.rs") {
+            } else if path.extension().is_some_and(|extension| extension == "rs")
+                && !path.ends_with("tests.rs")
+            {
                 self.read_source(&fs::read_to_string(&path).expect("UTF-8"));
             }
         }

@@ -68,11 +68,11 @@ const CHANGES: [(&str, &str); 28] = [
         "Applied functions {schema}. Repaired: drop schema {schema} cascade.",
     ),
     ("alter function {schema}.erase_user owner to postgres", "Applied functions {schema}."),
-    ("grant execute on function {schema}.record_use to public", "Applied functions {schema}."),
+    ("grant execute on function {schema}.forget to public", "Applied functions {schema}."),
     ("revoke execute on function {schema}.get_task from task_api_endpoints", "Applied functions {schema}."),
     ("revoke usage on schema {schema} from task_api_endpoints", "Applied functions {schema}."),
     (
-        "create or replace function {schema}.record_use() returns void language plpgsql as 'begin end'",
+        "create or replace function {schema}.forget() returns void language plpgsql as 'begin end'",
         "Applied functions {schema}.",
     ),
 ];
