@@ -26,10 +26,10 @@ impl Task {
 
 /// Creates a user with three tasks.
 pub async fn tasks(database: &Client, user_id: &str) -> [Task; 3] {
-    let insert = "with new as (insert into users (id, task_count) values ($1::text, 3) returning id)
-                  insert into tasks (id, user_id, title)
-                  select gen_random_uuid(), new.id, title
-                  from new, unnest(array['warm-up task', 'task', 'bystander']) title
+    let insert = "with new as (insert into users (id, revision, task_count) values ($1::text, 3, 3) returning id)
+                  insert into tasks (id, revision, user_id, title)
+                  select gen_random_uuid(), place, new.id, title
+                  from new, unnest(array['warm-up task', 'task', 'bystander']) with ordinality as t (title, place)
                   returning id::text, number::text, title";
     let rows = database.query(insert, &[&user_id]).await.expect("a new user");
     let tasks: Vec<_> =
