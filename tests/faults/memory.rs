@@ -9,7 +9,7 @@ use tokio::{
 };
 
 /// Number of requests between two measurements of a process's memory.
-const REQUESTS: usize = 500;
+const REQUESTS: usize = 1500;
 
 /// Number of connections that a request opens and abandons: its own and its retry's.
 const CONNECTIONS: usize = 2;
