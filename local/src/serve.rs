@@ -26,7 +26,7 @@ use crate::{
     logs::{self, LogSink},
     postgres::Cluster,
     template::Template,
-    token::TokenRequest,
+    token::{DEMO_USER, TokenRequest},
 };
 
 /// Name of the database on the server that `cargo dev` starts.
@@ -34,9 +34,6 @@ const DATABASE: &str = "tasks";
 
 /// Package of the migrations. Its binary runs as a command before the API is served.
 const MIGRATE: &str = "migrate";
-
-/// User of the token that `cargo dev` prints, and the default of `cargo dev token --user`.
-pub const DEMO_USER: &str = "demo";
 
 /// Port that `cargo dev` serves on by default.
 pub const DEFAULT_PORT: u16 = 9000;

@@ -178,22 +178,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn conditions_decide_the_cors_configuration_of_the_projects_own_template() {
-        let cors = |origins: &str| {
-            let path = crate::binaries::workspace_root().join("template.yaml");
-            let parameters = [("CorsAllowedOrigins".to_owned(), origins.to_owned())].into();
-            Template::read(&path, &parameters).expect("the template is valid").cors
-        };
-        assert!(cors("").is_none(), "no origin is allowed by default");
-        let named = cors("https://a.example,https://b.example").expect("a CORS configuration");
-        assert_eq!(named.allow_origins, ["https://a.example", "https://b.example"]);
-        assert!(named.allow_credentials);
-        let any = cors("*").expect("a CORS configuration");
-        assert_eq!(any.allow_origins, ["*"]);
-        assert!(!any.allow_credentials);
-    }
-
-    #[test]
     fn settings_fall_back_to_the_globals_then_to_lambdas_defaults() {
         let text = "
             Globals: { Function: { Timeout: 10 } }

@@ -3,29 +3,44 @@
 
 use anyhow::{Context, Result, ensure};
 use chrono::{DateTime, Utc};
+use clap::Args;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Serialize;
 
-/// The contents of a token to sign. A text claim that is empty or not set is omitted.
-#[derive(Clone, Debug, Default)]
+/// User of the token that `cargo dev` prints, and the default of `cargo dev token --user`.
+pub const DEMO_USER: &str = "demo";
+
+/// The contents of a token to sign, and the options of `cargo dev token` for them. A text claim that is empty
+/// or not set is omitted.
+#[derive(Args, Clone, Debug, Default)]
 pub struct TokenRequest {
-    /// The user's id, the claim `sub`.
+    /// The user's id: the claim `sub`.
+    #[arg(long, default_value = DEMO_USER)]
     pub user: String,
-    /// The claim `user_id`. The API rejects tokens in which it differs from `sub`.
+    /// The claim `user_id`. The API rejects a token in which it differs from `sub` [default: the user's id].
+    #[arg(long, value_name = "ID")]
     pub user_id: Option<String>,
-    /// The user's email address.
+    /// The user's email address: the claim `email` [default: the user's id followed by @example.com].
+    #[arg(long)]
     pub email: Option<String>,
-    /// The user's name.
+    /// The user's name: the claim `name` [default: the user's id].
+    #[arg(long)]
     pub name: Option<String>,
-    /// The claim `iat`. The default is now.
+    /// When the token was issued: the claim `iat`, in RFC 3339 or seconds since 1970 [default: now].
+    #[arg(long, value_name = "TIME", value_parser = time)]
     pub issued_at: Option<DateTime<Utc>>,
-    /// The claim `exp`. The default is `hours` after `iat`.
+    /// When the token expires: the claim `exp`, in the same formats. A time in the past gives an expired
+    /// token.
+    #[arg(long, value_name = "TIME", value_parser = time, conflicts_with = "hours")]
     pub expires_at: Option<DateTime<Utc>>,
-    /// Hours from `iat` until the token expires.
+    /// Hours from `issued_at` until the token expires, if `expires_at` is not set.
+    #[arg(skip)]
     pub hours: u32,
-    /// The claim `iss`.
+    /// The issuer: the claim `iss` [default: JWT_ISSUER].
+    #[arg(long, value_name = "URL")]
     pub issuer: Option<String>,
-    /// The claim `aud`.
+    /// The audience: the claim `aud` [default: JWT_AUDIENCE].
+    #[arg(long)]
     pub audience: Option<String>,
 }
 
@@ -105,6 +120,13 @@ pub fn sign(secret: &str, algorithm: Algorithm, claims: &Claims) -> Result<Strin
     );
     let key = EncodingKey::from_secret(secret.as_bytes())?;
     jsonwebtoken::encode(&Header::new(algorithm), claims, &key).context("can't sign the token")
+}
+
+/// Parses seconds since 1970 or an RFC 3339 time.
+fn time(text: &str) -> Result<DateTime<Utc>> {
+    let seconds = text.parse().ok().and_then(DateTime::from_timestamp_secs);
+    let time = seconds.or_else(|| Some(DateTime::parse_from_rfc3339(text).ok()?.to_utc()));
+    time.context("not a time such as 2026-12-24T18:00:00Z or 1798135200")
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use std::{
 use jsonwebtoken::{Algorithm::HS256, DecodingKey, Validation, decode};
 use local::{
     binaries::{Profile, build, workspace_root},
-    serve::{DEMO_USER, greeting, migrate},
+    serve::{greeting, migrate},
+    token::DEMO_USER,
 };
 use serde_json::Value;
 use tests::{App, SECRET, binary, connect, migrated_database};

@@ -67,8 +67,6 @@ async fn every_sample_succeeds_and_every_route_has_a_sample() {
         assert_eq!(event["requestContext"]["http"]["path"], path);
         let parameters = event.get("pathParameters").cloned().unwrap_or_else(|| json!({}));
         assert_eq!(parameters, json!(found.path_parameters));
-        let length = event["body"].as_str().unwrap_or_default().len();
-        assert_eq!(event["headers"]["content-length"], length.to_string());
 
         reset(&app).await;
         let status = match method {

@@ -18,15 +18,12 @@ pub struct Database {
     cluster: Arc<Cluster>,
     pub authority: Arc<Authority>,
     pub name: String,
-    login: Login,
+    /// Whether subjects connect as the tables' owner, or else as the endpoints' role.
+    as_owner: bool,
 }
 
-/// The role that subjects connect as.
-#[derive(Clone, Copy)]
-enum Login {
-    Endpoints,
-    Owner,
-}
+/// Parameters of the database URL.
+pub const WITHOUT_TLS: &str = "sslmode=disable";
 
 impl Database {
     pub async fn start(subjects: &Subjects) -> Result<Self> {
@@ -35,18 +32,18 @@ impl Database {
         let superuser = connect(&cluster.url("postgres")).await;
         serve_tls(&superuser, &authority.issue("127.0.0.1", false)).await;
         let (cluster, authority) = (Arc::new(cluster), Arc::new(authority));
-        Ok(Self { cluster, authority, name: MIGRATED.into(), login: Login::Endpoints })
+        Ok(Self { cluster, authority, name: MIGRATED.into(), as_owner: false })
     }
 
     /// This database, with the login of the tables' owner, for subjects that access the tables directly.
     pub fn as_owner(&self) -> Self {
-        Self { login: Login::Owner, ..self.clone() }
+        Self { as_owner: true, ..self.clone() }
     }
 
     /// Creates a database on the same server with the schema of another build, for that build's functions.
     pub async fn migrated_by(&self, baseline: &Baseline) -> Result<Self> {
         self.cluster.create_database(&baseline.name).await?;
-        let url = format!("{}?sslmode=disable", self.cluster.url(&baseline.name));
+        let url = format!("{}?{WITHOUT_TLS}", self.cluster.url(&baseline.name));
         migrate(&baseline.program("migrate"), &url)?;
         Ok(Self { name: baseline.name.clone(), ..self.as_owner() })
     }
@@ -73,19 +70,14 @@ impl Database {
 
     /// The environment variables of subjects, without TLS.
     pub fn environment(&self) -> BTreeMap<String, String> {
-        self.environment_through(self.port())
+        self.environment_with(self.port(), WITHOUT_TLS)
     }
 
-    /// The same, with another port for the database.
-    pub fn environment_through(&self, port: u16) -> BTreeMap<String, String> {
-        self.environment_with(port, "sslmode=disable")
-    }
-
-    /// The same, with these parameters of the database URL.
+    /// The same, with another port for the database and these parameters of its URL.
     pub fn environment_with(&self, port: u16, parameters: &str) -> BTreeMap<String, String> {
-        let url = match self.login {
-            Login::Endpoints => self.cluster.endpoints_url_through(port, &self.name),
-            Login::Owner => self.cluster.url_through(port, &self.name),
+        let url = match self.as_owner {
+            true => self.cluster.url_through(port, &self.name),
+            false => self.cluster.endpoints_url_through(port, &self.name),
         };
         BTreeMap::from([
             ("DATABASE_URL".into(), format!("{url}?{parameters}")),

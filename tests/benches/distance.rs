@@ -10,7 +10,7 @@ use crate::{
     database::Database,
     function::Function,
     network::Network,
-    report::{median, milliseconds, print_table, short},
+    report::{median, milliseconds},
     sample::{Request, make_user},
     subject::{HERE, PEERS, Subjects},
 };
@@ -23,9 +23,11 @@ const NEGOTIATED: &str = "sslmode=require&channel_binding=disable";
 const DIRECT: &str = "sslmode=require&channel_binding=disable&sslnegotiation=direct";
 
 const STARTS: usize = 5;
-const INVOCATIONS: usize = 20;
 
-/// The figures of a subject with a request, over TLS. Times are medians.
+/// Number of warm invocations, the first five of which are not counted.
+const INVOCATIONS: usize = 25;
+
+/// The figures of a subject with a request.
 #[derive(Debug, Serialize)]
 pub struct Figures {
     pub subject: &'static str,
@@ -35,6 +37,10 @@ pub struct Figures {
     pub cold_ms: f64,
     pub cold_round_trips: f64,
 }
+
+pub const TITLE: &str = "\
+Over TLS to a database with a round-trip time of 10 ms; medians.
+warm: a request to a running process; cold: from the start of the process to its first response";
 
 pub async fn measure(subjects: &Subjects, database: &Database, with_peers: bool) -> Result<Vec<Figures>> {
     let requests: Vec<_> = Request::ALL.into_iter().filter(|request| request.asks_database()).collect();
@@ -72,51 +78,22 @@ async fn figure(
     make_user(&client, &user, 10).await?;
 
     let (mut cold, mut cold_round_trips) = (Vec::new(), Vec::new());
+    let program = subjects.program(program)?;
     for event in request.events(&client, &user, STARTS).await? {
         let before = network.round_trips();
-        let mut function = Function::start(subjects.program(program)?, &environment).await?;
-        let outcome = function.invoke(&event).await?;
-        outcome.expect(request.status())?;
-        cold.push(milliseconds(outcome.arrived - function.started));
+        let (_, first) = Function::start_once(program, &environment, event, request.status()).await?;
+        cold.push(milliseconds(first));
         cold_round_trips.push((network.round_trips() - before) as f64);
     }
-    let mut function = Function::start(subjects.program(program)?, &environment).await?;
-    for event in request.events(&client, &user, 5).await? {
-        function.invoke(&event).await?.expect(request.status())?;
-    }
-    let before = network.round_trips();
-    let mut warm = Vec::new();
-    for event in request.events(&client, &user, INVOCATIONS).await? {
-        let outcome = function.invoke(&event).await?;
-        outcome.expect(request.status())?;
-        warm.push(milliseconds(outcome.elapsed));
-    }
+    let mut function = Function::start(program, &environment).await?;
+    let events = request.events(&client, &user, INVOCATIONS).await?;
+    let (warm, warm_round_trips) = network.invoke_warm(&mut function, &events, request.status()).await?;
     Ok(Figures {
         subject,
         request: request.function(),
-        warm_ms: median(warm),
-        warm_round_trips: (network.round_trips() - before) as f64 / INVOCATIONS as f64,
+        warm_ms: median(warm.iter().map(|outcome| milliseconds(outcome.elapsed))),
+        warm_round_trips,
         cold_ms: median(cold),
         cold_round_trips: median(cold_round_trips),
     })
-}
-
-pub fn print(figures: &[Figures]) {
-    let rows: Vec<Vec<String>> = figures
-        .iter()
-        .map(|figures| {
-            let numbers =
-                [figures.warm_ms, figures.warm_round_trips, figures.cold_ms, figures.cold_round_trips];
-            [format!("{} {}", figures.subject, figures.request)]
-                .into_iter()
-                .chain(numbers.map(short))
-                .collect()
-        })
-        .collect();
-    let head = ["", "warm ms", "warm round trips", "cold ms", "cold round trips"];
-    let title = format!(
-        "Over TLS to a database with a round-trip time of {ROUND_TRIP:?}; medians.\n\
-         warm: a request to a running process; cold: from the start of the process to its first response"
-    );
-    print_table(&title, &head, &rows);
 }

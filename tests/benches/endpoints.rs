@@ -13,10 +13,10 @@ use tokio::time::sleep;
 use tokio_postgres::Client;
 
 use crate::{
-    database::{Database, Sessions},
+    database::{Database, Sessions, WITHOUT_TLS},
     function::{Function, Outcome},
     network::Network,
-    report::{median, microseconds, milliseconds, print_table, quantile, short},
+    report::{median, microseconds, milliseconds, quantile},
     sample::{Request, make_user},
     subject::{FLOOR, HERE, PEERS, Subjects, size},
 };
@@ -43,7 +43,7 @@ const CLEARANCE: Duration = Duration::from_millis(20);
 const TASKS: usize = 10;
 
 /// The figures of one subject for one request. Times are medians, except for `warm_p99_us`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Serialize)]
 pub struct Figures {
     pub subject: String,
     pub request: &'static str,
@@ -63,16 +63,27 @@ pub struct Figures {
     pub binary_mb: f64,
     pub zip_mb: f64,
     pub round_trips: f64,
-    /// Ratios to the first baseline with the same request.
-    pub to_baseline: Option<Ratios>,
 }
 
-#[derive(Clone, Debug, Serialize)]
-pub struct Ratios {
-    pub warm_p50: f64,
-    pub cold: f64,
-    pub database: f64,
+pub const TITLE: &str = "\
+Each request, through the Runtime API; the database is on the same machine, without TLS. Medians.
+cold init: from the start of the process until it requests an event; cold: until its first response
+to floor: ratio to the handler that only responds; processor: processor time of the function per request
+database: processor time of its database session per request; memory: peak (VmHWM)
+round trips: to the database, per warm request";
+
+/// Ratios of times with the same request: other builds to the first baseline, and peers to the functions.
+#[derive(Serialize)]
+pub struct Comparison {
+    subject: String,
+    request: &'static str,
+    compared_with: String,
+    warm: f64,
+    cold: f64,
+    database: f64,
 }
+
+pub const COMPARISONS_TITLE: &str = "Times as ratios to another subject (below 1 is faster):";
 
 /// A database and the benchmark's own connection to it.
 struct Place {
@@ -99,7 +110,11 @@ struct Line<'a> {
 }
 
 /// Measures all subjects.
-pub async fn measure(subjects: &Subjects, database: &Database, with_peers: bool) -> Result<Vec<Figures>> {
+pub async fn measure(
+    subjects: &Subjects,
+    database: &Database,
+    with_peers: bool,
+) -> Result<(Vec<Figures>, Vec<Comparison>)> {
     let here = Place::of(database.clone()).await;
     let owner = Place::of(database.as_owner()).await;
     let mut baselines = Vec::new();
@@ -130,7 +145,10 @@ pub async fn measure(subjects: &Subjects, database: &Database, with_peers: bool)
     run(&mut lines).await?;
     count(&mut lines).await?;
     let baseline = subjects.baselines.first().map(|baseline| baseline.name.as_str());
-    lines.iter().map(|line| line.figures(baseline.and_then(|name| line.counterpart(&lines, name)))).collect()
+    let comparisons =
+        lines.iter().filter_map(|line| Some(line.compared_with(line.counterpart(&lines, baseline)?)));
+    let comparisons = comparisons.collect();
+    Ok((lines.iter().map(Line::figures).collect::<Result<_>>()?, comparisons))
 }
 
 /// Starts every subject many times.
@@ -167,13 +185,10 @@ async fn run(lines: &mut [Line<'_>]) -> Result<()> {
             let (function, sessions) = functions.get_mut(&line.program).context("it was started")?;
             let is_warm_up = round == 0;
             let events = line.events(if is_warm_up { WARM_UP } else { BATCH }).await?;
-            let floor_outcomes = floor.invoke_all(&events).await?;
+            let floor_outcomes = floor.invoke_all(&events, 200).await?;
             let before = (function.processor_time(), sessions.processor_time()?);
-            let outcomes = function.invoke_all(&events).await?;
+            let outcomes = function.invoke_all(&events, line.status()).await?;
             let after = (function.processor_time(), sessions.processor_time()?);
-            for outcome in &outcomes {
-                line.expect(outcome)?;
-            }
             if !is_warm_up {
                 let times = |outcomes: &[Outcome]| outcomes.iter().map(|outcome| outcome.elapsed).collect();
                 line.batches.push(times(&outcomes));
@@ -192,14 +207,10 @@ async fn count(lines: &mut [Line<'_>]) -> Result<()> {
     for line in lines {
         let database = &line.place.database;
         let network = Network::start(database.port(), Duration::ZERO).await?;
-        let mut function =
-            Function::start(&line.program, &database.environment_through(network.port)).await?;
+        let environment = database.environment_with(network.port, WITHOUT_TLS);
+        let mut function = Function::start(&line.program, &environment).await?;
         let events = line.events(10).await?;
-        let (warm_up, counted) = events.split_at(5);
-        function.invoke_all(warm_up).await?;
-        let before = network.round_trips();
-        function.invoke_all(counted).await?;
-        line.round_trips = (network.round_trips() - before) as f64 / counted.len() as f64;
+        (_, line.round_trips) = network.invoke_warm(&mut function, &events, line.status()).await?;
     }
     Ok(())
 }
@@ -237,15 +248,10 @@ impl<'a> Line<'a> {
         Function::start(&self.program, &self.place.database.environment()).await
     }
 
-    /// Starts a process. Returns the times until it requests an event, and until its first response has
-    /// arrived.
     async fn start_once(&self) -> Result<(Duration, Duration)> {
         let event = self.events(1).await?.remove(0);
-        let mut function = self.function().await?;
-        let outcome = function.invoke(&event).await?;
-        self.expect(&outcome)?;
-        let times = (function.init, outcome.arrived - function.started);
-        drop(function);
+        let environment = self.place.database.environment();
+        let times = Function::start_once(&self.program, &environment, event, self.status()).await?;
         sleep(CLEARANCE).await;
         Ok(times)
     }
@@ -254,15 +260,28 @@ impl<'a> Line<'a> {
         self.request.events(&self.place.client, &self.user, count).await
     }
 
-    fn expect(&self, outcome: &Outcome) -> Result<()> {
-        let expected = if self.subject == FLOOR { 200 } else { self.request.status() };
-        outcome.expect(expected).with_context(|| format!("{} {:?}", self.subject, self.request))
+    fn status(&self) -> u16 {
+        if self.subject == FLOOR { 200 } else { self.request.status() }
     }
 
-    /// If this is a line of a build, returns the line of the build `subject` with the same request.
-    fn counterpart<'b>(&self, lines: &'b [Self], subject: &str) -> Option<&'b Self> {
-        let is_build = self.subject != FLOOR && !self.is_peer() && self.subject != subject;
-        lines.iter().find(|line| is_build && line.subject == subject && line.request == self.request)
+    /// Returns the line with the same request to compare this one with, if any.
+    fn counterpart<'b>(&self, lines: &'b [Self], baseline: Option<&str>) -> Option<&'b Self> {
+        let other = if self.is_peer() { HERE } else { baseline? };
+        let compares = ![FLOOR, other].contains(&self.subject.as_str());
+        lines.iter().find(|line| compares && line.subject == other && line.request == self.request)
+    }
+
+    fn compared_with(&self, other: &Self) -> Comparison {
+        // Peers are not started in every round.
+        let step = other.starts.len() / self.starts.len();
+        Comparison {
+            subject: self.subject.clone(),
+            request: self.request.function(),
+            compared_with: other.subject.clone(),
+            warm: ratio(medians(&self.batches), medians(&other.batches)),
+            cold: ratio(self.cold(), other.cold().step_by(step)),
+            database: ratio(self.database(), other.database()),
+        }
     }
 
     fn cold(&self) -> impl Iterator<Item = f64> {
@@ -273,7 +292,7 @@ impl<'a> Line<'a> {
         self.database.iter().map(|time| microseconds(*time) / BATCH as f64)
     }
 
-    fn figures(&self, baseline: Option<&Self>) -> Result<Figures> {
+    fn figures(&self) -> Result<Figures> {
         let size = if self.is_peer() { None } else { Some(size(&self.program)?) };
         let megabytes = |bytes: Option<u64>| bytes.map_or(f64::NAN, |bytes| bytes as f64 / 1e6);
         Ok(Figures {
@@ -291,11 +310,6 @@ impl<'a> Line<'a> {
             binary_mb: megabytes(size.map(|(binary, _)| binary)),
             zip_mb: megabytes(size.map(|(_, zip)| zip)),
             round_trips: self.round_trips,
-            to_baseline: baseline.map(|baseline| Ratios {
-                warm_p50: ratio(medians(&self.batches), medians(&baseline.batches)),
-                cold: ratio(self.cold(), baseline.cold()),
-                database: ratio(self.database(), baseline.database()),
-            }),
         })
     }
 }
@@ -308,102 +322,4 @@ fn ratio(own: impl Iterator<Item = f64>, other: impl Iterator<Item = f64>) -> f6
 /// The median of each round, in microseconds.
 fn medians(batches: &[Vec<Duration>]) -> impl Iterator<Item = f64> {
     batches.iter().map(|batch| median(batch.iter().copied().map(microseconds)))
-}
-
-/// Prints the table, the ratios to another build, and the ratios of the peers.
-pub fn print(figures: &[Figures]) {
-    let rows: Vec<Vec<String>> = figures
-        .iter()
-        .map(|figures| {
-            let label = format!("{} {}", figures.subject, figures.request);
-            let numbers = [
-                figures.cold_init_ms,
-                figures.cold_ms,
-                figures.cold_to_floor,
-                figures.warm_p50_us,
-                figures.warm_p99_us,
-                figures.warm_to_floor,
-                figures.processor_us,
-                figures.database_us,
-                figures.memory_mb,
-                figures.binary_mb,
-                figures.zip_mb,
-            ];
-            let round_trips = match figures.round_trips {
-                count if count.fract() == 0.0 => format!("{count:.0}"),
-                count => short(count),
-            };
-            [label.trim().to_owned()].into_iter().chain(numbers.map(short)).chain([round_trips]).collect()
-        })
-        .collect();
-    let head = [
-        "",
-        "INIT ms",
-        "cold ms",
-        "× floor",
-        "warm p50 µs",
-        "p99 µs",
-        "× floor",
-        "CPU µs",
-        "database CPU µs",
-        "VmHWM MB",
-        "binary MB",
-        "zip MB",
-        "round trips",
-    ];
-    print_table(
-        "Each request, through the Runtime API; the database is on the same machine, without TLS. Medians.\n\
-         INIT: from the start of the process until it requests an event; cold: until its first response\n\
-         × floor: ratio to the handler that only responds; CPU: processor time of the function per request\n\
-         database CPU: processor time of its database session per request; VmHWM: peak memory\n\
-         round trips: to the database, per warm request",
-        &head,
-        &rows,
-    );
-
-    print_baseline(figures);
-    print_peers(figures);
-}
-
-fn print_baseline(figures: &[Figures]) {
-    let rows: Vec<Vec<String>> = figures
-        .iter()
-        .filter_map(|figures| {
-            let Ratios { warm_p50, cold, database } = figures.to_baseline.as_ref()?;
-            let label = format!("{} {}", figures.subject, figures.request);
-            Some([label].into_iter().chain([warm_p50, cold, database].map(|ratio| short(*ratio))).collect())
-        })
-        .collect();
-    if !rows.is_empty() {
-        print_table(
-            "Ratios to the first baseline (below 1 is faster):",
-            &["", "warm p50", "cold", "database CPU"],
-            &rows,
-        );
-    }
-}
-
-fn print_peers(figures: &[Figures]) {
-    let rows: Vec<Vec<String>> = figures
-        .iter()
-        .filter(|figures| PEERS.contains(&figures.subject.as_str()))
-        .filter_map(|peer| {
-            let is_ours = |figures: &&Figures| figures.subject == HERE && figures.request == peer.request;
-            let here = figures.iter().find(is_ours)?;
-            let times = [
-                peer.warm_p50_us / here.warm_p50_us,
-                peer.cold_ms / here.cold_ms,
-                peer.database_us / here.database_us,
-            ];
-            let label = format!("{} {}", peer.subject, peer.request);
-            Some([label].into_iter().chain(times.map(|times| format!("{times:.1} ×"))).collect())
-        })
-        .collect();
-    if !rows.is_empty() {
-        print_table(
-            "How many times as long as the function the peers take:",
-            &["", "warm", "cold", "database CPU"],
-            &rows,
-        );
-    }
 }

@@ -32,30 +32,23 @@ pub struct Function {
     process: Child,
     messages: mpsc::UnboundedReceiver<Message>,
     next: oneshot::Sender<String>,
-    /// When the process was started.
-    pub started: Instant,
+    started: Instant,
     /// Time from the start until it requested an event.
-    pub init: Duration,
+    init: Duration,
 }
 
 /// The outcome of an invocation.
 pub struct Outcome {
     /// Time from the first byte of the event to the last byte of the response.
     pub elapsed: Duration,
-    /// When the last byte of the response arrived.
-    pub arrived: Instant,
+    arrived: Instant,
     response: Vec<u8>,
 }
 
 enum Message {
     /// The function waits for an event.
     Next(oneshot::Sender<String>),
-    /// The function's response, when the event was sent, and when the response arrived.
-    Response {
-        sent: Instant,
-        arrived: Instant,
-        body: Vec<u8>,
-    },
+    Response(Outcome),
     Failed(Vec<u8>),
 }
 
@@ -95,29 +88,44 @@ impl Function {
         Ok(Self { process, messages, next, started, init: started.elapsed() })
     }
 
-    /// Sends an event and waits for the response.
-    pub async fn invoke(&mut self, event: &str) -> Result<Outcome> {
+    /// Starts a process and sends one event. Returns the times until it requested the event, and until the
+    /// last byte of its response arrived.
+    pub async fn start_once(
+        program: &Path,
+        environment: &BTreeMap<String, String>,
+        event: String,
+        status: u16,
+    ) -> Result<(Duration, Duration)> {
+        let mut function = Self::start(program, environment).await?;
+        let outcomes = function.invoke_all(&[event], status).await?;
+        Ok((function.init, outcomes[0].arrived - function.started))
+    }
+
+    /// Sends one event after the other. Fails if a response does not have this status.
+    pub async fn invoke_all(&mut self, events: &[String], status: u16) -> Result<Vec<Outcome>> {
+        let mut outcomes = Vec::with_capacity(events.len());
+        for event in events {
+            outcomes.push(self.invoke(event).await?);
+        }
+        // Afterwards, so that it does not disturb the measurement.
+        for outcome in &outcomes {
+            let response: Value = serde_json::from_slice(&outcome.response)?;
+            ensure!(response["statusCode"] == status, "expected status {status}: {response}");
+        }
+        Ok(outcomes)
+    }
+
+    async fn invoke(&mut self, event: &str) -> Result<Outcome> {
         let (unused, _) = oneshot::channel();
         let sent = std::mem::replace(&mut self.next, unused).send(event.to_owned());
         ensure!(sent.is_ok(), "the function no longer waits for an event");
         let outcome = match timeout(PATIENCE, self.messages.recv()).await? {
-            Some(Message::Response { sent, arrived, body }) => {
-                Outcome { elapsed: arrived - sent, arrived, response: body }
-            }
+            Some(Message::Response(outcome)) => outcome,
             Some(Message::Failed(body)) => bail!("{}", String::from_utf8_lossy(&body)),
             _ => bail!("the function requested another event without a response to the last one"),
         };
         self.next = next(&mut self.messages).await?;
         Ok(outcome)
-    }
-
-    /// Sends one event after the other.
-    pub async fn invoke_all(&mut self, events: &[String]) -> Result<Vec<Outcome>> {
-        let mut outcomes = Vec::with_capacity(events.len());
-        for event in events {
-            outcomes.push(self.invoke(event).await?);
-        }
-        Ok(outcomes)
     }
 
     /// The processor time that it has used so far.
@@ -137,15 +145,6 @@ impl Drop for Function {
     fn drop(&mut self) {
         self.process.kill().ok();
         self.process.wait().ok();
-    }
-}
-
-impl Outcome {
-    /// Checks that the response has this status.
-    pub fn expect(&self, status: u16) -> Result<()> {
-        let response: Value = serde_json::from_slice(&self.response)?;
-        ensure!(response["statusCode"] == status, "expected status {status}: {response}");
-        Ok(())
     }
 }
 
@@ -187,7 +186,7 @@ async fn serve(
             stream.write_all(response.as_bytes()).await?;
         } else {
             messages.send(match path.ends_with("/response") {
-                true => Message::Response { sent: *sent(), arrived, body },
+                true => Message::Response(Outcome { elapsed: arrived - *sent(), arrived, response: body }),
                 false => Message::Failed(body),
             })?;
             stream.write_all(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n").await?;

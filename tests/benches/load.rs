@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     database::Database,
-    report::{milliseconds, print_table, quantile, short},
+    report::{milliseconds, quantile},
     subject::Subjects,
 };
 
@@ -31,13 +31,17 @@ const USERS: [usize; 4] = [1, 8, 64, 256];
 /// How long each combination is measured, after a warm-up of half that time.
 const DURATION: Duration = Duration::from_secs(3);
 
+pub const TITLE: &str = "\
+Concurrent users through the local gateway, with that many instances of each function.
+Clients, gateway, functions and database share the cores.";
+
 #[derive(Debug, Serialize)]
 pub struct Figures {
-    pub instances: usize,
-    pub users: usize,
-    pub requests_per_second: f64,
-    pub p50_ms: f64,
-    pub p99_ms: f64,
+    instances: usize,
+    users: usize,
+    requests_per_second: f64,
+    p50_ms: f64,
+    p99_ms: f64,
     /// Responses that were not a success.
     pub errors: usize,
 }
@@ -116,23 +120,4 @@ async fn work(url: &str, users: usize, duration: Duration, seen: &Mutex<Seen>) -
         anyhow::Ok(())
     });
     join_all(clients).await.into_iter().collect()
-}
-
-pub fn print(figures: &[Figures]) {
-    let rows: Vec<Vec<String>> = figures
-        .iter()
-        .map(|figures| {
-            vec![
-                format!("{} × {}", figures.instances, figures.users),
-                short(figures.requests_per_second),
-                short(figures.p50_ms),
-                short(figures.p99_ms),
-                figures.errors.to_string(),
-            ]
-        })
-        .collect();
-    let head = ["instances of each function × users", "requests/s", "p50 ms", "p99 ms", "errors"];
-    let title =
-        "Concurrent users through the local gateway. Clients, gateway, functions, database share the cores:";
-    print_table(title, &head, &rows);
 }

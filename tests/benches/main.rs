@@ -79,20 +79,19 @@ fn main() -> Result<()> {
         let database = Database::start(&subjects).await?;
         report.begin(&machine::describe(&database.version().await?));
         if includes(Suite::Endpoints) {
-            let figures = endpoints::measure(&subjects, &database, with_peers).await?;
-            report.add("endpoints", &figures, || {
-                endpoints::print(&figures);
-                cost::print(&figures);
-                plan::print(&figures);
-            });
+            let (figures, comparisons) = endpoints::measure(&subjects, &database, with_peers).await?;
+            report.add("endpoints", endpoints::TITLE, &figures)?;
+            report.add("comparisons", endpoints::COMPARISONS_TITLE, &comparisons)?;
+            cost::report(&figures, &mut report)?;
+            plan::report(&figures, &mut report)?;
         }
         if includes(Suite::Distance) {
             let figures = distance::measure(&subjects, &database, with_peers).await?;
-            report.add("distance", &figures, || distance::print(&figures));
+            report.add("distance", distance::TITLE, &figures)?;
         }
         if includes(Suite::Scale) {
             let figures = scale::measure(&subjects, &database, arguments.tasks).await?;
-            report.add("scale", &figures, || scale::print(&figures));
+            report.add("scale", scale::TITLE, &figures)?;
         }
         anyhow::Ok(())
     })?;
@@ -103,7 +102,7 @@ fn main() -> Result<()> {
             let database = Database::start(&subjects).await?;
             load::measure(&subjects, &database).await
         })?;
-        report.add("load", &figures, || load::print(&figures));
+        report.add("load", load::TITLE, &figures)?;
         ensure!(figures.iter().all(|figures| figures.errors == 0), "there were errors under load");
     }
     report.finish();

@@ -20,6 +20,8 @@ use tokio::{
     time::sleep,
 };
 
+use crate::function::{Function, Outcome};
+
 /// Below this, timers are too coarse, so the clock is polled instead.
 const TIMER_PRECISION: Duration = Duration::from_millis(2);
 
@@ -54,6 +56,21 @@ impl Network {
     /// something after the server has.
     pub fn round_trips(&self) -> usize {
         self.round_trips.load(Ordering::Relaxed)
+    }
+
+    /// Invokes a function that uses this network, after five events to warm up. Returns the outcomes and the
+    /// number of round trips per invocation.
+    pub async fn invoke_warm(
+        &self,
+        function: &mut Function,
+        events: &[String],
+        status: u16,
+    ) -> Result<(Vec<Outcome>, f64)> {
+        let (warm_up, counted) = events.split_at(5);
+        function.invoke_all(warm_up, status).await?;
+        let before = self.round_trips();
+        let outcomes = function.invoke_all(counted, status).await?;
+        Ok((outcomes, (self.round_trips() - before) as f64 / counted.len() as f64))
     }
 }
 

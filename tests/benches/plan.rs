@@ -1,10 +1,15 @@
 //! What a rate of requests needs, computed from the measured figures and the services' quotas and prices (the
 //! section "Scale" of docs/performance.md).
 
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use serde::Serialize;
+
 use crate::{
     cost::{GATEWAY_PER_MILLION, REQUESTS_PER_MILLION, billed_ms, duration_per_million},
     endpoints::Figures,
-    report::{print_table, short},
+    report::Report,
     sample::Request,
     subject::HERE,
 };
@@ -51,6 +56,36 @@ const UTILIZATION: f64 = 0.5;
 /// Dollars per hour for a core with 4 GB on the Scale plan (Neon plans).
 const CORE_HOUR: f64 = 0.222;
 
+/// The database CPU of an average request of the mix.
+#[derive(Serialize)]
+struct DatabaseCpu<'a> {
+    subject: &'a str,
+    database_us: f64,
+    requests_per_second_per_core: f64,
+}
+
+/// What a rate of requests needs. Dollars are per month.
+#[derive(Serialize)]
+struct Needs {
+    requests_per_second: f64,
+    concurrent: f64,
+    /// Each has a connection to the pooler.
+    environments: f64,
+    database_cores: f64,
+    databases: f64,
+    gateway_dollars: f64,
+    lambda_dollars: f64,
+    database_dollars: f64,
+    total_dollars: f64,
+}
+
+/// A default limit.
+#[derive(Serialize)]
+struct Limit {
+    limit: &'static str,
+    requests_per_second: f64,
+}
+
 /// The mean of a figure over the mix, or `None` if the subject was not measured with all of its requests.
 fn mean(figures: &[Figures], subject: &str, value: impl Fn(&Figures) -> f64) -> Option<f64> {
     let weighted = MIX.map(|(request, weight)| {
@@ -61,69 +96,52 @@ fn mean(figures: &[Figures], subject: &str, value: impl Fn(&Figures) -> f64) -> 
     Some(weighted.into_iter().sum::<Option<f64>>()? / weights)
 }
 
-pub fn print(figures: &[Figures]) {
-    let mut subjects: Vec<_> = figures.iter().map(|figures| figures.subject.as_str()).collect();
-    subjects.sort_unstable();
-    subjects.dedup();
-    println!(
-        "\nAssumed mix: of ten requests, 4 list tasks, 2 get one, and one each creates, updates, completes \
-         and deletes one."
-    );
-    let rows: Vec<_> = subjects
-        .into_iter()
-        .filter_map(|subject| {
-            let database_us = mean(figures, subject, |figures| figures.database_us)?;
-            Some(vec![subject.to_owned(), short(database_us), short(1e6 / database_us)])
-        })
-        .collect();
-    let head = ["", "database CPU µs", "requests per second per database core"];
-    print_table("Database CPU of an average request of this mix:", &head, &rows);
+pub fn report(figures: &[Figures], report: &mut Report) -> Result<()> {
+    let subjects: BTreeSet<_> = figures.iter().map(|figures| figures.subject.as_str()).collect();
+    let cpu = subjects.into_iter().filter_map(|subject| {
+        let database_us = mean(figures, subject, |figures| figures.database_us)?;
+        Some(DatabaseCpu { subject, database_us, requests_per_second_per_core: 1e6 / database_us })
+    });
+    let title = "Database CPU of an average request. Of ten, 4 list tasks, 2 get one, and one each creates, \
+                 updates, completes and deletes one:";
+    report.add("database_cpu", title, &cpu.collect::<Vec<_>>())?;
 
     let here = |value: fn(&Figures) -> f64| mean(figures, HERE, value);
     let (Some(database_us), Some(billed)) = (here(|figures| figures.database_us), here(billed_ms)) else {
-        return;
+        return Ok(());
     };
-    print_rates(database_us, billed);
-    print_limits(database_us, billed);
-}
-
-fn print_rates(database_us: f64, billed: f64) {
-    let rows: Vec<_> = RATES
-        .into_iter()
-        .map(|rate| {
-            let environments = (rate / ENVIRONMENT_RATE).max(rate * billed / 1000.0).ceil();
-            let cores = rate * database_us / 1e6 / UTILIZATION;
-            let databases = (cores / LARGEST_COMPUTE).max(environments / POOLER_CONNECTIONS).ceil();
-            let millions = rate * SECONDS_PER_MONTH / 1e6;
-            let (first, factor) = GATEWAY_TIER;
-            let gateway = (millions.min(first) + (millions - first).max(0.0) * factor) * GATEWAY_PER_MILLION;
-            let lambda = millions * (REQUESTS_PER_MILLION + duration_per_million(billed));
-            let database = cores * CORE_HOUR * SECONDS_PER_MONTH / 3600.0;
-            let numbers = [rate, rate * billed / 1000.0, environments, cores, databases];
-            let dollars = [gateway, lambda, database, gateway + lambda + database];
-            numbers.map(short).into_iter().chain(dollars.map(|dollars| format!("{dollars:.0}"))).collect()
-        })
-        .collect();
-    let head = [
-        "requests per second",
-        "concurrent",
-        "environments = pooler connections",
-        "database cores",
-        "databases",
-        "gateway $",
-        "Lambda $",
-        "database $",
-        "total $",
-    ];
     let title = format!(
         "What a rate needs, at {billed:.1} billed ms and {database_us:.0} µs of database CPU per request, \
          with cores used to {} %; dollars per month:",
         UTILIZATION * 100.0
     );
-    print_table(&title, &head, &rows);
+    report.add("needs", &title, &RATES.map(|rate| needs(rate, database_us, billed)))?;
+    report.add("limits", "The rate at which each default limit is reached:", &limits(database_us, billed))
 }
 
-fn print_limits(database_us: f64, billed: f64) {
+fn needs(requests_per_second: f64, database_us: f64, billed: f64) -> Needs {
+    let concurrent = requests_per_second * billed / 1000.0;
+    let environments = (requests_per_second / ENVIRONMENT_RATE).max(concurrent).ceil();
+    let database_cores = requests_per_second * database_us / 1e6 / UTILIZATION;
+    let millions = requests_per_second * SECONDS_PER_MONTH / 1e6;
+    let (first, factor) = GATEWAY_TIER;
+    let gateway_dollars = (millions.min(first) + (millions - first).max(0.0) * factor) * GATEWAY_PER_MILLION;
+    let lambda_dollars = millions * (REQUESTS_PER_MILLION + duration_per_million(billed));
+    let database_dollars = database_cores * CORE_HOUR * SECONDS_PER_MONTH / 3600.0;
+    Needs {
+        requests_per_second,
+        concurrent,
+        environments,
+        database_cores,
+        databases: (database_cores / LARGEST_COMPUTE).max(environments / POOLER_CONNECTIONS).ceil(),
+        gateway_dollars,
+        lambda_dollars,
+        database_dollars,
+        total_dollars: gateway_dollars + lambda_dollars + database_dollars,
+    }
+}
+
+fn limits(database_us: f64, billed: f64) -> [Limit; 7] {
     let core_rate = UTILIZATION * 1e6 / database_us;
     let mut limits = [
         ("throttling in template.yaml", TEMPLATE_RATE),
@@ -135,6 +153,5 @@ fn print_limits(database_us: f64, billed: f64) {
         ("one pooler's client connections", POOLER_CONNECTIONS * ENVIRONMENT_RATE),
     ];
     limits.sort_by(|one, other| one.1.total_cmp(&other.1));
-    let rows: Vec<_> = limits.map(|(name, rate)| vec![name.to_owned(), short(rate)]).into();
-    print_table("The rate at which each default limit is reached:", &["", "requests per second"], &rows);
+    limits.map(|(limit, requests_per_second)| Limit { limit, requests_per_second })
 }

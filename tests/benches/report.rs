@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use anyhow::Result;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
+use serde_yaml_ng::{Mapping, Value};
 
 /// The results: printed as tables when they are added, or as JSON at the end.
 pub struct Report {
-    json: Option<Map<String, Value>>,
+    json: Option<Map<String, serde_json::Value>>,
 }
 
 impl Report {
@@ -17,20 +19,24 @@ impl Report {
 
     /// Adds the description of the machine.
     pub fn begin(&mut self, machine: &str) {
-        self.add("machine", &machine, || println!("{machine}"));
+        match &mut self.json {
+            Some(json) => _ = json.insert("machine".into(), machine.into()),
+            None => println!("{machine}"),
+        }
     }
 
-    /// Adds the figures of a suite.
-    pub fn add(&mut self, name: &str, figures: &impl Serialize, print: impl FnOnce()) {
+    /// Adds a table with a row for each of the figures, and a column for each of their fields.
+    pub fn add(&mut self, name: &str, title: &str, figures: &[impl Serialize]) -> Result<()> {
         match &mut self.json {
             Some(json) => _ = json.insert(name.into(), json!(figures)),
-            None => print(),
+            None => print_table(title, figures)?,
         }
+        Ok(())
     }
 
     pub fn finish(self) {
         if let Some(json) = self.json {
-            println!("{:#}", Value::Object(json));
+            println!("{:#}", serde_json::Value::Object(json));
         }
     }
 }
@@ -57,37 +63,40 @@ pub fn milliseconds(duration: Duration) -> f64 {
 }
 
 /// Prints a Markdown table. The first column is aligned to the left, all others to the right.
-pub fn print_table(title: &str, head: &[&str], rows: &[Vec<String>]) {
+fn print_table(title: &str, figures: &[impl Serialize]) -> Result<()> {
+    // Unlike JSON's, YAML's values keep the order of the fields.
+    let rows: Vec<Mapping> = serde_yaml_ng::from_value(serde_yaml_ng::to_value(figures)?)?;
+    let Some(first) = rows.first() else { return Ok(()) };
+    let head = first.keys().map(|name| cell(name).replace('_', " ")).collect();
+    let lines = rows.iter().map(|row| row.values().map(cell).collect());
+    let lines: Vec<Vec<String>> = [head].into_iter().chain(lines).collect();
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max();
+    let widths: Vec<_> = (0..first.len()).filter_map(width).collect();
     println!("\n{title}\n");
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.chain([head[column].chars().count()]).max().unwrap_or_default()
-    };
-    let widths: Vec<usize> = (0..head.len()).map(width).collect();
-    let line = |cells: &mut dyn Iterator<Item = &str>| {
-        let cells = cells.zip(&widths).enumerate().map(|(column, (cell, &width))| match column {
+    for (number, line) in lines.iter().enumerate() {
+        let cells = line.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| match column {
             0 => format!("{cell:<width$}"),
             _ => format!("{cell:>width$}"),
         });
         println!("| {} |", cells.collect::<Vec<_>>().join(" | "));
-    };
-    line(&mut head.iter().copied());
-    let rules: Vec<_> = widths
-        .iter()
-        .enumerate()
-        .map(|(column, &width)| match column {
-            0 => "-".repeat(width),
-            _ => format!("{}:", "-".repeat(width - 1)),
-        })
-        .collect();
-    line(&mut rules.iter().map(String::as_str));
-    for row in rows {
-        line(&mut row.iter().map(String::as_str));
+        if number == 0 {
+            println!("|---{}|", "|--:".repeat(widths.len() - 1));
+        }
+    }
+    Ok(())
+}
+
+fn cell(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) if number.is_f64() => number.as_f64().map(short).unwrap_or_default(),
+        Value::Number(count) => count.to_string(),
+        _ => "–".into(),
     }
 }
 
 /// Formats a figure with three significant digits.
-pub fn short(figure: f64) -> String {
+fn short(figure: f64) -> String {
     match figure {
         figure if figure.is_nan() => "–".into(),
         figure if figure.abs() < 10.0 => format!("{figure:.2}"),

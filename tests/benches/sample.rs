@@ -69,23 +69,15 @@ impl Request {
         }
     }
 
-    /// The name of the sample in `events/` on which its event is based.
-    fn sample(self) -> String {
-        match self {
-            Self::Patch => "patch-task".into(),
-            _ => format!("{}-plain", self.function()),
-        }
-    }
-
     /// Creates events for a user. The tasks that they name exist in the database.
     pub async fn events(self, database: &Client, user: &str, count: usize) -> Result<Vec<String>> {
-        let event_for = |(id, number): &(String, i64)| {
-            let id = if self == Self::Patch { id.clone() } else { number.to_string() };
-            Ok(event(&self.sample(), user, &id)?.to_string())
+        let event_for = |number: i64| {
+            let sample = format!("{}-plain", self.function());
+            Ok(event(&sample, user, &number.to_string())?.to_string())
         };
         match self {
-            Self::Delete => insert_tasks(database, user, count).await?.iter().map(event_for).collect(),
-            _ => Ok(vec![event_for(&first_task(database, user).await?)?; count]),
+            Self::Delete => insert_tasks(database, user, count).await?.into_iter().map(event_for).collect(),
+            _ => Ok(vec![event_for(first_task(database, user).await?.1)?; count]),
         }
     }
 }
@@ -97,6 +89,8 @@ pub fn event(sample: &str, user: &str, task: &str) -> Result<Value> {
     let token = TokenRequest { user: user.into(), hours: 24, ..TokenRequest::default() };
     let token = mint(SECRET, Algorithm::HS256, &token)?;
     event["headers"]["authorization"] = json!(format!("Bearer {token}"));
+    // Mangum reads this, the functions don't.
+    event["requestContext"]["http"]["sourceIp"] = json!("127.0.0.1");
     let route = event["routeKey"].as_str().context("a sample has a route")?;
     let (_, path) = route.split_once(' ').context("a route has a path")?;
     let path = path.replace("{user_id}", user).replace("{task_id}", task);
@@ -118,13 +112,13 @@ pub async fn make_user(database: &Client, user: &str, tasks: usize) -> Result<()
     Ok(())
 }
 
-async fn insert_tasks(database: &Client, user: &str, count: usize) -> Result<Vec<(String, i64)>> {
+async fn insert_tasks(database: &Client, user: &str, count: usize) -> Result<Vec<i64>> {
     let insert = "insert into tasks (id, user_id, title, description)
                   select gen_random_uuid(), $1, 'Task ' || n, 'What there is to say about task ' || n
                   from generate_series(1, $2::bigint) n
-                  returning id::text, number";
+                  returning number";
     let rows = database.query(insert, &[&user, &i64::try_from(count)?]).await?;
-    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 /// The first task of a user, by both its ids.

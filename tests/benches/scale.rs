@@ -1,5 +1,7 @@
 //! Measures with a large table and a small one, and checks that plans use the intended indexes.
 
+use std::{collections::BTreeSet, path::Path};
+
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use serde_json::json;
@@ -8,7 +10,7 @@ use tokio_postgres::Client;
 use crate::{
     database::Database,
     function::Function,
-    report::{median, microseconds, print_table, short},
+    report::{median, microseconds},
     sample::{event, first_task},
     subject::Subjects,
 };
@@ -82,8 +84,12 @@ pub struct Figures {
     pub heavy_us: f64,
     pub heavy_to_small: f64,
     /// The indexes in the plans for the large table.
-    pub indexes: Vec<String>,
+    pub indexes: String,
 }
+
+pub const TITLE: &str = "\
+The same request on a table of 1,000 tasks and on a large one, for a user with 100 tasks; medians.
+heavy: a user with a tenth as many tasks as all other users of the large table together";
 
 pub async fn measure(subjects: &Subjects, database: &Database, count: i64) -> Result<Vec<Figures>> {
     let small = database.copy("small").await?;
@@ -138,10 +144,6 @@ async fn fill(database: &Client, count: i64, heavy: Option<i64>) -> Result<()> {
 }
 
 impl Case {
-    fn function(&self) -> &'static str {
-        self.sample.trim_end_matches("-plain")
-    }
-
     async fn measure(
         &self,
         subjects: &Subjects,
@@ -149,41 +151,27 @@ impl Case {
         heavy_count: i64,
     ) -> Result<Figures> {
         let [small, large] = databases;
-        let program = subjects.program(self.function())?;
-        let mut functions = [
-            (
-                Function::start(program, &small.environment()).await?,
-                self.event(small, USER, TASKS_OF_USER).await?,
-            ),
-            (
-                Function::start(program, &large.environment()).await?,
-                self.event(large, USER, TASKS_OF_USER).await?,
-            ),
-            (
-                Function::start(program, &large.environment()).await?,
-                self.event(large, HEAVY_USER, heavy_count).await?,
-            ),
-        ];
+        let program = subjects.program(self.sample.trim_end_matches("-plain"))?;
+        let mut functions = Vec::new();
+        for (database, user, count) in
+            [(small, USER, TASKS_OF_USER), (large, USER, TASKS_OF_USER), (large, HEAVY_USER, heavy_count)]
+        {
+            let function = Function::start(program, &database.environment()).await?;
+            functions.push((function, vec![self.event(database, user, count).await?; BATCH]));
+        }
         let mut rounds: [Vec<f64>; 3] = Default::default();
         for _ in 0..ROUNDS {
-            for ((function, event), rounds) in functions.iter_mut().zip(&mut rounds) {
-                let mut batch = Vec::with_capacity(BATCH);
-                for _ in 0..BATCH {
-                    let outcome = function.invoke(event).await?;
-                    outcome.expect(self.status)?;
-                    batch.push(microseconds(outcome.elapsed));
-                }
-                rounds.push(median(batch));
+            for ((function, events), rounds) in functions.iter_mut().zip(&mut rounds) {
+                let outcomes = function.invoke_all(events, self.status).await?;
+                rounds.push(median(outcomes.iter().map(|outcome| microseconds(outcome.elapsed))));
             }
         }
         let [small_us, large_us, heavy_us] = rounds.each_ref().map(|rounds| median(rounds.iter().copied()));
         let ratio = |of: &[f64]| median(of.iter().zip(&rounds[0]).map(|(own, small)| own / small));
-        let mut indexes = Vec::new();
-        for (_, event) in &functions[1..] {
-            indexes.extend(self.plan(subjects, large, event).await?);
+        let mut indexes = BTreeSet::new();
+        for (_, events) in &functions[1..] {
+            indexes.extend(self.plan(program, large, &events[..PLANS]).await?);
         }
-        indexes.sort();
-        indexes.dedup();
         Ok(Figures {
             request: self.name,
             small_us,
@@ -191,7 +179,7 @@ impl Case {
             large_to_small: ratio(&rounds[1]),
             heavy_us,
             heavy_to_small: ratio(&rounds[2]),
-            indexes,
+            indexes: Vec::from_iter(indexes).join(", "),
         })
     }
 
@@ -200,11 +188,6 @@ impl Case {
         let task = if self.sample.ends_with("-plain") { number.to_string() } else { id };
         let mut event = event(self.sample, user, &task)?;
         if let Some(query) = self.query.map(|query| query(count)) {
-            event["queryStringParameters"] = query
-                .split('&')
-                .filter_map(|pair| pair.split_once('='))
-                .map(|(name, value)| (name, json!(value)))
-                .collect();
             event["rawQueryString"] = json!(query);
         }
         Ok(event.to_string())
@@ -212,7 +195,7 @@ impl Case {
 
     /// Returns the indexes in the plans of the function's statements. Fails if a plan reads a whole table, or
     /// if the intended index is not among them.
-    async fn plan(&self, subjects: &Subjects, database: &Database, event: &str) -> Result<Vec<String>> {
+    async fn plan(&self, program: &Path, database: &Database, events: &[String]) -> Result<Vec<String>> {
         let client = database.connect().await;
         let name = &database.name;
         for (setting, value) in EXPLAIN {
@@ -220,12 +203,7 @@ impl Case {
         }
         let log = "select pg_read_file('../server.log')";
         let before: String = client.query_one(log, &[]).await?.get(0);
-        let program = subjects.program(self.function())?;
-        let mut function = Function::start(program, &database.environment()).await?;
-        for _ in 0..PLANS {
-            function.invoke(event).await?.expect(self.status)?;
-        }
-        drop(function);
+        Function::start(program, &database.environment()).await?.invoke_all(events, self.status).await?;
         let after: String = client.query_one(log, &[]).await?.get(0);
         client.batch_execute(&format!("alter database {name} reset all")).await?;
         let plans = after.strip_prefix(&before).context("the log grows")?;
@@ -240,40 +218,4 @@ impl Case {
         ensure!(self.index.is_none_or(goes_by), "{} uses {indexes:?} only:\n{plans}", self.name);
         Ok(indexes)
     }
-}
-
-pub fn print(figures: &[Figures]) {
-    let rows: Vec<Vec<String>> = figures
-        .iter()
-        .map(|figures| {
-            let numbers = [
-                figures.small_us,
-                figures.large_us,
-                figures.large_to_small,
-                figures.heavy_us,
-                figures.heavy_to_small,
-            ];
-            let numbers = numbers.map(short);
-            [figures.request.to_owned()]
-                .into_iter()
-                .chain(numbers)
-                .chain([figures.indexes.join(", ")])
-                .collect()
-        })
-        .collect();
-    let head = [
-        "",
-        "small table, µs",
-        "large table, µs",
-        "large / small",
-        "heavy user, µs",
-        "heavy / small",
-        "indexes used on the large table",
-    ];
-    print_table(
-        "The same request on a table of 1,000 tasks and on a large one, for a user with 100 tasks; medians.\n\
-         heavy user: one with a tenth as many tasks as all other users of the large table together",
-        &head,
-        &rows,
-    );
 }

@@ -18,15 +18,10 @@ use serde_json::{Map, Value};
 #[serde(rename_all = "camelCase")]
 struct Stated {
     status_code: u16,
-    #[serde(default)]
     headers: Option<Map<String, Value>>,
-    #[serde(default)]
     multi_value_headers: Option<Map<String, Value>>,
-    #[serde(default)]
     cookies: Option<Vec<String>>,
-    #[serde(default)]
     body: Option<String>,
-    #[serde(default)]
     is_base64_encoded: Option<bool>,
 }
 

@@ -11,10 +11,7 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 import jwt
-from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Path, Request, Response
-from fastapi.exception_handlers import request_validation_exception_handler
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Path, Response
 from mangum import Mangum
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 from sqlalchemy import BigInteger, DateTime, ForeignKey, Identity, case, delete, func, make_url, select, update
@@ -204,13 +201,6 @@ async def delete_task(caller: Caller, task_id: TaskId, session: Write) -> None:
 # Without FastAPI's documentation routes.
 app = FastAPI(openapi_url=None)
 app.include_router(router)
-
-
-@app.exception_handler(RequestValidationError)
-async def refuse(request: Request, error: RequestValidationError) -> Response:
-    if any(fault["type"] == "json_invalid" for fault in error.errors()):
-        return JSONResponse({"detail": "Request body is not valid JSON"}, 400)
-    return await request_validation_exception_handler(request, error)
 
 
 async def connect() -> None:

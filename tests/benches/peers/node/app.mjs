@@ -98,7 +98,7 @@ async function authenticate({ headers, pathParameters }) {
 }
 
 async function createTask(userId, event) {
-  const { title, description = null, completed = false } = readFields(event, checkNewTask);
+  const { title, description = null, completed = false } = readFields(event, newTask);
   // A named statement is prepared once for each connection.
   const { rows } = await pool.query({
     name: "create",
@@ -132,7 +132,7 @@ async function getTask(userId, event) {
 
 async function updateTask(userId, event) {
   const taskId = readTaskId(event);
-  const { title = null, description, completed = null } = readFields(event, checkChanges);
+  const { title = null, description, completed = null } = readFields(event, changes);
   if (title === null && description === undefined && completed === null) {
     return await getTask(userId, event);
   }
@@ -193,7 +193,7 @@ function readTaskId({ pathParameters: { task_id: text } }) {
   return text;
 }
 
-/** Parses the JSON object in the body. `check` returns all its errors. */
+/** Parses the JSON object in the body. `check` has a function for each field, which returns whether the value is valid. */
 function readFields({ body = "", isBase64Encoded }, check) {
   let fields;
   try {
@@ -202,63 +202,26 @@ function readFields({ body = "", isBase64Encoded }, check) {
     throw new Refusal(400, "Request body is not valid JSON");
   }
   const isObject = typeof fields === "object" && fields !== null && !Array.isArray(fields);
-  const faults = isObject
-    ? check(fields)
-    : [{ type: "model_attributes_type", loc: ["body"], msg: "Input should be a valid dictionary or object" }];
+  const faults = isObject ? Object.keys(check).filter((name) => !check[name](fields[name])) : ["body"];
   if (faults.length > 0) {
-    throw new Refusal(422, faults);
+    const msg = "Input should be valid";
+    throw new Refusal(422, faults.map((name) => ({ type: "value_error", loc: ["body", name], msg })));
   }
   return fields;
 }
 
-function checkNewTask({ title, description, completed }) {
-  return [
-    ...(title === undefined ? [fault("title", "missing", "Field required")] : checkTitle(title)),
-    ...checkDescription(description),
-    ...checkCompleted(completed),
-  ];
-}
+// A character is a Unicode scalar value. PostgreSQL can't store U+0000.
+const isText = (text, max) =>
+  typeof text === "string" && (text.length <= max || [...text].length <= max) && !text.includes("\0");
 
-function checkChanges({ title, description, completed }) {
-  return [
-    ...checkTitle(title ?? undefined),
-    ...checkDescription(description),
-    ...checkCompleted(completed ?? undefined),
-  ];
-}
+const newTask = {
+  title: (title) => isText(title, 200) && title.trim() !== "",
+  description: (description = null) => description === null || isText(description, 1000),
+  completed: (completed = false) => typeof completed === "boolean",
+};
 
-function checkTitle(title) {
-  if (title === undefined) {
-    return [];
-  }
-  const faults = checkText("title", title, 200);
-  if (faults.length === 0 && title.trim() === "") {
-    return [fault("title", "string_too_short", "String should have at least 1 character")];
-  }
-  return faults;
-}
-
-function checkDescription(description) {
-  return description === undefined || description === null ? [] : checkText("description", description, 1000);
-}
-
-function checkCompleted(completed) {
-  const isBoolean = completed === undefined || typeof completed === "boolean";
-  return isBoolean ? [] : [fault("completed", "bool_type", "Input should be a valid boolean")];
-}
-
-function checkText(name, text, max) {
-  if (typeof text !== "string") {
-    return [fault(name, "string_type", "Input should be a valid string")];
-  }
-  // A character is a Unicode scalar value, which is one or two UTF-16 code units of a string.
-  if (text.length > max && [...text].length > max) {
-    return [fault(name, "string_too_long", `String should have at most ${max} characters`)];
-  }
-  // PostgreSQL can't store it.
-  return text.includes("\0") ? [fault(name, "string_null_character", "String should not contain U+0000")] : [];
-}
-
-function fault(name, type, msg) {
-  return { type, loc: ["body", name], msg };
-}
+const changes = {
+  title: (title = null) => title === null || newTask.title(title),
+  description: newTask.description,
+  completed: (completed = null) => completed === null || newTask.completed(completed),
+};
