@@ -18,10 +18,10 @@ use crate::lane::{REQUEST_LIMIT, START_LIMIT};
 
 const USERS: usize = 12;
 
-/// How long the load with random faults lasts, in seconds: `FAULT_SECONDS`, or 20.
-fn duration() -> Duration {
-    let seconds = std::env::var("FAULT_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
-    Duration::from_secs(seconds.unwrap_or(20))
+/// How long load with random faults lasts: `FAULT_SECONDS`, or this many seconds.
+pub fn duration(seconds: u64) -> Duration {
+    let set = std::env::var("FAULT_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    Duration::from_secs(set.unwrap_or(seconds))
 }
 
 /// Lets users work while `trouble` happens. Then the database must contain exactly what their journals say.
@@ -75,7 +75,7 @@ async fn random_faults_lose_duplicate_and_mix_up_nothing() {
         }
         proxy.disarm();
     };
-    hold_journals_against_database(&app, &cluster.url(MIGRATED), duration(), trouble).await;
+    hold_journals_against_database(&app, &cluster.url(MIGRATED), duration(20), trouble).await;
 }
 
 /// Freezes a process for 0.3 s, as Lambda does.
