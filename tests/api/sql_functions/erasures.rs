@@ -6,7 +6,7 @@ use tokio::time::sleep;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::{Attempt, Database, Key, id, outcome};
+use super::{Attempt, Database, Key, outcome};
 
 /// The number of the user's tasks, and whether the user has a row. Without one there must be no other rows.
 async fn tasks_and_row(database: &Database) -> (i64, bool) {
