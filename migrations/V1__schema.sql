@@ -1,29 +1,5 @@
--- Two walls stand between users. Each statement of the SQL functions filters by the caller's id, and the
--- functions run as the role task_api, for which row-level security shows only the rows of the user named in
--- app.user_id.
-
--- Roles belong to the whole server: the migration of another database may have created them.
-do $$
-begin
-    create role task_api nologin;
-exception
-    when duplicate_object or unique_violation then null;
-end
-$$;
-
--- The role that endpoints log in as. It may call the functions, and nothing else. It can log in once it has
--- a password and the right to: alter role task_api_endpoints login password '…'
-do $$
-begin
-    create role task_api_endpoints nologin noinherit;
-exception
-    when duplicate_object or unique_violation then null;
-end
-$$;
-
--- migrate takes on the role task_api to install the functions.
-grant task_api to current_user;
-grant usage on schema public to task_api;
+-- Tables only. Roles, rights and policies are in functions/migrate/src/state.sql, which every run of migrate
+-- establishes.
 
 -- Bounds are in domains because each statement that writes to a table parses the table's CHECK constraints
 -- again, whereas a session parses a domain's once.
@@ -116,29 +92,3 @@ create table function_schemas (
     first_used  date  not null default current_date,
     last_used   date  not null default current_date             -- by migrate, or by a write
 );
-
-alter table users enable row level security;
-alter table tasks enable row level security;
-alter table deleted_tasks enable row level security;
-alter table idempotency_keys enable row level security;
-alter table erased_users enable row level security;
-
--- Without app.user_id, current_setting is null or empty, and no row belongs to anybody.
-create policy users_own on users to task_api
-    using (id = current_setting('app.user_id', true));
-create policy tasks_own on tasks to task_api
-    using (user_id = current_setting('app.user_id', true));
-create policy deleted_tasks_own on deleted_tasks to task_api
-    using (user_id = current_setting('app.user_id', true));
-create policy idempotency_keys_own on idempotency_keys to task_api
-    using (user_id = current_setting('app.user_id', true));
--- Anybody's next erasure removes the rows that are no longer needed.
-create policy erased_users_own on erased_users to task_api
-    using (
-        id_hash = sha256(convert_to(current_setting('app.user_id', true), 'UTF8'))
-        or erased_at < now() - interval '5 minutes'
-    )
-    with check (id_hash = sha256(convert_to(current_setting('app.user_id', true), 'UTF8')));
-
-grant select, insert, update, delete on users, tasks, deleted_tasks, idempotency_keys, erased_users to task_api;
-grant select, update (last_used) on function_schemas to task_api;

@@ -18,6 +18,8 @@ pub struct Template {
 /// A resource of type `AWS::Serverless::Function`.
 #[derive(Clone, Debug)]
 pub struct FunctionResource {
+    /// The resource's name in the template.
+    pub logical_id: String,
     /// Name of the function's binary and of its package.
     pub binary: String,
     /// Time limit of one invocation.
@@ -88,14 +90,15 @@ impl Template {
         let mut functions = Vec::new();
         let mut apis = Vec::new();
         for (id, resource) in resources {
-            let id = || format!("{id:?}");
+            let context = || format!("{id:?}");
             match resource["Type"].as_str() {
                 Some("AWS::Serverless::Function") => {
-                    functions.push(function(resource, &intrinsics).with_context(id)?);
+                    let logical_id = id.as_str().unwrap_or_default();
+                    functions.push(function(logical_id, resource, &intrinsics).with_context(context)?);
                 }
                 Some("AWS::Serverless::HttpApi") => {
                     let cors = intrinsics.evaluate(&resource["Properties"]["CorsConfiguration"]);
-                    apis.push(cors.and_then(|cors| Ok(from_value(cors)?)).with_context(id)?);
+                    apis.push(cors.and_then(|cors| Ok(from_value(cors)?)).with_context(context)?);
                 }
                 _ => {}
             }
@@ -105,7 +108,7 @@ impl Template {
     }
 }
 
-fn function(resource: &Value, intrinsics: &Intrinsics) -> Result<FunctionResource> {
+fn function(logical_id: &str, resource: &Value, intrinsics: &Intrinsics) -> Result<FunctionResource> {
     let properties = &resource["Properties"];
     let setting = |name: &str, default: u32| -> Result<u32> {
         let own = Some(&properties[name]).filter(|value| !value.is_null());
@@ -117,6 +120,7 @@ fn function(resource: &Value, intrinsics: &Intrinsics) -> Result<FunctionResourc
     let events = properties["Events"].as_mapping().into_iter().flatten();
     let events = events.filter(|(_, event)| event["Type"].as_str() == Some("HttpApi"));
     Ok(FunctionResource {
+        logical_id: logical_id.into(),
         binary: from_value(resource["Metadata"]["BuildProperties"]["Binary"].clone())
             .context("Metadata.BuildProperties.Binary")?,
         timeout: Duration::from_secs(setting("Timeout", DEFAULT_TIMEOUT_SECONDS)?.into()),

@@ -76,7 +76,7 @@ async fn settings_that_functions_reject_stop_it_with_their_sentence() {
         ("DATABASE_POOL_SIZE=0", "DATABASE_POOL_SIZE must be a whole number from 1 to 100", false),
         ("DATABASE_URL=mysql://u:hidden@h/db", "DATABASE_URL is not a PostgreSQL URL", false),
         ("LOG_LEVEL=loud", "LOG_LEVEL must be error, warn, info, debug or trace", false),
-        ("TASKS_PER_USER=0", "TASKS_PER_USER must be a whole number from 1 to 1000000", false),
+        ("TASKS_PER_USER=0", "TASKS_PER_USER must be a whole number from 1 to 100000", false),
         ("JWT_EXPIRATION_HOURS=week", "JWT_EXPIRATION_HOURS must be a whole number of hours", true),
     ] {
         let folder = Folder::new(setting);

@@ -7,7 +7,7 @@ use flate2::read::GzDecoder;
 use local::binaries::workspace_root;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
-use tests::{App, Response};
+use tests::{App, Options, Response};
 
 const PATHS: [&str; 3] = ["/docs", "/openapi.json", "/llms.txt"];
 
@@ -34,6 +34,15 @@ async fn openapi_json_is_the_committed_file_and_the_page_loads_nothing_else() {
     for response in [description, page] {
         assert_eq!(response.header("x-content-type-options"), "nosniff");
         assert_eq!(response.header("referrer-policy"), "no-referrer");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hidden_documents_are_404() {
+    let Some(app) = App::local_with(Options::default().with("HIDE_DOCS", "true")).await else { return };
+    for path in PATHS {
+        let hidden = Response::to(request(&app, path, "gzip")).await.expect_status(404);
+        assert_eq!((hidden.text.as_str(), hidden.header("cache-control")), ("", "no-store"), "{path}");
     }
 }
 

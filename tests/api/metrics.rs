@@ -13,7 +13,8 @@ const NAMESPACE: &str = "task-api/test";
 /// metrics.
 fn metrics(line: &Value) -> Option<BTreeSet<&str>> {
     let metadata = line.get("_aws")?.as_object().expect("an object");
-    assert_eq!(metadata.keys().collect::<Vec<_>>(), ["CloudWatchMetrics", "Timestamp"]);
+    let members: BTreeSet<_> = metadata.keys().map(String::as_str).collect();
+    assert_eq!(members, BTreeSet::from(["CloudWatchMetrics", "Timestamp"]));
     // Milliseconds since the epoch, not seconds: this range is 2001 to 2096.
     assert!(
         (1_000_000_000_000..4_000_000_000_000)
@@ -21,8 +22,9 @@ fn metrics(line: &Value) -> Option<BTreeSet<&str>> {
     );
     let mut names = BTreeSet::new();
     for directive in metadata["CloudWatchMetrics"].as_array().expect("an array") {
-        let members: Vec<_> = directive.as_object().expect("an object").keys().collect();
-        assert_eq!(members, ["Dimensions", "Metrics", "Namespace"]);
+        let members: BTreeSet<_> =
+            directive.as_object().expect("an object").keys().map(String::as_str).collect();
+        assert_eq!(members, BTreeSet::from(["Dimensions", "Metrics", "Namespace"]));
         assert_eq!(directive["Namespace"], NAMESPACE);
         let dimension = directive["Dimensions"][0][0].as_str().expect("text");
         assert_eq!(directive["Dimensions"], json!([[dimension]]));

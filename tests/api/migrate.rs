@@ -1,21 +1,29 @@
-//! `migrate`, run as a command: installs migrations and functions.
+//! `migrate`, run as a command: installs migrations and functions, and establishes roles, rights and policies.
 
-use std::process::Output;
+mod restored;
+mod state;
 
+use std::process::Command as Program;
+
+use local::binaries::workspace_root;
 use shared::sql;
 use tests::{binary, connect, empty_database};
 use tokio::process::Command;
 
 const APPLIED: &str = "Applied V1__schema, functions {schema}.";
 
-async fn migrate(database_url: &str) -> Output {
-    let mut command = Command::new(binary("migrate").await);
-    command.env_clear().env("DATABASE_URL", database_url).output().await.expect("migrate runs")
-}
+const UP_TO_DATE: &str = "The schema is up to date.";
 
 /// Runs `migrate`. Returns whether it succeeded, and its only line on stdout or stderr.
 async fn outcome_and_line(database_url: &str) -> (bool, String) {
-    let output = migrate(database_url).await;
+    outcome_with(database_url, &[]).await
+}
+
+/// Runs `migrate` with arguments.
+async fn outcome_with(database_url: &str, arguments: &[&str]) -> (bool, String) {
+    let mut command = Command::new(binary("migrate").await);
+    command.args(arguments).env_clear().env("DATABASE_URL", database_url);
+    let output = command.output().await.expect("migrate runs");
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8(text).expect("UTF-8");
     assert_eq!(text.lines().count(), 1, "{text}");
@@ -26,7 +34,7 @@ async fn outcome_and_line(database_url: &str) -> (bool, String) {
 async fn reports_what_it_applied_and_a_second_run_does_nothing() {
     let url = empty_database().await;
     assert_eq!(outcome_and_line(&url).await, (true, APPLIED.replace("{schema}", &sql::SCHEMA)));
-    assert_eq!(outcome_and_line(&url).await, (true, "The schema is up to date.".into()));
+    assert_eq!(outcome_and_line(&url).await, (true, UP_TO_DATE.into()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,7 +89,7 @@ async fn leaves_a_newer_schema_unchanged() {
     let newer = "insert into refinery_schema_history (version, name, applied_on, checksum)
                  select 999, 'of_the_future', applied_on, '1' from refinery_schema_history limit 1";
     connect(&url).await.execute(newer, &[]).await.expect("the history table exists");
-    assert_eq!(outcome_and_line(&url).await, (true, "The schema is up to date.".into()));
+    assert_eq!(outcome_and_line(&url).await, (true, UP_TO_DATE.into()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,13 +114,13 @@ async fn removes_function_schemas_unused_for_more_than_90_days() {
     for (schema, days, _) in schemas {
         let used = format!(
             "create schema if not exists {schema};
-             create or replace function {schema}.some() returns int language sql return 1;
+             create table {schema}.some ();
              insert into function_schemas (name, last_used) values ('{schema}', current_date - {days})
              on conflict (name) do update set last_used = excluded.last_used"
         );
         database.batch_execute(&used).await.expect("valid SQL");
     }
-    assert_eq!(outcome_and_line(&url).await, (true, "The schema is up to date.".into()));
+    assert_eq!(outcome_and_line(&url).await, (true, UP_TO_DATE.into()));
     for (schema, _, is_kept) in schemas {
         let found = "select (select count(*) from pg_namespace where nspname = $1),
                             (select count(*) from function_schemas where name = $1)";
@@ -128,4 +136,16 @@ async fn installs_dropped_functions_again() {
     let drop = format!("drop schema {} cascade", *sql::SCHEMA);
     connect(&url).await.batch_execute(&drop).await.expect("a superuser can drop the schema");
     assert_eq!(outcome_and_line(&url).await, (true, format!("Applied functions {}.", *sql::SCHEMA)));
+}
+
+/// The name of the functions' schema is a hash of the files, and `migrate` compares checksums of migrations.
+#[test]
+fn sql_files_have_the_same_line_endings_in_every_checkout() {
+    let mut git = Program::new("git");
+    git.current_dir(workspace_root()).args(["check-attr", "text", "eol", "--"]);
+    git.args(["shared/sql/tasks.sql", "migrations/V1__schema.sql", "functions/migrate/src/state.sql"]);
+    let output = git.output().expect("git is installed");
+    let attributes = String::from_utf8(output.stdout).expect("UTF-8");
+    assert_eq!(attributes.matches(": text: set").count(), 3, "{attributes}");
+    assert_eq!(attributes.matches(": eol: lf").count(), 3, "{attributes}");
 }

@@ -7,6 +7,9 @@ mod aws {
 mod clients {
     mod better_auth;
 }
+mod databases {
+    mod restore;
+}
 
 use std::{
     net::TcpListener,

@@ -48,7 +48,13 @@ const TEXT_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 const COMPRESSED_ONLY: &str =
     "This page is only sent compressed. Open it in a browser, or use `curl --compressed`.\n";
 
-async fn docs(request: PublicRequest<()>) -> Result<Response, Failure> {
+async fn docs(request: PublicRequest<bool>) -> Result<Response, Failure> {
+    let is_hidden = *request.config;
+    if is_hidden {
+        return Ok(Response::empty(StatusCode::NOT_FOUND)
+            .with(X_CONTENT_TYPE_OPTIONS, "nosniff")
+            .with(CACHE_CONTROL, "no-store"));
+    }
     let is_page = request.path == "/docs";
     let document = match &*request.path {
         "/docs" => PAGE,
@@ -116,5 +122,5 @@ fn accepts_gzip(element: &str) -> bool {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    shared::serve_public(|_| Ok(()), docs).await
+    shared::serve_public(|variables| variables.flag("HIDE_DOCS"), docs).await
 }

@@ -14,8 +14,10 @@ use serde_json::{Value, json};
 use shared::HttpClient;
 use tokio::time::{sleep, timeout};
 
+use crate::report::Report;
+
 /// The greatest length of a reason, in characters. CloudFormation rejects responses of more than 4 KiB.
-const MAX_REASON_CHARS: usize = 500;
+const MAX_REASON_CHARS: usize = 800;
 
 /// The part of the invocation's time that is reserved for sending the response.
 const RESPONSE_TIME: Duration = Duration::from_secs(20);
@@ -62,17 +64,17 @@ impl CustomResource {
     pub async fn handle(
         &self,
         deadline: SystemTime,
-        migrate: impl Future<Output = Result<Vec<String>, String>> + Send + 'static,
+        migrate: impl Future<Output = Result<Report, String>> + Send + 'static,
     ) -> Result<Value, Error> {
         let outcome = if self.changes_schema() {
             let limit = deadline.duration_since(SystemTime::now()).unwrap_or_default();
             outcome_within(limit.saturating_sub(RESPONSE_TIME), migrate).await
         } else {
-            Ok(Vec::new())
+            Ok(Report::default())
         };
         self.respond(&outcome).await?;
         Ok(match outcome {
-            Ok(applied) => json!({ "applied": applied }),
+            Ok(report) => serde_json::to_value(report)?,
             Err(error) => json!({ "error": error }),
         })
     }
@@ -85,7 +87,7 @@ impl CustomResource {
         self.request_type != "Delete" && !is_rollback
     }
 
-    async fn respond(&self, outcome: &Result<Vec<String>, String>) -> Result<(), Error> {
+    async fn respond(&self, outcome: &Result<Report, String>) -> Result<(), Error> {
         let body = self.response(outcome).to_string().into_bytes();
         let client = HttpClient::new();
         let mut delays = RESPONSE_DELAYS.into_iter();
@@ -100,11 +102,12 @@ impl CustomResource {
         }
     }
 
-    fn response(&self, outcome: &Result<Vec<String>, String>) -> Value {
+    fn response(&self, outcome: &Result<Report, String>) -> Value {
         let (status, reason) = match outcome {
-            Ok(applied) => ("SUCCESS", format!("{} changes applied", applied.len())),
-            Err(error) => ("FAILED", error.chars().take(MAX_REASON_CHARS).collect()),
+            Ok(report) => ("SUCCESS", report.to_string()),
+            Err(error) => ("FAILED", error.clone()),
         };
+        let reason: String = reason.chars().take(MAX_REASON_CHARS).collect();
         json!({
             "Status": status,
             "Reason": reason,
@@ -128,8 +131,8 @@ impl Properties {
 /// Runs a migration with a time limit. A panic and a timeout are errors like any other.
 async fn outcome_within(
     limit: Duration,
-    migrate: impl Future<Output = Result<Vec<String>, String>> + Send + 'static,
-) -> Result<Vec<String>, String> {
+    migrate: impl Future<Output = Result<Report, String>> + Send + 'static,
+) -> Result<Report, String> {
     let mut task = tokio::spawn(migrate);
     match timeout(limit, &mut task).await {
         Ok(Ok(outcome)) => outcome,
@@ -184,12 +187,13 @@ mod tests {
     #[test]
     fn a_response_identifies_its_request_and_is_short_enough() {
         let resource = CustomResource::of(&event()).expect("an event of CloudFormation");
-        let applied = resource.response(&Ok(vec!["V1__schema".into()]));
+        let applied =
+            resource.response(&Ok(Report { applied: vec!["V1__schema".into()], ..Report::default() }));
         assert_eq!(
             applied,
             json!({
                 "Status": "SUCCESS",
-                "Reason": "1 changes applied",
+                "Reason": "Applied V1__schema.",
                 "PhysicalResourceId": "schema",
                 "StackId": "stack",
                 "RequestId": "request",
@@ -204,8 +208,11 @@ mod tests {
     #[tokio::test]
     async fn a_migration_that_panics_or_takes_too_long_fails() {
         let panicked = outcome_within(Duration::from_secs(1), async { panic!("on purpose") }).await;
-        assert_eq!(panicked, Err("the migration panicked: the function's log has the place".into()));
+        assert_eq!(
+            panicked.err().as_deref(),
+            Some("the migration panicked: the function's log has the place")
+        );
         let slow = outcome_within(Duration::from_millis(10), std::future::pending()).await;
-        assert_eq!(slow, Err("the migration did not finish within 0 s".into()));
+        assert_eq!(slow.err().as_deref(), Some("the migration did not finish within 0 s"));
     }
 }

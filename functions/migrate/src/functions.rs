@@ -4,16 +4,10 @@
 use shared::sql;
 use tokio_postgres::{Client, Error};
 
-/// Revokes a right that every role has in a database by default. This runs each time, because copies and
-/// dumps of a database don't include the revocation.
-const REVOKE_TEMPORARY: &str = "do $$ begin
-    execute format('revoke temporary on database %I from public', current_database());
-end $$";
-
 /// Time from the last use of a schema until its removal, in days.
 const KEPT_DAYS: i32 = 90;
 
-/// Installs the functions that this build's endpoints call, unless they are installed. Returns the schema if
+/// Installs the functions that this build's endpoints call, unless their schema exists. Returns the schema if
 /// it is new.
 ///
 /// `migrate`, which each deployment runs, counts as a use of its schema. So does every write, which the
@@ -24,7 +18,6 @@ const KEPT_DAYS: i32 = 90;
 pub async fn install(client: &mut Client) -> Result<Option<&'static str>, Error> {
     let schema = sql::SCHEMA.as_str();
     let transaction = client.transaction().await?;
-    transaction.batch_execute(REVOKE_TEMPORARY).await?;
     let found = "select from pg_namespace where nspname = $1";
     let is_new = transaction.query_opt(found, &[&schema]).await?.is_none();
     if is_new {

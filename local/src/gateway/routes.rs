@@ -124,7 +124,13 @@ mod tests {
         });
         let routes = routes.collect();
         let timeout = Duration::from_secs(3);
-        Routes::new(vec![FunctionResource { binary: "f".into(), timeout, memory: 128, routes }])
+        Routes::new(vec![FunctionResource {
+            logical_id: "F".into(),
+            binary: "f".into(),
+            timeout,
+            memory: 128,
+            routes,
+        }])
     }
 
     fn found(routes: &Routes, method: &str, path: &str) -> Option<String> {

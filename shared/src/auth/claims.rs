@@ -1,10 +1,9 @@
 //! The claims of a token (RFC 7519 §4): checks them, and reads the caller from them.
 
 use chrono::Utc;
-use serde::{Deserialize, de::IgnoredAny};
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::{Number, Value};
 
-use super::present;
 use crate::{error::TokenError, task::Caller};
 
 /// The longest user id, in characters.
@@ -146,4 +145,11 @@ impl UserId {
 /// the user out.
 fn storable(claim: &Value) -> Option<String> {
     claim.as_str().filter(|text| !text.is_empty() && !text.contains('\0')).map(str::to_owned)
+}
+
+/// Reads a member of which null is not the same as its absence.
+pub(super) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use jsonwebtoken::{Algorithm, AlgorithmFamily};
 
-use super::{KeySet, KeySetUrl, algorithms};
+use super::{algorithms, jwk::KeySet, jwks::KeySetUrl};
 use crate::{error::Recorded, variables::Variables};
 
 /// The values of `ENVIRONMENT` that turn some warnings into errors. This project itself uses the first.

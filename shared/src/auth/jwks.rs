@@ -18,8 +18,15 @@ use lambda_http::http::{HeaderMap, Request, Uri, header::CACHE_CONTROL, uri::Sch
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use super::{NO_SUCH_KEY, jwk::KeySet};
-use crate::{error::Error, http_client::HttpClient, variables::is_this_machine};
+use super::jwk::KeySet;
+use crate::{
+    error::{Error, TokenError},
+    http_client::HttpClient,
+    variables::is_this_machine,
+};
+
+/// Why a token of an unknown key is invalid.
+pub(super) const NO_SUCH_KEY: TokenError = TokenError::Invalid("no public key has the token's kid and alg");
 
 /// Age at which cached keys are refreshed if the issuer names none in `Cache-Control`, in seconds.
 const DEFAULT_MAX_AGE: i64 = 600;

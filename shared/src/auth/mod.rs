@@ -16,7 +16,7 @@ use std::sync::Arc;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, crypto};
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize,
     de::{DeserializeOwned, IgnoredAny},
 };
 
@@ -24,17 +24,15 @@ use crate::{
     error::{Error, TokenError},
     task::Caller,
 };
-use claims::Claims;
 pub use claims::MAX_USER_ID_CHARS;
+use claims::{Claims, present};
 pub use config::TokenConfig;
 pub use jwk::KeySet;
 pub use jwks::KeySetUrl;
-use jwks::PublishedKeys;
+use jwks::{NO_SUCH_KEY, PublishedKeys};
 
 /// The longest token that is read, in bytes. API Gateway allows 10,240 bytes for all headers together.
 const MAX_TOKEN_LEN: usize = 8 * 1024;
-
-const NO_SUCH_KEY: TokenError = TokenError::Invalid("no public key has the token's kid and alg");
 
 /// Checks tokens.
 pub struct Verifier {
@@ -202,11 +200,6 @@ impl<'a> Token<'a> {
     fn is_signed_by(&self, key: &DecodingKey, algorithm: Algorithm) -> bool {
         crypto::verify(self.signature, self.message.as_bytes(), key, algorithm).unwrap_or(false)
     }
-}
-
-/// Reads a member of which null is not the same as its absence.
-fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
 }
 
 /// Decodes the JSON object in a part of a token. Drops the parser's error, because it would quote the token.

@@ -55,7 +55,8 @@ impl DatabaseConfig {
     /// If no URL is set, or a variable is invalid.
     pub fn read(variables: &mut Variables) -> Result<Self, Recorded> {
         let config = Self::read_url(variables, DATABASE_URL)?;
-        if config.postgres.get_user() != Some(ENDPOINTS_ROLE) {
+        // For a rotation of the password, a second login with a longer name inherits the role's rights.
+        if !config.postgres.get_user().is_some_and(|user| user.starts_with(ENDPOINTS_ROLE)) {
             variables.warn(format!(
                 "DATABASE_URL logs in as a role other than {ENDPOINTS_ROLE}: use that one, \
                  which has only the rights that endpoints need"

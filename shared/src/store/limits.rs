@@ -28,8 +28,8 @@ impl Limits {
         let default = Self::default();
         let tasks_per_user = match variables.get("TASKS_PER_USER").map(|value| value.parse()) {
             None => Ok(default.tasks_per_user),
-            Some(Ok(tasks @ 1..=1_000_000)) => Ok(tasks),
-            Some(_) => variables.error("TASKS_PER_USER must be a whole number from 1 to 1000000"),
+            Some(Ok(tasks @ 1..=100_000)) => Ok(tasks),
+            Some(_) => variables.error("TASKS_PER_USER must be a whole number from 1 to 100000"),
         };
         let writes_per_minute = match variables.get("WRITES_PER_MINUTE").map(|value| value.parse()) {
             None => Ok(default.writes_per_minute),

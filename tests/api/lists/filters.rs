@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tests::{ApiClient, App, Contract, FieldError, Response, User};
+use tests::{ApiClient, App, Contract, FieldError, Response, User, errors};
 
 /// Returns the titles of a list, in its order, and its total.
 async fn titles(client: &ApiClient<'_>, query: &[(&str, &str)]) -> (Vec<String>, i64) {
@@ -257,4 +257,27 @@ async fn invalid_or_repeated_parameters_are_reported_together() {
             client.list(query).await.assert_invalid(client.contract, &errors);
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn list_that_reads_all_tasks_is_429_while_another_one_of_the_user_runs() {
+    let Some(app) = App::local().await else { return };
+    let (alice, bob) = (app.user("alice"), app.user("bob"));
+    alice.envelope().new_task("One").await;
+    let database = app.internals().database().await;
+    // What such a list locks.
+    let lock = "select pg_advisory_lock(hashtextextended($1, 1))";
+    database.execute(lock, &[&alice.id]).await.expect("nobody else holds the lock");
+    for contract in Contract::BOTH {
+        for query in ["?sort=title", "?status=pending", "?search=o"] {
+            let response = alice.at(contract).list(query).await;
+            response.assert_error(contract, &errors::TOO_MANY_WRITES);
+            assert_eq!(response.header("retry-after"), "1");
+            assert!(!response.headers.contains_key("ratelimit"));
+        }
+        alice.at(contract).list("").await.expect_status(200);
+        bob.at(contract).list("?sort=title").await.expect_status(200);
+    }
+    database.execute("select pg_advisory_unlock_all()", &[]).await.expect("the lock is released");
+    alice.envelope().list("?sort=title").await.expect_status(200);
 }

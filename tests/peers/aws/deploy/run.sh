@@ -9,5 +9,4 @@ need jq jq
 export PATH="$tools/bin:$PATH" PYTHONDONTWRITEBYTECODE=1
 
 check "from the first deployment to the deletion" python3 walk_through.py
-check "branches of a Neon project" python3 neon.py
 close

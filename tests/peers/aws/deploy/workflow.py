@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import signal
 import subprocess
 
 import yaml
@@ -13,8 +12,11 @@ class Names(dict):
     """Values that expressions access with dots. A missing value is an empty string."""
 
     def __getattr__(self, name):
-        value = self.get(name, "")
+        value = self.get(name, {})
         return Names(value) if isinstance(value, dict) else value
+
+    def __str__(self):
+        return "" if not self else super().__str__()
 
 
 class Failed(Exception):
@@ -25,7 +27,7 @@ def evaluate(expression, context):
     """Returns the value of an expression between ${{ and }}."""
     python = expression.replace("&&", " and ").replace("||", " or ")
     python = re.sub(r"!(?!=)", " not ", python)
-    names = {name: Names(values) for name, values in context.items()}
+    names = {name: Names(values or {}) for name, values in context.items()}
     return eval(python, {"contains": lambda text, part: part in text}, names)
 
 
@@ -48,15 +50,17 @@ class Workflow:
         self.context = {"vars": variables, "needs": {}, "inputs": inputs, "secrets": {"NEON_API_KEY": "the-key"},
                         "github": {"token": "a token"} | github}
         self.artifacts = {}
-        # The process of the current step, which GitHub signals when a job is canceled.
-        self.process = None
+        # What actions/cache keeps between runs, and where the current job has it.
+        self.cache, self.cached = path.parents[3] / "cache", None
 
     def run(self, name, temporary):
         """Runs a job and returns its output, or None if its condition is false. Raises Failed if a step
         fails."""
         job = self.jobs[name]
         context = self.context | {"steps": {}}
-        if not allowed(job.get("if"), context):
+        # A job is also skipped if a job that it needs was skipped.
+        if not allowed(job.get("if"), context) or context["needs"].get(job.get("needs"), context) is None:
+            self.context["needs"][name] = None
             return None
         folder, output = self.checkout(temporary / name), ""
         runner = temporary / f"{name}-runner"
@@ -78,28 +82,33 @@ class Workflow:
             elif uses == "aws-actions/configure-aws-credentials":
                 assert job["permissions"].get("id-token") == "write", "without id-token there is no role"
                 self.assume(job.get("environment"), with_["role-to-assume"])
-            elif uses in ("actions/checkout", "actions/attest-build-provenance"):
+            elif uses.startswith("actions/cache"):
+                self.cached = folder / with_["path"]
+                if self.cache.is_dir():
+                    shutil.copytree(self.cache, self.cached)
+            # The suite's run.sh has already installed the tools.
+            elif uses in ("actions/checkout", "./.github/actions/tools"):
                 pass
             elif uses:
                 raise AssertionError(f"unknown action {uses}")
-            # The suite's run.sh has already installed the tools.
-            elif step.get("name") != "Tools":
+            else:
                 outputs = runner / "step-outputs"
                 outputs.write_text("")
                 script = runner / "step.sh"
                 script.write_text(step["run"])
-                # If the suite runs in the background, it ignores SIGINT, and the process would inherit that.
-                self.process = subprocess.Popen(
+                done = subprocess.run(
                     ["bash", "-e", script], cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
                     env=self.environment | given | {"GITHUB_OUTPUT": str(outputs), "RUNNER_TEMP": str(runner)})
-                output += self.process.communicate()[0]
-                if self.process.returncode:
+                output += done.stdout
+                if done.returncode:
                     raise Failed(step.get("name"), output)
                 pairs = dict(line.split("=", 1) for line in outputs.read_text().splitlines())
                 context["steps"][step.get("id", "")] = {"outputs": pairs}
         outputs = {key: fill(value, context) for key, value in job.get("outputs", {}).items()}
         self.context["needs"][name] = {"outputs": outputs}
+        if self.cached and self.cached.is_dir():
+            shutil.rmtree(self.cache, ignore_errors=True)
+            shutil.copytree(self.cached, self.cache)
         shutil.rmtree(folder)
         return output
 

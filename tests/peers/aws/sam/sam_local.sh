@@ -59,7 +59,7 @@ import_image() {
     mkdir -p "$files"/{bin,etc,tmp,var/task,var/runtime} || return
     cp "$(command -v busybox)" "$files/bin/busybox" || return
     for command in sh mv chmod; do ln -s busybox "$files/bin/$command" || return; done
-    libraries=$(ldd "$work/bootstraps/health/bootstrap" | grep -o '/[^ ]*') || return
+    libraries=$(ldd "$work/build/HealthFunction/bootstrap" | grep -o '/[^ ]*') || return
     xargs cp --dereference --parents --target-directory "$files" <<<"$libraries" || return
     tar --create --directory "$files" . >"$engine/image.tar" || return
     ask_engine --request POST --header "Content-Type: application/x-tar" --upload-file "$engine/image.tar" \
