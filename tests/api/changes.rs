@@ -2,12 +2,8 @@
 
 mod cursors;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::{Duration, Instant},
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tests::{ApiClient, App, Changes, Contract, Replica};
 
@@ -214,51 +210,5 @@ async fn rejected_writes_and_writes_without_fields_are_not_listed() {
         bob.at(contract).new_task("Bob's").await;
         let news = since(&client, &start, 100).await;
         assert_eq!((news.changed.len(), news.deleted.len(), news.has_more), (0, 0, false));
-    }
-}
-
-/// How long the writers of the next test write.
-const WRITING: Duration = Duration::from_secs(3);
-
-/// The replicas use small pages, so that most pages start while writes are in progress.
-#[tokio::test(flavor = "multi_thread")]
-async fn replicas_that_follow_concurrent_writes_end_up_equal_to_the_list() {
-    let app = App::start().await;
-    let alice = app.user("alice");
-    let end = Instant::now() + WRITING;
-    let write = async |writer: usize| {
-        let mut random = fastrand::Rng::new();
-        let client = alice.at(Contract::BOTH[writer % 2]);
-        let mut ids: Vec<String> = Vec::new();
-        while Instant::now() < end {
-            let some = (!ids.is_empty()).then(|| random.usize(..ids.len()));
-            match (random.u8(..4), some) {
-                (0, _) | (_, None) => ids.push(client.id(&client.new_task(&format!("of {writer}")).await)),
-                (1, Some(index)) => {
-                    client.delete(&ids.swap_remove(index)).await.expect_status(204);
-                }
-                (_, Some(index)) => {
-                    let body = json!({ "title": format!("changed {}", random.u16(..)) });
-                    client.put(&ids[index], body).await.expect_status(200);
-                }
-            }
-        }
-    };
-    let followers = async {
-        let mut replicas: Vec<_> =
-            (0..4).map(|number| Replica::new(alice.at(Contract::BOTH[number % 2]))).collect();
-        join_all(replicas.iter_mut().zip([1, 2, 7, 500]).map(async |(replica, limit)| {
-            while Instant::now() < end {
-                replica.pull(limit).await.expect("the database is available");
-            }
-        }))
-        .await;
-        replicas
-    };
-    let (_, mut replicas) = tokio::join!(join_all((0..6).map(write)), followers);
-    for replica in &mut replicas {
-        replica.assert_current(3).await;
-        assert_eq!(replica.restarts, 0);
-        assert!(!replica.tasks.is_empty());
     }
 }

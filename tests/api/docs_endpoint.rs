@@ -52,6 +52,7 @@ async fn matching_if_none_match_is_304() {
     for path in PATHS {
         let whole = gunzipped(app.request(Method::GET, path)).await;
         assert_eq!(whole.header("cache-control"), "public, no-cache");
+        assert_eq!(whole.header("x-content-type-options"), "nosniff");
         let tag = whole.header("etag");
         let strong = tag.trim_start_matches("W/");
         for known in [tag, strong, "*", &format!("\"another\", {tag}")] {

@@ -73,26 +73,3 @@ async fn every_status_of_every_endpoint_has_the_common_headers() {
         assert!(all.iter().all(|status| statuses.contains(status)), "{statuses:?}");
     }
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn health_and_docs_have_the_common_headers() {
-    let app = App::start().await;
-    for path in ["/health", "/plain/health", "/health/ready"] {
-        Response::to(app.request(Method::GET, path)).await.expect_status(200).assert_common_headers();
-    }
-    for path in ["/docs", "/openapi.json", "/llms.txt"] {
-        let get = || app.request(Method::GET, path).header("accept-encoding", "gzip");
-        let whole = Response::to(get()).await.expect_status(200);
-        let same = Response::to(get().header("if-none-match", whole.etag())).await.expect_status(304);
-        for response in [whole, same] {
-            assert_eq!(response.header("x-content-type-options"), "nosniff");
-            assert_eq!(
-                response.header("cache-control"),
-                "public, no-cache",
-                "the documentation has its own cache rule"
-            );
-        }
-    }
-    let refused = Response::to(app.request(Method::GET, "/docs").header("accept-encoding", "identity")).await;
-    assert_eq!(refused.expect_status(406).header("x-content-type-options"), "nosniff");
-}

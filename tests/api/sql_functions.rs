@@ -63,26 +63,14 @@ struct List {
     descending: bool,
     limit: i64,
     offset: i64,
-    /// When the list that the page continues was begun.
-    begun_at: Option<SystemTime>,
-    /// The number of the task that the page follows.
-    after: Option<i64>,
     /// The version that the client has, if any. Two nulls match any version.
     known: Option<(Option<i64>, Option<SystemTime>)>,
 }
 
 impl List {
     /// Newest first.
-    const NEWEST: Self = Self {
-        search: None,
-        sort: None,
-        descending: true,
-        limit: 100,
-        offset: 0,
-        begun_at: None,
-        after: None,
-        known: None,
-    };
+    const NEWEST: Self =
+        Self { search: None, sort: None, descending: true, limit: 100, offset: 0, known: None };
 }
 
 impl Attempt {
@@ -146,13 +134,12 @@ impl Database {
     }
 
     async fn create(&self, user: &str, title: &str) -> Row {
-        self.create_with(user, None, Uuid::now_v7(), title, None, Attempt::new()).await
+        self.create_with(user, Uuid::now_v7(), title, None, Attempt::new()).await
     }
 
     async fn create_with(
         &self,
         user: &str,
-        email: Option<&str>,
         id: Uuid,
         title: &str,
         key: Option<&str>,
@@ -162,10 +149,10 @@ impl Database {
         let no_text = None::<&str>;
         let arguments: Arguments = &[
             ("p_user_id", &user, Type::TEXT),
-            ("p_email", &email, Type::TEXT),
+            ("p_email", &no_text, Type::TEXT),
             ("p_name", &no_text, Type::TEXT),
             ("p_image", &no_text, Type::TEXT),
-            ("p_email_verified", &true, Type::BOOL),
+            ("p_email_verified", &false, Type::BOOL),
             ("p_id", &id, Type::UUID),
             ("p_title", &title, Type::TEXT),
             ("p_description", &no_text, Type::TEXT),
@@ -199,7 +186,7 @@ impl Database {
     }
 
     async fn try_list(&self, user: &str, list: List) -> Result<Vec<Row>, Error> {
-        let List { search, sort, descending, limit, offset, begun_at, after, known } = list;
+        let List { search, sort, descending, limit, offset, known } = list;
         let (revisions, times) = known.map(|(revision, time)| (vec![revision], vec![time])).unzip();
         let arguments: Arguments = &[
             ("p_user_id", &user, Type::TEXT),
@@ -211,8 +198,8 @@ impl Database {
             ("p_descending", &descending, Type::BOOL),
             ("p_limit", &limit, Type::INT8),
             ("p_offset", &offset, Type::INT8),
-            ("p_begun_at", &begun_at, Type::TIMESTAMPTZ),
-            ("p_after_number", &after, Type::INT8),
+            ("p_begun_at", &None::<SystemTime>, Type::TIMESTAMPTZ),
+            ("p_after_number", &None::<i64>, Type::INT8),
             ("p_after_time", &None::<SystemTime>, Type::TIMESTAMPTZ),
             ("p_after_title", &None::<&str>, Type::TEXT),
             ("p_known_revisions", &revisions, Type::INT8_ARRAY),

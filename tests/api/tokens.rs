@@ -1,8 +1,8 @@
 //! Authentication: which tokens are accepted, and which user's paths they open.
 
-use jsonwebtoken::{Algorithm, EncodingKey, Header, crypto, encode, get_current_timestamp};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, get_current_timestamp};
 use reqwest::Method;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::{Value, json};
 use tests::{App, Contract, ErrorResponse, Response, SECRET, errors};
 
@@ -22,15 +22,6 @@ type Verdict = Option<&'static ErrorResponse>;
 const ACCEPTED: Verdict = None;
 const REJECTED: Verdict = Some(&errors::BAD_TOKEN);
 const EXPIRED: Verdict = Some(&errors::EXPIRED);
-
-/// Claims in order, so that a claim can occur twice.
-struct Claims(Vec<(&'static str, Value)>);
-
-impl Serialize for Claims {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
-    }
-}
 
 fn sign(secret: &str, algorithm: Algorithm, claims: &impl Serialize) -> String {
     let key = EncodingKey::from_secret(secret.as_bytes()).expect("not empty");
@@ -82,10 +73,8 @@ async fn judge_claims(app: &App, cases: Vec<(Value, Verdict)>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_bearer_scheme_is_accepted_in_any_letter_case() {
     let app = App::start().await;
-    let (alice, bob) = (app.user("alice"), app.user("bob"));
+    let alice = app.user("alice");
     let valid = &alice.token;
-    let parts: Vec<_> = valid.split('.').collect();
-    let bobs: Vec<_> = bob.token.split('.').collect();
     let mut cases: Vec<(String, Verdict)> =
         ["Bearer", "bearer", "BEARER", "bEaReR"].map(|scheme| (format!("{scheme} {valid}"), ACCEPTED)).into();
     for not_bearer in ["", "Bearer", "Bearer ", "Bearer a", "Bearer a.b", "Bearer a.b.c", "Bearer ..", "null"]
@@ -94,19 +83,6 @@ async fn only_the_bearer_scheme_is_accepted_in_any_letter_case() {
     }
     for before in ["", "Basic ", "Token ", "Bearer:", "Bearer", "JWT ", "Bearer Bearer "] {
         cases.push((format!("{before}{valid}"), REJECTED));
-    }
-    for malformed in [
-        format!("{valid}x"),
-        format!("{valid}."),
-        format!("{valid} {valid}"),
-        format!("{valid},"),
-        format!("{}.{}", parts[0], parts[1]),
-        format!("{}.{}.", parts[0], parts[1]),
-        format!("{}..{}", parts[0], parts[2]),
-        format!("{}.{}.{}", parts[0], bobs[1], parts[2]),
-        format!("{}.{}.{}", parts[0], parts[1], bobs[2]),
-    ] {
-        cases.push((format!("Bearer {malformed}"), REJECTED));
     }
     for contract in Contract::BOTH {
         let none = Response::to(app.request(Method::GET, &path(contract, &alice.id))).await;
@@ -137,32 +113,14 @@ async fn oversized_repeated_or_non_text_headers_are_401() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_secret_and_its_one_algorithm_are_accepted() {
     let Some(app) = App::local().await else { return };
-    let valid = token(SECRET, HS256, "alice");
-    let payload = valid.split('.').nth(1).expect("three parts");
-    let mut cases = vec![
-        (valid.clone(), ACCEPTED),
+    let cases = [
+        (token(SECRET, HS256, "alice"), ACCEPTED),
         (token(&SECRET.to_uppercase(), HS256, "alice"), REJECTED),
         // HMAC pads a key with zeros, so this is the signature of an empty key.
         (token("\0", HS256, "alice"), REJECTED),
         (token(SECRET, HS384, "alice"), REJECTED),
         (token(SECRET, HS512, "alice"), REJECTED),
     ];
-    for header in [
-        "eyJhbGciOiJub25lIn0",  // {"alg":"none"}
-        "eyJhbGciOiJOb25lIn0",  // {"alg":"None"}
-        "eyJhbGciOiJOT05FIn0",  // {"alg":"NONE"}
-        "eyJhbGciOiJuT25FIn0",  // {"alg":"nOnE"}
-        "eyJhbGciOiIifQ",       // {"alg":""}
-        "eyJhbGciOm51bGx9",     // {"alg":null}
-        "eyJ0eXAiOiJKV1QifQ",   // {"typ":"JWT"}
-        "eyJhbGciOiJSUzI1NiJ9", // {"alg":"RS256"}
-    ] {
-        let message = format!("{header}.{payload}");
-        let key = EncodingKey::from_secret(SECRET.as_bytes()).expect("not empty");
-        let signature = crypto::sign(message.as_bytes(), &key, HS256).expect("signable");
-        cases.extend([(format!("{message}."), REJECTED), (message.clone(), REJECTED)]);
-        cases.push((format!("{message}.{signature}"), REJECTED));
-    }
     for (token, verdict) in cases {
         for contract in Contract::BOTH {
             judge(&app, contract, "alice", &format!("Bearer {token}"), verdict).await;
@@ -192,14 +150,6 @@ async fn user_id_comes_from_sub_or_user_id() {
         (json!({ "sub": null }), REJECTED),
     ];
     judge_claims(&app, cases).await;
-
-    let twice = Claims(vec![
-        ("sub", json!("bob")),
-        ("sub", json!("alice")),
-        ("exp", json!(get_current_timestamp() + 600)),
-    ]);
-    judge(&app, Contract::Envelope, "alice", &format!("Bearer {}", sign(SECRET, HS256, &twice)), REJECTED)
-        .await;
 
     for (claims, user_id) in [
         (json!({ "sub": 42 }), "42"),

@@ -21,6 +21,8 @@ use tests::{
 use tokio::time::sleep;
 use uuid::Uuid;
 
+use crate::{calls::Task, load::duration};
+
 const WRITERS: usize = 16;
 const REPLICAS: usize = 4;
 
@@ -29,12 +31,6 @@ const MAX_TASKS: usize = 300;
 
 /// Number of writes in the queue of an offline client.
 const QUEUE: usize = 500;
-
-/// How long the writers write, in seconds: `FAULT_SECONDS`, or 15.
-fn duration() -> Duration {
-    let seconds = std::env::var("FAULT_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
-    Duration::from_secs(seconds.unwrap_or(15))
-}
 
 /// An API that reaches the database through a proxy which can fail.
 async fn app_through_faults(cluster: &Cluster) -> Option<(App, Proxy)> {
@@ -91,21 +87,6 @@ struct Journal {
     deleted: BTreeMap<String, Instant>,
 }
 
-#[derive(Clone)]
-struct Task {
-    id: String,
-    number: String,
-}
-
-impl Task {
-    fn id(&self, contract: Contract) -> &str {
-        match contract {
-            Contract::Envelope => &self.id,
-            Contract::Plain => &self.number,
-        }
-    }
-}
-
 fn lock(journal: &Mutex<Journal>) -> MutexGuard<'_, Journal> {
     journal.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -146,7 +127,7 @@ async fn write(
             let (one, other) = (client.id(&task), others.id(&others.task(&repeat.expect_status(201))));
             let (id, number) =
                 if client.contract == Contract::Envelope { (one, other) } else { (other, one) };
-            lock(journal).tasks.push(Task { id, number });
+            lock(journal).tasks.push(Task { id, number, title: key });
         }
         (2, Some(task)) => {
             let response = send(Method::DELETE, &format!("/{}", task.id(client.contract)), None).await;
@@ -180,7 +161,7 @@ async fn replicas_equal_the_database_after_16_writers_and_random_faults() {
     let user = app.user("shared");
     let (journal, over, syncs) =
         (Mutex::new(Journal::default()), AtomicBool::new(false), AtomicUsize::new(0));
-    let end = Instant::now() + duration();
+    let end = Instant::now() + duration(15);
 
     let writers = async {
         let writes = join_all((0..WRITERS).map(async |writer| {

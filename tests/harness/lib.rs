@@ -10,6 +10,7 @@ mod app;
 #[cfg(target_os = "linux")]
 mod clock;
 mod issuer;
+mod journal;
 #[cfg(target_os = "linux")]
 mod network;
 mod pooler;
@@ -26,6 +27,7 @@ pub use app::{
 #[cfg(target_os = "linux")]
 pub use clock::Clock;
 pub use issuer::{Issuer, SigningKey};
+pub use journal::{Counts, work_with_journals};
 #[cfg(target_os = "linux")]
 pub use network::Network;
 pub use proxy::{Cut, DELAY, Moment, NetworkFault, Proxy};

@@ -69,3 +69,15 @@ impl Limits {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Limits;
+
+    #[test]
+    fn default_budget_is_100_writes_per_minute_or_1000_in_ten_minutes() {
+        let limits = Limits::default();
+        assert_eq!(limits.writes_per_minute, 100);
+        assert_eq!(limits.rate_limit(None, None).map(|limit| limit.quota), Some(1000));
+    }
+}

@@ -91,7 +91,7 @@ async fn each_write_is_carried_out_at_most_once_and_never_after_its_retry_or_dea
 async fn retry_of_a_create_answers_with_the_task_as_it_is_now_and_never_creates_it_again() {
     let database = Database::new().await;
     let (task, attempt) = (Uuid::now_v7(), Attempt::new());
-    let create = async |attempt| database.create_with("alice", None, task, "As created", None, attempt).await;
+    let create = async |attempt| database.create_with("alice", task, "As created", None, attempt).await;
     assert_eq!(outcome(&create(attempt).await), "done");
     database.update("alice", Key::Id(task), "Changed", Attempt::new()).await;
     let row = create(attempt.retry()).await;
@@ -109,7 +109,7 @@ async fn first_create_of_a_user_is_void_after_its_retry_and_its_deadline() {
     for late in [false, true] {
         let user = format!("user {late}");
         let (task, attempt) = (Uuid::now_v7(), Attempt::new());
-        let create = async |attempt| database.create_with(&user, None, task, "One", None, attempt).await;
+        let create = async |attempt| database.create_with(&user, task, "One", None, attempt).await;
         if late {
             assert_eq!(outcome(&create(attempt.late()).await), "void");
             assert_eq!(outcome(&create(attempt.retry().late()).await), "void");
@@ -149,7 +149,7 @@ async fn retry_voids_the_first_attempt_even_if_it_finds_no_task_or_a_conflict() 
     assert_eq!(outcome(&database.delete("alice", missing, delete.retry()).await), "not_found");
     assert_eq!(outcome(&database.delete("alice", task, delete).await), "void");
     let keyed = async |title, attempt| {
-        database.create_with("alice", None, Uuid::now_v7(), title, Some("key"), attempt).await
+        database.create_with("alice", Uuid::now_v7(), title, Some("key"), attempt).await
     };
     assert_eq!(outcome(&keyed("One", Attempt::new()).await), "done");
     assert_eq!(outcome(&keyed("Two", create.retry()).await), "conflict");
@@ -272,21 +272,6 @@ async fn times_never_run_backwards_even_if_the_clock_does() {
     assert!(row.get::<_, SystemTime>("updated_at") > ahead + Duration::from_secs(3500));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn idempotency_key_creates_one_task_even_if_that_is_deleted() {
-    let database = Database::new().await;
-    let create = async |title| {
-        database.create_with("alice", None, Uuid::now_v7(), title, Some("key"), Attempt::new()).await
-    };
-    let first = create("One").await;
-    let again = create("One").await;
-    assert_eq!((outcome(&first), outcome(&again), id(&again)), ("done", "replayed", id(&first)));
-    assert_eq!(outcome(&create("Two").await), "conflict");
-    database.delete("alice", Key::Id(id(&first)), Attempt::new()).await;
-    assert_eq!(outcome(&create("One").await), "deleted");
-    assert_eq!(outcome(&create("Two").await), "conflict");
-}
-
 /// Twelve thousand is more than a user can collect.
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_and_deletions_beyond_ten_thousand_are_forgotten_and_at_most_256_writes_later() {
@@ -308,22 +293,6 @@ async fn keys_and_deletions_beyond_ten_thousand_are_forgotten_and_at_most_256_wr
     for expected in [[12_000, 12_000, 0], [12_000, 12_000, 0], [10_000, 10_000, 2000]] {
         database.update("alice", task, "Two", Attempt::new()).await;
         assert_eq!(counts().await, expected);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn email_that_cannot_be_stored_is_dropped() {
-    let database = Database::new().await;
-    // Hexadecimal digits of random bytes hardly compress.
-    let long: String = (0..300).map(|_| Uuid::now_v7().simple().to_string()).collect();
-    let emails = [("alice", "a@example.com", true), ("bob", "a@example.com", false), ("carol", &long, false)];
-    for (user, email, is_stored) in emails {
-        let created =
-            database.create_with(user, Some(email), Uuid::now_v7(), "One", None, Attempt::new()).await;
-        assert_eq!(outcome(&created), "done");
-        let stored = "select email from users where id = $1";
-        let stored: Option<String> = database.owner.query_one(stored, &[&user]).await.expect("a user").get(0);
-        assert_eq!(stored.as_deref(), is_stored.then_some(email));
     }
 }
 

@@ -1,11 +1,10 @@
-//! `list_tasks`: versions, counts, and cursors of erased lists.
+//! `list_tasks`: counts, lists that read all tasks, and lower case.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use tokio_postgres::error::SqlState;
-use uuid::Uuid;
 
-use super::{Attempt, Database, Key, List, id, outcome, title};
+use super::{Database, List, outcome};
 
 const USER: &str = "alice";
 
@@ -16,12 +15,6 @@ async fn alice_with(tasks: i32) -> Database {
         database.create(USER, &number.to_string()).await;
     }
     database
-}
-
-/// The version of the list (revision and time), and when the list was begun.
-async fn head(database: &Database) -> (i64, SystemTime, SystemTime) {
-    let row = &database.list(USER, List::NEWEST).await[0];
-    (row.get("list_revision"), row.get("list_updated_at"), row.get("list_begun_at"))
 }
 
 async fn total(database: &Database) -> i64 {
@@ -36,89 +29,6 @@ async fn total_without_filters_is_the_stored_count() {
     assert_eq!(total(&database).await, 41, "the stored count is returned, tasks are not counted");
     let sorted = database.list(USER, List { sort: Some("title"), ..List::NEWEST }).await;
     assert_eq!(sorted[0].get::<_, i64>("total"), 3, "tasks are counted if all of them are read anyway");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn known_version_is_one_row_without_a_task() {
-    let database = alice_with(3).await;
-    let (revision, time, _) = head(&database).await;
-    let later = time + Duration::from_micros(1);
-    for (known, is_known) in [
-        ((Some(revision), Some(time)), true),
-        ((None, None), true),
-        ((Some(revision), Some(later)), false),
-        ((Some(revision + 1), Some(time)), false),
-        ((Some(revision), None), false),
-    ] {
-        for list in [List::NEWEST, List { sort: Some("title"), ..List::NEWEST }] {
-            let rows = database.list(USER, List { known: Some(known), ..list }).await;
-            if is_known {
-                assert_eq!((outcome(&rows[0]), rows.len()), ("known", 1), "{known:?}");
-                assert_eq!(rows[0].get::<_, i64>("list_revision"), revision);
-                assert_eq!(rows[0].get::<_, SystemTime>("list_updated_at"), time);
-                assert_eq!(rows[0].get::<_, Option<Uuid>>("id"), None);
-            } else {
-                assert_eq!((outcome(&rows[0]), rows.len()), ("done", 3), "{known:?}");
-            }
-        }
-    }
-    let nobody = List { known: Some((Some(0), Some(SystemTime::UNIX_EPOCH))), ..List::NEWEST };
-    assert_eq!(outcome(&database.list("nobody", nobody).await[0]), "known");
-    assert_eq!(outcome(&database.list(USER, nobody).await[0]), "done");
-}
-
-/// The function succeeds without the privilege to read tasks.
-#[tokio::test(flavor = "multi_thread")]
-async fn known_version_reads_no_task() {
-    let database = alice_with(3).await;
-    let known = Some((None, None));
-    database.run_as_owner("revoke select on tasks from task_api").await;
-    for list in [List::NEWEST, List { search: Some("1"), ..List::NEWEST }] {
-        let rows = database.list(USER, List { known, ..list }).await;
-        assert_eq!(outcome(&rows[0]), "known");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn erased_list_is_not_continued() {
-    let database = alice_with(3).await;
-    let (_, _, begun_at) = head(&database).await;
-    let newest = database.list(USER, List { limit: 1, ..List::NEWEST }).await;
-    let next = List { begun_at: Some(begun_at), after: Some(newest[0].get("number")), ..List::NEWEST };
-    let titles = |rows: &[_]| rows.iter().map(|row| title(row).map(str::to_owned)).collect::<Vec<_>>();
-    assert_eq!(titles(&database.list(USER, next).await), [Some("1".into()), Some("0".into())]);
-    // The cursor is checked before the version.
-    let known = Some((None, None));
-    database.run_as_owner("delete from users").await;
-    for next in [next, List { known, ..next }, List { sort: Some("title"), ..next }] {
-        let rows = database.list(USER, next).await;
-        assert_eq!((outcome(&rows[0]), rows.len()), ("gone", 1), "the user has no row");
-        assert_eq!(id_of(&rows[0]), None);
-    }
-    database.create(USER, "new").await;
-    for next in [next, List { known, ..next }, List { sort: Some("title"), ..next }] {
-        let rows = database.list(USER, next).await;
-        assert_eq!((outcome(&rows[0]), rows.len()), ("gone", 1), "the user has a new row");
-        assert_eq!(id_of(&rows[0]), None);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn version_changes_with_each_write() {
-    let database = alice_with(1).await;
-    let task = Key::Id(id(&database.list(USER, List::NEWEST).await[0]));
-    let mut before = head(&database).await;
-    for number in 0..3 {
-        match number {
-            0 => drop(database.create(USER, "new").await),
-            1 => drop(database.update(USER, task, "changed", Attempt::new()).await),
-            _ => drop(database.delete(USER, task, Attempt::new()).await),
-        }
-        let after = head(&database).await;
-        assert_ne!((before.0, before.1), (after.0, after.1), "write {number}");
-        assert_eq!(before.2, after.2, "the list keeps its beginning");
-        before = after;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,10 +64,6 @@ async fn list_that_takes_longer_than_two_seconds_is_rejected() {
     let list = database.try_list(USER, List { search: Some("x"), ..List::NEWEST }).await;
     assert_eq!(list.expect_err("it is slow").code(), Some(&SqlState::CONFIGURATION_LIMIT_EXCEEDED));
     assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
-}
-
-fn id_of(row: &tokio_postgres::Row) -> Option<Uuid> {
-    row.get("id")
 }
 
 /// Compares with Rust's lower-casing, in which ς is replaced by σ.

@@ -115,8 +115,7 @@ async fn reach(database: &Database) -> Vec<&'static str> {
     let before = bobs_rows().await;
     let failed = fails(database.create(alice, "Alice's")).await;
     reached.extend((failed || bobs_rows().await != before).then_some("create"));
-    let keyed =
-        database.create_with(alice, None, Uuid::now_v7(), "Alice's", Some("taken"), Attempt::new()).await;
+    let keyed = database.create_with(alice, Uuid::now_v7(), "Alice's", Some("taken"), Attempt::new()).await;
     reached.extend((outcome(&keyed) == "conflict").then_some("key"));
     let copy = database.changes(alice, None, 100).await;
     let sees_bobs = copy.iter().any(|task| title(task) == Some("Bob's"));

@@ -4,23 +4,6 @@ use serde_json::json;
 use tests::{App, Contract};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn returns_the_task_as_created() {
-    let app = App::start().await;
-    let alice = app.user("alice");
-    for client in alice.clients() {
-        let body = json!({
-            "title": "Buy milk", "description": "2 litres", "completed": true, "due_date": "2026-12-24",
-        });
-        let task = client.task(&client.create(body).await.expect_status(201));
-        client.new_task("another").await;
-        let response = client.get(&client.id(&task)).await.expect_status(200);
-        assert_eq!(client.task(&response), task);
-        assert_eq!(response.header("content-type"), "application/json");
-        assert!(!response.header("x-request-id").is_empty());
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn returns_a_task_of_the_other_contract_in_full() {
     let app = App::start().await;
     for contract in Contract::BOTH {

@@ -49,7 +49,7 @@ async fn times_issuer_and_audience_get_the_same_verdict_from_biscuit() {
     ];
     let nbfs = [absent(), json!(0), json!(now + 15), json!(now + 45), json!("0")];
     let issuers =
-        [absent(), json!(ISSUER), json!([ISSUER]), json!("https://other.example"), json!(""), json!(7)];
+        [absent(), json!(ISSUER), json!([ISSUER]), json!("https://auth.example/"), json!(""), json!(7)];
     let audiences = [
         absent(),
         json!(AUDIENCE),

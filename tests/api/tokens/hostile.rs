@@ -60,10 +60,18 @@ impl Api {
 #[tokio::test(flavor = "multi_thread")]
 async fn unsigned_tokens_and_tokens_signed_with_a_public_key_as_the_secret_are_401() {
     let Some(api) = Api::start().await else { return };
-    let body = BASE64.encode(claims().to_string());
-    let unsigned = ["none", "None", "NONE", "nOnE", ""].into_iter().flat_map(|algorithm| {
-        let header = BASE64.encode(json!({ "alg": algorithm, "typ": "JWT", "kid": "EdDSA" }).to_string());
-        [format!("{header}.{body}."), format!("{header}.{body}"), format!("{header}.{body}.AA")]
+    let claims_text = claims().to_string();
+    let body = BASE64.encode(&claims_text);
+    let algorithms = ["none", "None", "NONE", "nOnE", ""].map(Value::from).into_iter().chain([Value::Null]);
+    let unsigned = algorithms.flat_map(|algorithm| {
+        let header = json!({ "alg": algorithm, "typ": "JWT", "kid": "EdDSA" }).to_string();
+        let message = format!("{}.{body}", BASE64.encode(&header));
+        [
+            format!("{message}."),
+            message.clone(),
+            format!("{message}.AA"),
+            assemble(&header, &claims_text, SECRET),
+        ]
     });
     api.assert_rejects(unsigned).await;
 
@@ -213,26 +221,13 @@ async fn tokens_with_an_altered_signature_are_401() {
     }
     // The last base64 letter of 64 bytes has four unused bits, so other last letters would decode to the same
     // bytes.
-    let last = eddsa.pop_last();
-    for letter in b'A'..=b'Z' {
-        if letter as char != last.1 {
-            tokens.push(format!("{}{}", last.0, letter as char));
-        }
-    }
+    let (head, last) = eddsa.split_at(eddsa.len() - 1);
+    tokens.extend(
+        ('A'..='Z').map(String::from).filter(|letter| letter != last).map(|letter| head.to_owned() + &letter),
+    );
     api.assert_rejects(tokens).await;
     for token in [eddsa, es256, rs256] {
         judge(&api.app, Contract::Plain, "alice", &format!("Bearer {token}"), ACCEPTED).await;
-    }
-}
-
-trait PopLast {
-    fn pop_last(&self) -> (&str, char);
-}
-
-impl PopLast for String {
-    fn pop_last(&self) -> (&str, char) {
-        let last = self.chars().next_back().expect("not empty");
-        (&self[..self.len() - 1], last)
     }
 }
 
@@ -250,6 +245,12 @@ async fn tokens_with_malformed_parts_or_claims_are_401() {
         format!("{}..{}", parts[0], parts[2]),
         format!("{valid}.{}", parts[2]),
         format!("{valid}.."),
+        format!("{valid}."),
+        format!("{valid} {valid}"),
+        format!("{valid},"),
+        format!("{}.{}.", parts[0], parts[1]),
+        assemble(r#"{"typ":"JWT"}"#, &claims().to_string(), SECRET),
+        assemble(r#"{"alg":"RS256"}"#, &claims().to_string(), SECRET),
         format!("{}{}", "A".repeat(7000), valid),
         assemble("{}", &claims().to_string(), SECRET),
         assemble("[]", &claims().to_string(), SECRET),
@@ -264,8 +265,6 @@ async fn tokens_with_malformed_parts_or_claims_are_401() {
         format!(r#"["alice","alice",{exp},null,null,null,null,null,null,null,null,null,null]"#),
         format!(r#"{{"sub":"mallory","sub":"alice","exp":{exp}}}"#),
         format!(r#"{{"sub":"alice","exp":{exp},"exp":1}}"#),
-        format!(r#"{{"sub":"alice","exp":"{exp}"}}"#),
-        r#"{"sub":"alice","exp":-1}"#.to_owned(),
         r#"{"sub":"alice","exp":1e300}"#.to_owned(),
         format!(r#"{{"sub":"alice","exp":{}}}"#, exp * 1000),
         format!(r#"{{"sub":"alice","exp":{}}}"#, u64::MAX),
@@ -273,10 +272,6 @@ async fn tokens_with_malformed_parts_or_claims_are_401() {
         format!(r#"{{"sub":"alice","exp":{exp},"nbf":"0"}}"#),
         format!(r#"{{"sub":"alice","exp":{exp},"nbf":0,"nbf":1}}"#),
         format!(r#"{{"sub":"alice","exp":{exp},"iss":["http://issuer"]}}"#),
-        format!(r#"{{"sub":"alice","user_id":"bob","exp":{exp}}}"#),
-        format!(r#"{{"sub":"","exp":{exp}}}"#),
-        format!(r#"{{"sub":"{}","exp":{exp}}}"#, "a".repeat(300)),
-        format!(r#"{{"sub":{{"id":"alice"}},"exp":{exp}}}"#),
         // Tokens that Better Auth signs with the same secret for other purposes: e-mail verification and
         // sessions.
         format!(r#"{{"id":"alice","email":"alice@example.com","exp":{exp}}}"#),

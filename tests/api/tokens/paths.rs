@@ -10,26 +10,9 @@ use super::{assert_error, path};
 async fn path_of_another_user_is_403() {
     let app = App::start().await;
     let alice = app.user_with_id("alice");
-    for other in [
-        "bob",
-        "Alice",
-        "ALICE",
-        "alice%20",
-        "%20alice",
-        "alice%00",
-        "%00",
-        "alice%2Fx",
-        "%2Falice",
-        "alice+",
-        "alice%252F",
-        "%2561lice",
-        "ａlice",
-        "*",
-        "%25",
-        "null",
-        "alice,alice",
-        "0",
-    ] {
+    let others = "bob|Alice|ALICE|alice%20|%20alice|alice%00|%00|alice%2Fx|%2Falice|alice+|alice%252F|%2561lice\
+                  |ａlice|*|%25|null|alice,alice|0";
+    for other in others.split('|') {
         for contract in Contract::BOTH {
             let request = app.request(Method::GET, &path(contract, other)).bearer_auth(&alice.token);
             println!("{other}");
@@ -41,42 +24,21 @@ async fn path_of_another_user_is_403() {
 #[tokio::test(flavor = "multi_thread")]
 async fn user_ids_are_opaque_text() {
     let app = App::start().await;
-    let many = ["x".repeat(255), "𝒳".repeat(255)];
+    let longest = ["x".repeat(255), "𝒳".repeat(255)];
     let odd = [
-        "a",
-        "a b",
-        " a ",
-        "a/b",
-        "/",
-        "a/../b",
-        "a%b",
-        "%2F",
-        "%00",
-        "a+b",
-        "a?b=c",
-        "a#b",
-        "a&b",
-        "a;b",
-        "a,b",
+        "a", "a b", " a ", "a/b", "/", "a/../b", "a%b", "%2F", "%00", "a+b", "a?b=c", "a#b", "a&b", "a;b",
+        "a,b", "🦀", "a\\b", "a\"b", "a\tb\nc", "<b>", "0", "null", "a:b", "~", "a..b",
+    ];
+    let long = [
         "ä@例.example",
-        "🦀",
         "e\u{301}",
-        "a\\b",
-        "a\"b",
         "a'b; drop table tasks; --",
-        "a\tb\nc",
         "\u{7f}",
         "{user_id}",
-        "<b>",
         "auth0|5f7c8ec7",
         "550e8400-e29b-41d4-a716-446655440000",
-        "0",
-        "null",
-        "a:b",
-        "~",
-        "a..b",
     ];
-    for id in odd.into_iter().chain(many.iter().map(String::as_str)) {
+    for id in odd.into_iter().chain(long).chain(longest.iter().map(String::as_str)) {
         let user = app.user_with_id(id);
         let encoded: String = id.bytes().map(|byte| format!("%{byte:02X}")).collect();
         for contract in Contract::BOTH {

@@ -69,7 +69,11 @@ async fn answers_204_and_deletes_everything_of_the_user() {
         }
         client.get(&id).await.assert_error(contract, &errors::NOT_FOUND);
         client.put(&id, json!({ "title": "b" })).await.assert_error(contract, &errors::NOT_FOUND);
-        client.erase().await.expect_status(204);
+        // A user without a row gets none.
+        for user in [&alice, &app.user("nobody")] {
+            user.at(contract).erase().await.expect_status(204);
+            assert!(rows_of(&database, &user.id).await.iter().all(|(_, count)| *count == 0));
+        }
     }
 }
 
