@@ -8,7 +8,9 @@ cd "$(dirname "$0")" && . ./suite.sh
 shopt -s nullglob
 [ $# -gt 0 ] || set -- '*'
 for name in "$@"; do
-    scripts=($name/run.sh */$name/run.sh)
+    # A name without a wildcard stays in the list even if there is no such file.
+    scripts=()
+    for script in $name/run.sh */$name/run.sh; do [ ! -f "$script" ] || scripts+=("$script"); done
     [ ${#scripts[@]} -gt 0 ] || check "$name" false
     for script in "${scripts[@]}"; do
         check "$(basename "$(dirname "$script")")" bash "$script"
