@@ -29,7 +29,7 @@ enum Command {
 struct TokenArguments {
     #[command(flatten)]
     request: TokenRequest,
-    /// Hours until the token expires [default: JWT_EXPIRATION_HOURS, or 168].
+    /// Hours until the token expires (default: JWT_EXPIRATION_HOURS, or 168).
     #[arg(long)]
     hours: Option<u32>,
     /// Print a JSON object with `token`, `user_id`, `expires_at`, `claims`, and the `base_urls` of both

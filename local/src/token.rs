@@ -17,16 +17,16 @@ pub struct TokenRequest {
     /// The user's id: the claim `sub`.
     #[arg(long, default_value = DEMO_USER)]
     pub user: String,
-    /// The claim `user_id`. The API rejects a token in which it differs from `sub` [default: the user's id].
+    /// The claim `user_id`. The API rejects a token in which it differs from `sub` (default: the user's id).
     #[arg(long, value_name = "ID")]
     pub user_id: Option<String>,
-    /// The user's email address: the claim `email` [default: the user's id followed by @example.com].
+    /// The user's email address: the claim `email` (default: the user's id followed by @example.com).
     #[arg(long)]
     pub email: Option<String>,
-    /// The user's name: the claim `name` [default: the user's id].
+    /// The user's name: the claim `name` (default: the user's id).
     #[arg(long)]
     pub name: Option<String>,
-    /// When the token was issued: the claim `iat`, in RFC 3339 or seconds since 1970 [default: now].
+    /// When the token was issued: the claim `iat`, in RFC 3339 or seconds since 1970 (default: now).
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub issued_at: Option<DateTime<Utc>>,
     /// When the token expires: the claim `exp`, in the same formats. A time in the past gives an expired
@@ -36,10 +36,10 @@ pub struct TokenRequest {
     /// Hours from `issued_at` until the token expires, if `expires_at` is not set.
     #[arg(skip)]
     pub hours: u32,
-    /// The issuer: the claim `iss` [default: JWT_ISSUER].
+    /// The issuer: the claim `iss` (default: JWT_ISSUER).
     #[arg(long, value_name = "URL")]
     pub issuer: Option<String>,
-    /// The audience: the claim `aud` [default: JWT_AUDIENCE].
+    /// The audience: the claim `aud` (default: JWT_AUDIENCE).
     #[arg(long)]
     pub audience: Option<String>,
 }
