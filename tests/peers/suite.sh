@@ -46,12 +46,12 @@ recent_node() {
     PATH=$folder/node_modules/$package/bin:$PATH
 }
 
-passed=0 failed=0 skipped=0
+passed=0 failed=0 skipped=0 times=
 
 # Runs a check and prints its name and output: check NAME COMMAND... If the last line of the output has
 # counts, they are added; otherwise the check counts as one that passed or failed.
 check() {
-    local output status=0
+    local output status=0 start=$SECONDS
     output=$(mktemp)
     printf '\n--- %s\n' "$1"
     "${@:2}" 2>&1 | tee "$output" || status=$?
@@ -64,6 +64,7 @@ check() {
         echo "FAILED: $1 (exit status $status)"
         failed=$((failed + 1))
     fi
+    times+="$((SECONDS - start)) s: $1"$'\n'
     rm -f "$output"
 }
 
@@ -73,9 +74,9 @@ skip() {
     skipped=$((skipped + 1))
 }
 
-# Prints the counts of all checks. Fails if any check has failed.
+# Prints the times and the counts of all checks. Fails if any check has failed.
 close() {
-    printf '\n%s passed, %s failed, %s skipped\n' "$passed" "$failed" "$skipped"
+    printf '\n%s%s passed, %s failed, %s skipped\n' "$times" "$passed" "$failed" "$skipped"
     [ "$failed" -eq 0 ]
 }
 
