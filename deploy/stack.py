@@ -107,9 +107,9 @@ def deploy(stack, given):
     (built / "template.yaml").write_text(template)
     role = ["--role-arn", os.environ["ROLE_ARN"]] if os.environ.get("ROLE_ARN") else []
     # A prefix that others can't write to, and a new upload in any case: SAM would deploy whatever it finds in
-    # the bucket under the name of the code.
+    # the bucket under the name of the code. Without --language-extensions, it can't read Fn::ForEach.
     status = subprocess.run([
-        "sam", "deploy", "--template-file", built / "template.yaml", "--stack-name", stack, *role, "--resolve-s3",
+        "sam", "deploy", "--language-extensions", "--template-file", built / "template.yaml", "--stack-name", stack, *role, "--resolve-s3",
         "--s3-prefix", stack, "--force-upload", "--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset",
         "--no-fail-on-empty-changeset", "--parameter-overrides", *(f"{k}={v}" for k, v in parameters.items())]).returncode
     if status:

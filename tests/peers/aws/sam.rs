@@ -100,7 +100,10 @@ async fn runs(app: &App, package: &str, function: &str) {
     let database_url =
         database_url.replace(&format!(":{}/", tests::database_port().await), &format!(":{port}/"));
     let environment = [("DATABASE_URL", database_url.as_str()), ("JWT_SECRET", SECRET)];
-    let emulator = Emulator::start(build.join(function).join("bootstrap"), &environment).await;
+    // SAM's name for the output of a package that two functions share.
+    let shared = build.join(format!("{function}-Shared"));
+    let folder = if shared.exists() { shared } else { build.join(function) };
+    let emulator = Emulator::start(folder.join("bootstrap"), &environment).await;
 
     // health's other route does not call the database.
     let sample = if package == "health" { "health-ready" } else { package };

