@@ -9,6 +9,10 @@ create domain task_title as text
     constraint task_title_length check (char_length(value) between 1 and 255 and btrim(value) <> '');
 create domain task_description as text
     constraint task_description_length check (char_length(value) <= 2000);
+create domain task_priority as text
+    constraint task_priority_word check (value in ('low', 'medium', 'high'));
+create domain task_tags as text[]
+    constraint task_tags_length check (cardinality(value) <= 20 and char_length(array_to_string(value, ',')) <= 500);
 
 -- A user, and the head of the user's list. Each write of the user locks and updates the row.
 create table users (
@@ -44,6 +48,9 @@ create table tasks (
     title         task_title        not null,
     description   task_description,
     due_date      timestamptz,
+    due_all_day   boolean           not null default false,     -- due_date is the midnight (UTC) of a date
+    priority      task_priority     not null default 'medium',
+    tags          task_tags         not null default '{}',
     completed     boolean           not null default false,
     completed_at  timestamptz,                                  -- set while completed
     created_at    timestamptz       not null default now(),

@@ -9,18 +9,20 @@
 --   busy   another list of the user with filters or a sort is still running
 create function task_api_functions.list_tasks(
     p_user_id text,
-    p_completed boolean,                -- these four filter; null: no condition
+    p_completed boolean,                -- these six filter; null: no condition
+    p_priority text,
+    p_tag text,
     p_search text,
     p_due_after timestamptz,
     p_due_before timestamptz,
-    p_sort text,                        -- created_at, updated_at, due_date or title; null: order of creation
+    p_sort text,                        -- created_at, updated_at, due_date, title or priority; null: creation
     p_descending boolean,
     p_limit bigint,
     p_offset bigint,
     p_begun_at timestamptz,             -- when the cursor's list was begun; null: no cursor
     p_after_number bigint,              -- this and the next two: number and sort values of the cursor's task
     p_after_time timestamptz,
-    p_after_title text,
+    p_after_text text,                  -- the title, or 1, 2 or 3 for the priority
     p_known_revisions bigint[],         -- with the next parameter, known versions. A null element: any
     p_known_times timestamptz[]
 )
@@ -58,9 +60,7 @@ begin
         return;
     end if;
 
-    if p_sort is not null or p_completed is not null or p_search is not null
-        or p_due_after is not null or p_due_before is not null
-    then
+    if num_nonnulls(p_sort, p_completed, p_priority, p_tag, p_search, p_due_after, p_due_before) > 0 then
         if not task_api_functions.take_turn(p_user_id) then
             outcome := 'busy';
             return next;
@@ -69,8 +69,8 @@ begin
         select f.total, f.numbers
         into total, v_numbers
         from task_api_functions.find_matching(
-            p_user_id, p_completed, p_search, p_due_after, p_due_before, p_sort, p_descending, p_limit, p_offset,
-            p_after_number, p_after_time, p_after_title
+            p_user_id, p_completed, p_priority, p_tag, p_search, p_due_after, p_due_before, p_sort, p_descending,
+            p_limit, p_offset, p_after_number, p_after_time, p_after_text
         ) f;
     end if;
     if v_numbers is null and p_descending and p_offset > 0 then
@@ -146,6 +146,8 @@ $$;
 create function task_api_functions.find_matching(
     p_user_id text,
     p_completed boolean,
+    p_priority text,
+    p_tag text,
     p_search text,
     p_due_after timestamptz,
     p_due_before timestamptz,
@@ -155,7 +157,7 @@ create function task_api_functions.find_matching(
     p_offset bigint,
     p_after_number bigint,
     p_after_time timestamptz,
-    p_after_title text,
+    p_after_text text,
     out total bigint,
     out numbers bigint[]
 )
@@ -163,13 +165,15 @@ language plpgsql stable
 as $$
 declare
     v_search text := task_api_functions.lower_case(p_search);
-    -- Every order compares four values: a time, the title in lower case, the title, and a place. All are
-    -- ascending or all descending. Values that the order doesn't sort by are the same for all tasks.
+    v_tag text := task_api_functions.lower_case(p_tag);
+    -- Every order compares four values: a time, the title in lower case (or a digit for the priority), the
+    -- title, and a place. All are ascending or all descending. Values that the order doesn't sort by are the
+    -- same for all tasks.
     v_last timestamptz := case when p_descending then '-infinity' else 'infinity' end;  -- after all dates
     v_older_first bigint := case when p_descending and p_sort is not null then -1 else 1 end;
     v_after_time timestamptz := coalesce(p_after_time, v_last);
-    v_after_lower text := coalesce(task_api_functions.lower_case(p_after_title), '');
-    v_after_title text := coalesce(p_after_title, '');
+    v_after_lower text := coalesce(task_api_functions.lower_case(p_after_text), '');
+    v_after_title text := case p_sort when 'title' then coalesce(p_after_text, '') else '' end;
     v_after_place bigint := v_older_first * p_after_number;
     v_end timestamptz := clock_timestamp() + interval '2 s';
     -- A text of ASCII characters alone contains no other text.
@@ -184,13 +188,21 @@ begin
                    end,
                    v_last
                ) as time,
-               case p_sort when 'title' then task_api_functions.lower_case(t.title) else '' end collate "C" as lower,
+               case p_sort
+                   when 'title' then task_api_functions.lower_case(t.title)
+                   when 'priority' then case t.priority when 'low' then '1' when 'medium' then '2' else '3' end
+                   else ''
+               end collate "C" as lower,
                case p_sort when 'title' then t.title else '' end collate "C" as title,
                v_older_first * t.number as place,
                t.number
         from public.tasks t
         where t.user_id = p_user_id
           and (p_completed is null or t.completed = p_completed)
+          and (p_priority is null or t.priority = p_priority)
+          and (p_tag is null or exists (
+              select from unnest(t.tags) as tag where task_api_functions.lower_case(tag) = v_tag
+          ))
           and (p_due_after is null or t.due_date >= p_due_after)
           and (p_due_before is null or t.due_date < p_due_before)
           and case

@@ -47,6 +47,9 @@ create function task_api_functions.create_task(
     p_title text,
     p_description text,
     p_due_date timestamptz,
+    p_due_all_day boolean,
+    p_priority text,
+    p_tags text[],
     p_completed boolean,
     p_tasks_per_user integer,
     p_idempotency_key text,
@@ -92,11 +95,12 @@ begin
         return;
     end if;
     insert into public.tasks as t (
-        id, revision, updated_at, user_id, title, description, due_date, completed, completed_at, created_at
+        id, revision, updated_at, user_id, title, description, due_date, due_all_day, priority, tags,
+        completed, completed_at, created_at
     )
     values (
-        p_id, v_write.revision, written_at, p_user_id, p_title, p_description, p_due_date, p_completed,
-        case when p_completed then written_at end, written_at
+        p_id, v_write.revision, written_at, p_user_id, p_title, p_description, p_due_date, p_due_all_day, p_priority,
+        p_tags, p_completed, case when p_completed then written_at end, written_at
     )
     returning t.* into task;
     outcome := 'done';
@@ -116,6 +120,9 @@ create function task_api_functions.update_task(
     p_description text,
     p_set_due_date boolean,
     p_due_date timestamptz,
+    p_due_all_day boolean,
+    p_priority text,                    -- null: unchanged
+    p_tags text[],                      -- null: unchanged
     p_completed boolean,                -- null: unchanged, or toggled if p_toggle
     p_toggle boolean,
     p_expected_revisions bigint[],      -- with the next parameter, the versions to change; null: any
@@ -141,8 +148,8 @@ declare
 begin
     v_write := task_api_functions.begin_write(
         p_user_id => p_user_id,
-        p_is_write => p_title is not null or p_set_description or p_set_due_date or p_completed is not null
-            or p_toggle,
+        p_is_write => p_title is not null or p_set_description or p_set_due_date or p_priority is not null
+            or p_tags is not null or p_completed is not null or p_toggle,
         p_added => 0, p_tasks_per_user => null, p_id => p_id, p_number => p_number,
         p_expected_revisions => p_expected_revisions, p_expected_times => p_expected_times,
         p_idempotency_key => p_idempotency_key, p_idempotency_hash => p_idempotency_hash,
@@ -166,6 +173,9 @@ begin
         title = coalesce(p_title, t.title),
         description = case when p_set_description then p_description else t.description end,
         due_date = case when p_set_due_date then p_due_date else t.due_date end,
+        due_all_day = case when p_set_due_date then p_due_all_day else t.due_all_day end,
+        priority = coalesce(p_priority, t.priority),
+        tags = coalesce(p_tags, t.tags),
         completed = coalesce(p_completed, t.completed <> p_toggle),
         completed_at = case
             when coalesce(p_completed, t.completed <> p_toggle) then coalesce(t.completed_at, written_at)

@@ -19,8 +19,8 @@ use crate::{
     task::Patch,
 };
 pub use values::{
-    MAX_IDEMPOTENCY_KEY_LEN, Parse, Problem, YEARS, boolean, date_time, date_time_value, idempotency_key,
-    integer, one_of, search, text, title,
+    MAX_IDEMPOTENCY_KEY_LEN, MAX_TAG_CHARS, MAX_TAGS, MAX_TAGS_CHARS, Parse, Problem, YEARS, boolean,
+    date_time, due_date_value, idempotency_key, integer, one_of, priority, search, tag, tags, text, title,
 };
 
 /// Maximum size of a body, in bytes after base64 decoding.

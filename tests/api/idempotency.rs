@@ -127,10 +127,10 @@ async fn content_is_compared_as_parsed_values() {
     let alice = app.user("alice");
     let client = alice.envelope();
     let spellings = [
-        r#"{"title":"é","description":null,"due_date":"2026-12-24T00:00:00Z"}"#,
-        r#"{"due_date":"2026-12-24","title":"\u00e9"}"#,
-        r#"{ "dueDate": "2026-12-24T01:00:00.000+01:00", "title": "é", "completed": true, "unknown": [1] }"#,
-        r#"{"title":"é","dueDate":"2026-12-24T00:00","due_date":"2026-12-24"}"#,
+        r#"{"title":"é","description":null,"due_date":"2026-12-24T00:00:00Z","tags":"a, b"}"#,
+        r#"{"due_date":"2026-12-24T00:00","title":"\u00e9","tags":["a","b","a"],"priority":"medium"}"#,
+        r#"{ "dueDate": "2026-12-24T01:00:00.000+01:00", "title": "é", "tags": "a,b", "completed": true, "unknown": [1] }"#,
+        r#"{"title":"é","dueDate":"2026-12-24T00:00","due_date":"2026-12-24T00:00:00.0Z","tags":"a,b","priority":null}"#,
     ];
     let mut tasks = Vec::new();
     for spelling in spellings {

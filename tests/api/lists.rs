@@ -6,5 +6,15 @@ mod model;
 mod pages;
 
 /// The values of `sort`.
-const SORTS: [&str; 8] =
-    ["created_at", "-created_at", "updated_at", "-updated_at", "due_date", "-due_date", "title", "-title"];
+const SORTS: [&str; 10] = [
+    "created_at",
+    "-created_at",
+    "updated_at",
+    "-updated_at",
+    "due_date",
+    "-due_date",
+    "title",
+    "-title",
+    "priority",
+    "-priority",
+];

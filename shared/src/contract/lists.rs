@@ -22,9 +22,12 @@ use super::{
 };
 use crate::{
     error::Recorded,
-    request::{Problem, Reader, YEARS, date_time, integer, one_of, search},
+    request::{Problem, Reader, YEARS, date_time, integer, one_of, search, tag},
     response::Response,
-    task::{ListPosition, ListStart, Shown, SortKey, Task, TaskFilter, TaskList, TaskOrder, TaskQuery},
+    task::{
+        DueDate, ListPosition, ListStart, Priority, Shown, SortKey, Task, TaskFilter, TaskList, TaskOrder,
+        TaskQuery,
+    },
 };
 
 /// Bounds of `offset`, which only the envelope contract has.
@@ -38,7 +41,7 @@ const STATUSES: [(&str, Option<bool>); 3] =
     [("all", None), ("pending", Some(false)), ("completed", Some(true))];
 
 /// The values of `sort`, each with its order.
-const ORDERS: [(&str, TaskOrder); 8] = [
+const ORDERS: [(&str, TaskOrder); 10] = [
     ("created_at", ascending(SortKey::CreatedAt)),
     ("-created_at", descending(SortKey::CreatedAt)),
     ("updated_at", ascending(SortKey::UpdatedAt)),
@@ -47,6 +50,8 @@ const ORDERS: [(&str, TaskOrder); 8] = [
     ("-due_date", descending(SortKey::DueDate)),
     ("title", ascending(SortKey::Title)),
     ("-title", descending(SortKey::Title)),
+    ("priority", ascending(SortKey::Priority)),
+    ("-priority", descending(SortKey::Priority)),
 ];
 
 /// Maximum size of the tasks in a response, in bytes. Lambda limits a whole response to 6 MiB.
@@ -112,11 +117,15 @@ pub fn list_tasks(contract: Contract, request: &mut Reader) -> Result<TaskQuery,
 
 fn filter(request: &mut Reader) -> Result<TaskFilter, Recorded> {
     let completed = request.query("status", one_of(&STATUSES));
+    let priority = request.query("priority", one_of(&Priority::WORDS));
+    let tag = request.query("tag", tag);
     let search = request.query("search", search(SEARCH_MAX));
     let due_after = request.query("due_after", date_time);
     let due_before = request.query("due_before", date_time);
     Ok(TaskFilter {
         completed: completed?.flatten(),
+        priority: priority?,
+        tag: tag?,
         search: search?,
         due_after: due_after?,
         due_before: due_before?,
@@ -162,20 +171,20 @@ type Content = (u64, DateTime<Utc>, i64, Option<DateTime<Utc>>, Option<String>);
 /// Decodes a cursor into the hash of its query and the position.
 fn read_cursor(user_id: &str, text: &str) -> Option<(u64, ListPosition)> {
     let content = cursor::decode(Kind::List, user_id, text)?;
-    let (query, begun_at, number, time, title): Content = serde_json::from_slice(&content).ok()?;
+    let (query, begun_at, number, time, text): Content = serde_json::from_slice(&content).ok()?;
     // A forged cursor can contain values that PostgreSQL can't store.
     let is_possible = [Some(begun_at), time].into_iter().flatten().all(|time| YEARS.contains(&time.year()))
         && TASK_NUMBER.contains(&number)
-        && !title.as_ref().is_some_and(|title| title.contains('\0'));
-    is_possible.then_some((query, ListPosition { begun_at, number, time, title }))
+        && !text.as_ref().is_some_and(|text| text.contains('\0'));
+    is_possible.then_some((query, ListPosition { begun_at, number, time, text }))
 }
 
 /// Returns the hash of a query, to which a cursor is bound.
 ///
 /// Clients keep cursors across versions of this code, so the format is fixed: the first 8 bytes, as a
 /// big-endian number, of the SHA-256 of a JSON object (RFC 8259) without white space. Its members are `by`
-/// and `descending` and then, only if the query has them, `completed`, `search`, `due_after` and
-/// `due_before`. Times are in UTC as RFC 3339 with `Z`, with 0, 3, 6 or 9 decimals of a second. A filter that
+/// and `descending` and then, only if the query has them, `completed`, `priority`, `tag`, `search`, `due_after`
+/// and `due_before`. Times are in UTC as RFC 3339 with `Z`, with 0, 3, 6 or 9 decimals of a second. A filter that
 /// is added later comes last, so that cursors of queries without it keep their hash.
 fn hash(filter: &TaskFilter, order: TaskOrder) -> u64 {
     #[derive(Serialize)]
@@ -185,6 +194,10 @@ fn hash(filter: &TaskFilter, order: TaskOrder) -> u64 {
         #[serde(skip_serializing_if = "Option::is_none")]
         completed: Option<bool>,
         #[serde(skip_serializing_if = "Option::is_none")]
+        priority: Option<Priority>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        tag: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
         search: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         due_after: Option<DateTime<Utc>>,
@@ -193,9 +206,9 @@ fn hash(filter: &TaskFilter, order: TaskOrder) -> u64 {
     }
 
     let TaskOrder { by, descending } = order;
-    let TaskFilter { completed, ref search, due_after, due_before } = *filter;
-    let search = search.as_deref();
-    let query = Version1 { by, descending, completed, search, due_after, due_before };
+    let TaskFilter { completed, priority, ref tag, ref search, due_after, due_before } = *filter;
+    let (tag, search) = (tag.as_deref(), search.as_deref());
+    let query = Version1 { by, descending, completed, priority, tag, search, due_after, due_before };
     let hash = digest(&SHA256, &serde_json::to_vec(&query).expect("a struct of plain values is JSON"));
     u64::from_be_bytes(*hash.as_ref().first_chunk().expect("a SHA-256 has 32 bytes"))
 }
@@ -205,13 +218,17 @@ fn hash(filter: &TaskFilter, order: TaskOrder) -> u64 {
 fn next_cursor(user_id: &str, query: &TaskQuery, page: &TaskList, shown: usize) -> Option<String> {
     let last = page.tasks[..shown].last().filter(|_| page.has_more || shown < page.tasks.len())?;
     let time = match query.order.by {
-        SortKey::Number | SortKey::Title => None,
+        SortKey::Number | SortKey::Title | SortKey::Priority => None,
         SortKey::CreatedAt => Some(last.created_at),
         SortKey::UpdatedAt => Some(last.updated_at),
-        SortKey::DueDate => last.due_date,
+        SortKey::DueDate => last.due_date.map(DueDate::time),
     };
-    let title = (query.order.by == SortKey::Title).then(|| last.title.clone());
-    let content: Content = (hash(&query.filter, query.order), page.begun_at?, last.number, time, title);
+    let text = match query.order.by {
+        SortKey::Title => Some(last.title.clone()),
+        SortKey::Priority => Some((last.priority as u8).to_string()),
+        _ => None,
+    };
+    let content: Content = (hash(&query.filter, query.order), page.begun_at?, last.number, time, text);
     let content = serde_json::to_vec(&content).expect("plain values are JSON");
     Some(cursor::encode(Kind::List, user_id, &content))
 }
@@ -227,6 +244,8 @@ fn next_query(contract: Contract, query: &TaskQuery, cursor: &str) -> String {
     let parameters = [
         ("cursor", Some(cursor.to_owned())),
         ("status", status.map(|(word, _)| (*word).to_owned())),
+        ("priority", filter.priority.map(|priority| priority.word().to_owned())),
+        ("tag", filter.tag.clone()),
         ("search", filter.search.clone()),
         ("due_after", time(filter.due_after)),
         ("due_before", time(filter.due_before)),

@@ -72,7 +72,10 @@ pub(crate) mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::{response::Response, task::Task};
+    use crate::{
+        response::Response,
+        task::{Priority, Task},
+    };
 
     pub(crate) fn task(description: String) -> Task {
         let time = DateTime::from_timestamp(1_767_713_400, 0).expect("in range");
@@ -83,6 +86,8 @@ pub(crate) mod tests {
             title: "Buy milk".into(),
             description: Some(description),
             due_date: None,
+            priority: Priority::Medium,
+            tags: Vec::new(),
             completed: true,
             completed_at: Some(time),
             created_at: time,

@@ -5,10 +5,10 @@ pub mod describe;
 
 use std::ops::RangeInclusive;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use lambda_http::http::{StatusCode, header::LOCATION};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use super::{
@@ -17,11 +17,11 @@ use super::{
 };
 use crate::{
     error::Recorded,
-    request::{Reader, boolean, date_time_value, idempotency_key, text, title},
+    request::{Reader, boolean, due_date_value, idempotency_key, priority, tags, text, title},
     response::Response,
     task::{
-        Completion, DeleteTask, GetTask, NewTask, NewTaskFields, Patch, Shown, Task, TaskChanges, TaskKey,
-        TaskUpdate, WriteHeaders, Written,
+        Completion, DeleteTask, DueDate, GetTask, NewTask, NewTaskFields, Patch, Priority, Shown, Task,
+        TaskChanges, TaskKey, TaskUpdate, WriteHeaders, Written,
     },
 };
 
@@ -65,12 +65,15 @@ use Meaning::{Changes, Creation, Replacement};
 /// Reads `POST …/tasks`.
 pub fn create_task(contract: Contract, request: &mut Reader) -> Result<NewTask, Recorded> {
     let idempotency_key = request.header("idempotency-key", idempotency_key);
-    let TaskChanges { title, description, due_date, completed } = fields(contract, Creation, request)?;
+    let TaskChanges { title, description, due_date, priority, tags, completed } =
+        fields(contract, Creation, request)?;
     let fields = NewTaskFields {
         // Required.
         title: title.ok_or(Recorded)?,
         description: description.value(),
         due_date: due_date.value(),
+        priority: priority.unwrap_or_default(),
+        tags: tags.unwrap_or_default(),
         completed: completed == Some(Completion::Set(true)),
     };
     Ok(NewTask { fields, headers: WriteHeaders { idempotency_key: idempotency_key?, expected: None } })
@@ -86,12 +89,14 @@ pub fn update_task(contract: Contract, request: &mut Reader) -> Result<TaskUpdat
     update("PUT", contract, request, |request| match contract {
         Plain => fields(Plain, Changes, request),
         Envelope => {
-            let TaskChanges { title, description, due_date, completed } =
+            let TaskChanges { title, description, due_date, priority, tags, completed } =
                 fields(Envelope, Replacement, request)?;
             Ok(TaskChanges {
                 title,
                 description: description.or_null(),
                 due_date: due_date.or_null(),
+                priority: priority.or(Some(Priority::default())),
+                tags: tags.or(Some(Vec::new())),
                 completed: completed.or(Some(Completion::Set(false))),
             })
         }
@@ -149,18 +154,28 @@ fn fields(contract: Contract, meaning: Meaning, request: &mut Reader) -> Result<
         (Plain, Changes) => body.nullable("title", title(contract.title_max())).map(Patch::value),
     };
     let description = body.nullable("description", text(contract.description_max()));
-    let due_date = match contract {
-        // Some front ends send `dueDate`.
-        Envelope => body.nullable_or_alias("due_date", "dueDate", date_time_value),
-        Plain => Ok(Patch::Absent),
-    };
+    // Some front ends send `dueDate`.
+    let due_date = body.nullable_or_alias("due_date", "dueDate", due_date_value);
+    let priority = body.nullable("priority", priority).map(Patch::value);
+    let tags = body.nullable("tags", tags).map(|tags| match tags {
+        Patch::Absent => None,
+        Patch::Null => Some(Vec::new()),
+        Patch::Value(tags) => Some(tags),
+    });
     let completed = match (contract, meaning) {
         (Envelope, Creation) => Ok(None),
         (Plain, Changes) => body.nullable("completed", boolean).map(Patch::value),
         _ => body.optional("completed", boolean),
     };
     let completed = completed.map(|completed| completed.map(Completion::Set));
-    Ok(TaskChanges { title: title?, description: description?, due_date: due_date?, completed: completed? })
+    Ok(TaskChanges {
+        title: title?,
+        description: description?,
+        due_date: due_date?,
+        priority: priority?,
+        tags: tags?,
+        completed: completed?,
+    })
 }
 
 /// A successful response in the envelope contract.
@@ -174,12 +189,11 @@ pub struct Data<T> {
 
 // The fields of bodies are sent in the order in which they stand here.
 
-/// A task in the envelope contract.
+/// What both contracts show of a task. They differ in the form of the id and of the tags.
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct EnvelopeTask<'a> {
-    /// The task's id, a UUID of version 7.
-    id: Uuid,
+struct TaskBody<'a, Id, Tags> {
+    id: Id,
     /// The id of the owner.
     #[cfg_attr(feature = "openapi", schema(schema_with = describe::user_id))]
     user_id: &'a str,
@@ -187,41 +201,40 @@ pub struct EnvelopeTask<'a> {
     title: &'a str,
     #[cfg_attr(feature = "openapi", schema(required, schema_with = describe::shown_description))]
     description: Option<&'a str>,
-    /// When the task is due, in UTC; null if it has no due date.
-    #[cfg_attr(feature = "openapi", schema(required))]
-    due_date: Option<DateTime<Utc>>,
+    #[cfg_attr(feature = "openapi", schema(required, schema_with = describe::shown_due_date))]
+    due_date: Option<DueDate>,
+    #[cfg_attr(feature = "openapi", schema(schema_with = describe::priority))]
+    priority: Priority,
+    tags: Tags,
     /// Whether the task is completed.
     completed: bool,
     /// When the task was completed, in UTC; null while it is open.
-    #[cfg_attr(feature = "openapi", schema(required))]
-    completed_at: Option<DateTime<Utc>>,
+    #[cfg_attr(feature = "openapi", schema(required, value_type = Option<DateTime<Utc>>))]
+    completed_at: Option<Timestamp>,
     /// When the task was created, in UTC.
-    created_at: DateTime<Utc>,
+    #[cfg_attr(feature = "openapi", schema(value_type = DateTime<Utc>))]
+    created_at: Timestamp,
     /// When the task was last changed, in UTC.
-    updated_at: DateTime<Utc>,
+    #[cfg_attr(feature = "openapi", schema(value_type = DateTime<Utc>))]
+    updated_at: Timestamp,
 }
+
+/// A task in the envelope contract: its tags are one string, with commas between them.
+#[derive(Serialize)]
+pub struct EnvelopeTask<'a>(TaskBody<'a, Uuid, Option<String>>);
 
 /// A task in the plain contract. A `title` or `description` from the envelope contract can be longer than the
 /// plain contract accepts.
 #[derive(Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct PlainTask<'a> {
-    /// The task's number, which increases in the order of creation.
-    #[cfg_attr(feature = "openapi", schema(schema_with = describe::task_number))]
-    id: i64,
-    /// The id of the owner.
-    #[cfg_attr(feature = "openapi", schema(schema_with = describe::user_id))]
-    user_id: &'a str,
-    #[cfg_attr(feature = "openapi", schema(schema_with = describe::shown_title))]
-    title: &'a str,
-    #[cfg_attr(feature = "openapi", schema(required, schema_with = describe::shown_description))]
-    description: Option<&'a str>,
-    /// Whether the task is completed.
-    completed: bool,
-    /// When the task was created, in UTC.
-    created_at: DateTime<Utc>,
-    /// When the task was last changed, in UTC.
-    updated_at: DateTime<Utc>,
+pub struct PlainTask<'a>(TaskBody<'a, i64, &'a [String]>);
+
+/// A time in UTC as RFC 3339. It always has six digits of seconds, so that times sort as text.
+struct Timestamp(DateTime<Utc>);
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0.to_rfc3339_opts(SecondsFormat::Micros, true))
+    }
 }
 
 impl<T> Data<T> {
@@ -232,30 +245,31 @@ impl<T> Data<T> {
 
 impl<'a> From<&'a Task> for EnvelopeTask<'a> {
     fn from(task: &'a Task) -> Self {
-        Self {
-            id: task.id,
-            user_id: &task.user_id,
-            title: &task.title,
-            description: task.description.as_deref(),
-            due_date: task.due_date,
-            completed: task.completed,
-            completed_at: task.completed_at,
-            created_at: task.created_at,
-            updated_at: task.updated_at,
-        }
+        let tags = (!task.tags.is_empty()).then(|| task.tags.join(","));
+        Self(TaskBody::new(task, task.id, tags))
     }
 }
 
 impl<'a> From<&'a Task> for PlainTask<'a> {
     fn from(task: &'a Task) -> Self {
+        Self(TaskBody::new(task, task.number, task.tags.as_slice()))
+    }
+}
+
+impl<'a, Id, Tags> TaskBody<'a, Id, Tags> {
+    fn new(task: &'a Task, id: Id, tags: Tags) -> Self {
         Self {
-            id: task.number,
+            id,
             user_id: &task.user_id,
             title: &task.title,
             description: task.description.as_deref(),
+            due_date: task.due_date,
+            priority: task.priority,
+            tags,
             completed: task.completed,
-            created_at: task.created_at,
-            updated_at: task.updated_at,
+            completed_at: task.completed_at.map(Timestamp),
+            created_at: Timestamp(task.created_at),
+            updated_at: Timestamp(task.updated_at),
         }
     }
 }

@@ -2,14 +2,28 @@
 
 use std::{borrow::Cow, ops::RangeInclusive};
 
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Datelike, Timelike, Utc};
 use serde_json::Value;
+
+use crate::task::{DueDate, Priority};
 
 /// Maximum length of an idempotency key, in characters.
 pub const MAX_IDEMPOTENCY_KEY_LEN: usize = 255;
 
 /// The accepted years of a point in time, in UTC: those that RFC 3339 can express in a response.
 pub const YEARS: RangeInclusive<i32> = 1..=9999;
+
+/// Maximum number of a task's tags.
+pub const MAX_TAGS: usize = 20;
+
+/// Maximum length of a tag, in characters.
+pub const MAX_TAG_CHARS: usize = 50;
+
+/// Maximum length of a task's tags together, with a comma between them, in characters.
+pub const MAX_TAGS_CHARS: usize = 500;
+
+const NO_TAGS: Problem =
+    ("list_type", Cow::Borrowed("Input should be an array of strings, or a string with commas between tags"));
 
 /// The kind and message of an [`InputError`](crate::error::InputError).
 pub type Problem = (&'static str, Cow<'static, str>);
@@ -59,23 +73,69 @@ fn check_text(text: &str, max: usize) -> Result<(), Problem> {
     }
 }
 
+/// Parses the word of a priority.
+pub fn priority(value: Value) -> Result<Priority, Problem> {
+    one_of(&Priority::WORDS)(value.as_str().unwrap_or_default())
+}
+
+/// Parses tags: an array of strings, or one string in which they are separated by commas. White space around
+/// them, empty ones and repetitions are dropped.
+pub fn tags(value: Value) -> Result<Vec<String>, Problem> {
+    let texts: Vec<&str> = match &value {
+        Value::String(text) => text.split(',').collect(),
+        Value::Array(values) => values.iter().map(Value::as_str).collect::<Option<_>>().ok_or(NO_TAGS)?,
+        _ => return Err(NO_TAGS),
+    };
+    let mut tags: Vec<String> = Vec::new();
+    for tag in texts.into_iter().map(str::trim).filter(|tag| !tag.is_empty()) {
+        if tags.iter().any(|other| other == tag) {
+            continue;
+        }
+        tags.push(self::tag(tag)?);
+        if tags.len() > MAX_TAGS {
+            return Err(("too_long", format!("There should be at most {MAX_TAGS} tags").into()));
+        }
+    }
+    check_text(&tags.join(","), MAX_TAGS_CHARS)?;
+    Ok(tags)
+}
+
+/// Parses a tag: 1 to 50 characters, without a comma. U+0000 is rejected, as in [`text`].
+pub fn tag(text: &str) -> Result<String, Problem> {
+    match search(MAX_TAG_CHARS)(text)? {
+        several if several.contains(',') => Err(("value_error", "A tag should not contain a comma".into())),
+        tag => Ok(tag),
+    }
+}
+
 /// Parses a boolean, without converting other types.
 pub fn boolean(value: Value) -> Result<bool, Problem> {
     value.as_bool().ok_or(("bool_type", "Input should be a valid boolean".into()))
 }
 
-/// Parses a JSON string as a [`date_time`].
-pub fn date_time_value(value: Value) -> Result<DateTime<Utc>, Problem> {
+/// Parses a JSON string as a [`due_date`].
+pub fn due_date_value(value: Value) -> Result<DueDate, Problem> {
     // Other types, including numbers, become the empty string, which is invalid.
-    date_time(value.as_str().unwrap_or_default())
+    due_date(value.as_str().unwrap_or_default())
 }
 
-/// Parses a point in time in ISO 8601's extended format: a date (midnight UTC), or a date and a time (UTC
-/// unless it has an offset). Seconds may be omitted. The year must be in [`YEARS`].
+/// Parses a point in time as in [`due_date`].
 pub fn date_time(text: &str) -> Result<DateTime<Utc>, Problem> {
+    due_date(text).map(DueDate::time)
+}
+
+/// Parses a date, or a date and a time (UTC unless it has an offset), in ISO 8601's extended format. Seconds
+/// may be omitted. The year in UTC must be in [`YEARS`], and the second at most 59.
+fn due_date(text: &str) -> Result<DueDate, Problem> {
     let invalid = || ("datetime_parsing", "Input should be a valid datetime".into());
     let time = DateTime::parse_from_rfc3339(&to_rfc3339(text).ok_or_else(invalid)?).map_err(|_| invalid())?;
-    Some(time.to_utc()).filter(|time| YEARS.contains(&time.year())).ok_or_else(invalid)
+    let time = time.to_utc();
+    match text.len() {
+        // A leap second.
+        _ if !YEARS.contains(&time.year()) || time.nanosecond() >= 1_000_000_000 => Err(invalid()),
+        10 => Ok(DueDate::Date(time.date_naive())),
+        _ => Ok(DueDate::Time(time)),
+    }
 }
 
 /// Adds the parts that RFC 3339 requires but ISO 8601 allows to omit: time, seconds, offset, minutes of the
@@ -84,6 +144,10 @@ fn to_rfc3339(text: &str) -> Option<String> {
     let Some((date, time)) = text.split_at_checked(10).filter(|(_, time)| !time.is_empty()) else {
         return Some(format!("{text}T00:00:00Z"));
     };
+    // In a query, a space is what is left of the plus sign of an offset.
+    if !time.starts_with(['T', 't']) {
+        return None;
+    }
     let (clock, offset) = match time.get(1..)?.find(['Z', 'z', '+', '-']) {
         Some(at) => time.split_at(at + 1),
         None => (time, "Z"),

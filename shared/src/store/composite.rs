@@ -58,8 +58,9 @@ impl<'a> Composite<'a> {
 
     fn try_read<T: FromSql<'a>>(&mut self) -> Result<T, Box<dyn Error + Sync + Send>> {
         let (oid, value) = self.next()?;
-        // Other types are domains, all of which are over text.
-        let ty = Type::from_oid(oid).unwrap_or(Type::TEXT);
+        // Other types are domains, all of which are over text or text[].
+        let over = if T::accepts(&Type::TEXT) { Type::TEXT } else { Type::TEXT_ARRAY };
+        let ty = Type::from_oid(oid).unwrap_or(over);
         if !T::accepts(&ty) {
             return Err("the field has another type".into());
         }

@@ -4,20 +4,21 @@
 //! The hash is stored as long as its key, and later versions of this code compare it, so its format is fixed.
 //! Version 1 is the SHA-256 of a JSON object (RFC 8259) without white space:
 //!
-//! - The members of a create are `title`, `description`, `due_date` and `completed`, in this order.
+//! - The members of a create are `title`, `description`, `due_date`, `priority`, `tags` and `completed`, in this
+//!   order.
 //! - The members of any other write are `method` and, in the same order, the fields that the write changes. A
 //!   toggle is the completion `"toggle"`.
-//! - An empty field is `null`. Times are in UTC as RFC 3339 with `Z`, with 0, 3, 6 or 9 decimals of a second.
+//! - An empty field is `null`, and tags are an array. Times are in UTC as RFC 3339 with `Z`, with 0, 3, 6 or 9
+//!   decimals of a second; a due date that is a date is one.
 //! - A member that is added later comes last, and only if its value is not the default. So requests without
 //!   the member keep their hash.
 //!
 //! The hash does not include the task that a write changes; the database stores the task's id next to it.
 
-use chrono::{DateTime, Utc};
 use ring::digest::{SHA256, digest};
 use serde::Serialize;
 
-use crate::task::{Completion, NewTaskFields, Patch, TaskChanges};
+use crate::task::{Completion, DueDate, NewTaskFields, Patch, Priority, TaskChanges};
 
 /// Returns the hash of a request to create a task.
 pub(super) fn hash_of_new_task(fields: &NewTaskFields) -> Vec<u8> {
@@ -25,13 +26,16 @@ pub(super) fn hash_of_new_task(fields: &NewTaskFields) -> Vec<u8> {
     struct Version1<'a> {
         title: &'a str,
         description: Option<&'a str>,
-        due_date: Option<DateTime<Utc>>,
+        due_date: Option<DueDate>,
+        priority: Priority,
+        tags: &'a [String],
         completed: bool,
     }
 
-    let NewTaskFields { title, description, due_date, completed } = fields;
+    let NewTaskFields { title, description, due_date, priority, tags, completed } = fields;
     let description = description.as_deref();
-    hash(&Version1 { title, description, due_date: *due_date, completed: *completed })
+    let (due_date, priority, completed) = (*due_date, *priority, *completed);
+    hash(&Version1 { title, description, due_date, priority, tags, completed })
 }
 
 /// Returns the hash of a request to change or delete a task.
@@ -44,7 +48,11 @@ pub(super) fn hash_of_changes(method: &str, changes: &TaskChanges) -> Vec<u8> {
         #[serde(skip_serializing_if = "Option::is_none")]
         description: Option<Option<&'a str>>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        due_date: Option<Option<DateTime<Utc>>>,
+        due_date: Option<Option<DueDate>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        priority: Option<Priority>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        tags: Option<&'a [String]>,
         #[serde(skip_serializing_if = "Option::is_none")]
         completed: Option<Completed>,
     }
@@ -64,12 +72,14 @@ pub(super) fn hash_of_changes(method: &str, changes: &TaskChanges) -> Vec<u8> {
         }
     }
 
-    let TaskChanges { title, description, due_date, completed } = changes;
+    let TaskChanges { title, description, due_date, priority, tags, completed } = changes;
     hash(&Version1 {
         method,
         title: title.as_deref(),
         description: present(description.as_ref()).map(|text| text.map(String::as_str)),
         due_date: present(*due_date),
+        priority: *priority,
+        tags: tags.as_deref(),
         completed: completed.map(|completion| match completion {
             Completion::Set(completed) => Completed::Set(completed),
             Completion::Toggle => Completed::Word("toggle"),
@@ -107,29 +117,40 @@ mod tests {
         let most = TaskChanges {
             title: Some("Buy milk".into()),
             description: Patch::Null,
-            due_date: Patch::Value("2026-12-24T18:00:00+01:00".parse().expect("RFC 3339")),
+            due_date: Patch::Value(DueDate::Date("2026-12-24".parse().expect("a date"))),
+            priority: Some(Priority::Low),
+            tags: Some(Vec::new()),
             completed: Some(Completion::Set(false)),
         };
-        // {"method":"PUT","title":"Buy milk","description":null,"due_date":"2026-12-24T17:00:00Z",
+        // {"method":"PUT","title":"Buy milk","description":null,"due_date":"2026-12-24","priority":"low","tags":[],
         //  "completed":false}, in one line without the space
-        assert_eq!(hash("PUT", &most), "ed3274c95f1c519cb5a8397ef5fa3e7de57e99094f2ee2bc3c78bfb943fcc833");
+        assert_eq!(hash("PUT", &most), "ab72b7fe170f6056dabdad5c4ed58990c1b8b8b858ce8073f9131094d5436347");
     }
 
     #[test]
     fn the_hash_of_a_new_task_never_changes() {
         let hash = |fields: &NewTaskFields| hex(&hash_of_new_task(fields));
-        let least =
-            NewTaskFields { title: "Buy milk".into(), description: None, due_date: None, completed: false };
-        // {"title":"Buy milk","description":null,"due_date":null,"completed":false}
-        assert_eq!(hash(&least), "d968e07ed5b5c65afc557940b3ec970e2b0ae190e2227b4c54e19db74a61371f");
+        let least = NewTaskFields {
+            title: "Buy milk".into(),
+            description: None,
+            due_date: None,
+            priority: Priority::Medium,
+            tags: Vec::new(),
+            completed: false,
+        };
+        // {"title":"Buy milk","description":null,"due_date":null,"priority":"medium","tags":[],"completed":false}
+        assert_eq!(hash(&least), "53e38d52b837b8fc88a8cf36a6977ce1597655ecfc0d5f721f6d0ca48ffcfefb");
         let most = NewTaskFields {
             title: "Caf\u{e9} \"\u{1f4a5}\"\u{1}".into(),
             description: Some("2 litres\n".into()),
-            due_date: Some("2026-12-24T18:00:00.5+01:00".parse().expect("RFC 3339")),
+            due_date: Some(DueDate::Time("2026-12-24T18:00:00.5+01:00".parse().expect("RFC 3339"))),
+            priority: Priority::High,
+            tags: vec!["a".into(), "ü".into()],
             completed: true,
         };
         // {"title":"Café \"💥\"\u0001","description":"2 litres\n",
-        //  "due_date":"2026-12-24T17:00:00.500Z","completed":true}, as one line without the indentation
-        assert_eq!(hash(&most), "26cc2dfc525dccb7ad600f2cfedd1b2e62add2edd38d79ab3a6669078f84c467");
+        //  "due_date":"2026-12-24T17:00:00.500Z","priority":"high","tags":["a","ü"],"completed":true}, as one
+        // line without the indentation
+        assert_eq!(hash(&most), "f8122c96cea358388c0dbddd3d8cb6db6ff3f23b6da5ea7414d0502c9a3b2b5f");
     }
 }

@@ -5,7 +5,7 @@ use tokio_postgres::types::Type;
 use super::{Store, composite::Composite, pool::Arguments, tasks::task_of, unexpected, versions::known};
 use crate::{
     error::{Error, InputError, Place},
-    task::{Caller, ListStart, Shown, SortKey, TaskFilter, TaskList, TaskQuery, Version},
+    task::{Caller, ListStart, Priority, Shown, SortKey, TaskFilter, TaskList, TaskQuery, Version},
 };
 
 impl Store {
@@ -16,13 +16,14 @@ impl Store {
     /// [`Error::Unavailable`], [`Error::Internal`].
     pub async fn list_tasks(&self, caller: &Caller, query: &TaskQuery) -> Result<Shown<TaskList>, Error> {
         let TaskQuery { filter, order, limit, start, known: known_versions } = query;
-        let TaskFilter { completed, search, due_after, due_before } = filter;
+        let TaskFilter { completed, priority, tag, search, due_after, due_before } = filter;
         let sort = match order.by {
             SortKey::Number => None,
             SortKey::CreatedAt => Some("created_at"),
             SortKey::UpdatedAt => Some("updated_at"),
             SortKey::DueDate => Some("due_date"),
             SortKey::Title => Some("title"),
+            SortKey::Priority => Some("priority"),
         };
         let (offset, after) = match start {
             ListStart::Offset(offset) => (*offset, None),
@@ -32,6 +33,8 @@ impl Store {
         let arguments: Arguments = &[
             ("p_user_id", &caller.user_id, Type::TEXT),
             ("p_completed", completed, Type::BOOL),
+            ("p_priority", &priority.map(Priority::word), Type::TEXT),
+            ("p_tag", tag, Type::TEXT),
             ("p_search", search, Type::TEXT),
             ("p_due_after", due_after, Type::TIMESTAMPTZ),
             ("p_due_before", due_before, Type::TIMESTAMPTZ),
@@ -42,7 +45,7 @@ impl Store {
             ("p_begun_at", &after.map(|after| after.begun_at), Type::TIMESTAMPTZ),
             ("p_after_number", &after.map(|after| after.number), Type::INT8),
             ("p_after_time", &after.and_then(|after| after.time), Type::TIMESTAMPTZ),
-            ("p_after_title", &after.and_then(|after| after.title.as_ref()), Type::TEXT),
+            ("p_after_text", &after.and_then(|after| after.text.as_ref()), Type::TEXT),
             ("p_known_revisions", &known_revisions, Type::INT8_ARRAY),
             ("p_known_times", &known_times, Type::TIMESTAMPTZ_ARRAY),
         ];

@@ -1,5 +1,6 @@
 //! One task: read, create, change and delete it.
 
+use chrono::{DateTime, Utc};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
@@ -16,8 +17,8 @@ use crate::{
     error::{Error, Failure},
     logs::audit,
     task::{
-        Caller, Completion, DeleteTask, GetTask, NewTask, Patch, Shown, Task, TaskChanges, TaskKey,
-        TaskUpdate, WriteHeaders, Written,
+        Caller, Completion, DeleteTask, DueDate, GetTask, NewTask, Patch, Priority, Shown, Task, TaskChanges,
+        TaskKey, TaskUpdate, WriteHeaders, Written,
     },
 };
 
@@ -66,7 +67,10 @@ impl Store {
             ("p_id", &id, Type::UUID),
             ("p_title", &fields.title, Type::TEXT),
             ("p_description", &fields.description, Type::TEXT),
-            ("p_due_date", &fields.due_date, Type::TIMESTAMPTZ),
+            ("p_due_date", &fields.due_date.map(DueDate::time), Type::TIMESTAMPTZ),
+            ("p_due_all_day", &is_all_day(fields.due_date), Type::BOOL),
+            ("p_priority", &fields.priority.word(), Type::TEXT),
+            ("p_tags", &fields.tags, Type::TEXT_ARRAY),
             ("p_completed", &fields.completed, Type::BOOL),
             ("p_tasks_per_user", &self.limits.tasks_per_user, Type::INT4),
         ];
@@ -85,7 +89,7 @@ impl Store {
     /// [`Error::Unavailable`], [`Error::Internal`].
     pub async fn update_task(&self, caller: &Caller, update: &TaskUpdate) -> Result<Written<Task>, Failure> {
         let TaskUpdate { key, method, changes, headers } = update;
-        let TaskChanges { title, description, due_date, completed } = changes;
+        let TaskChanges { title, description, due_date, priority, tags, completed } = changes;
         let (id, number) = id_and_number(*key);
         let (revisions, times) = expected(headers.expected.as_ref());
         let set_completed = match completed {
@@ -100,7 +104,10 @@ impl Store {
             ("p_set_description", &(*description != Patch::Absent), Type::BOOL),
             ("p_description", &description.as_ref().value(), Type::TEXT),
             ("p_set_due_date", &(*due_date != Patch::Absent), Type::BOOL),
-            ("p_due_date", &due_date.value(), Type::TIMESTAMPTZ),
+            ("p_due_date", &due_date.value().map(DueDate::time), Type::TIMESTAMPTZ),
+            ("p_due_all_day", &is_all_day(due_date.value()), Type::BOOL),
+            ("p_priority", &priority.map(Priority::word), Type::TEXT),
+            ("p_tags", tags, Type::TEXT_ARRAY),
             ("p_completed", &set_completed, Type::BOOL),
             ("p_toggle", &(*completed == Some(Completion::Toggle)), Type::BOOL),
             ("p_expected_revisions", &revisions, Type::INT8_ARRAY),
@@ -186,6 +193,10 @@ fn id_and_number(key: TaskKey) -> (Option<Uuid>, Option<i64>) {
     }
 }
 
+fn is_all_day(due_date: Option<DueDate>) -> bool {
+    matches!(due_date, Some(DueDate::Date(_)))
+}
+
 /// Reads the next field, a row of the table `tasks`.
 pub(super) fn task(fields: &mut Composite) -> Result<Task, Error> {
     let row = fields.composite().ok_or_else(|| Error::Internal("an SQL function returned no task".into()))?;
@@ -202,9 +213,21 @@ pub(super) fn task_of(mut row: Composite) -> Task {
         user_id: row.read(),
         title: row.read(),
         description: row.read(),
-        due_date: row.read(),
+        due_date: due_date(row.read(), row.read()),
+        priority: priority(row.read()),
+        tags: row.read(),
         completed: row.read(),
         completed_at: row.read(),
         created_at: row.read(),
     }
+}
+
+fn due_date(time: Option<DateTime<Utc>>, is_all_day: bool) -> Option<DueDate> {
+    time.map(|time| if is_all_day { DueDate::Date(time.date_naive()) } else { DueDate::Time(time) })
+}
+
+fn priority(word: &str) -> Priority {
+    let (_, priority) =
+        Priority::WORDS.iter().find(|(other, _)| *other == word).expect("the domain has these words");
+    *priority
 }

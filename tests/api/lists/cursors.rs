@@ -80,6 +80,8 @@ async fn cursor_of_another_query_or_user_is_rejected() {
         client.list(&format!("?{query}&status_=x&cursor={cursor}")).await.expect_status(200);
         for other in [
             "",
+            "status=pending&search=x&due_before=2027-01-01&sort=-due_date&priority=medium",
+            "status=pending&search=x&due_before=2027-01-01&sort=-due_date&tag=x",
             "status=all&search=x&due_before=2027-01-01&sort=-due_date",
             "status=pending&search=y&due_before=2027-01-01&sort=-due_date",
             "status=pending&search=x&due_before=2027-01-02&sort=-due_date",

@@ -144,6 +144,38 @@ async fn due_after_is_inclusive_and_due_before_exclusive() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn priority_and_tag_filter_and_tags_ignore_case_in_every_script() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    for (title, priority, tags) in [
+        ("none", None, json!(null)),
+        ("low", Some("low"), json!(["home", "Übung"])),
+        ("high", Some("high"), json!("HOME,ΟΔΟΣ")),
+        ("other", Some("medium"), json!(["homework", "at home"])),
+    ] {
+        create(&alice, json!({ "title": title, "priority": priority, "tags": tags })).await;
+    }
+    for (query, found) in [
+        (&[("priority", "medium")][..], &["none", "other"][..]),
+        (&[("priority", "high")], &["high"]),
+        (&[("tag", "home")], &["low", "high"]),
+        (&[("tag", "HOME"), ("priority", "low")], &["low"]),
+        (&[("tag", "übung")], &["low"]),
+        (&[("tag", "οδος")], &["high"]),
+        (&[("tag", "%")], &[]),
+        (&[("tag", " home")], &[]),
+        (&[("search", "home")], &[]),
+    ] {
+        assert_finds(&alice, query, found).await;
+    }
+    for client in alice.clients() {
+        let order = async |sort| titles(&client, &[("sort", sort)]).await.0;
+        assert_eq!(order("priority").await, ["low", "none", "other", "high"]);
+        assert_eq!(order("-priority").await, ["high", "none", "other", "low"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn filters_combine_and_total_counts_the_matches() {
     let app = App::start().await;
     let alice = app.user("alice");
@@ -204,12 +236,14 @@ async fn invalid_or_repeated_parameters_are_reported_together() {
     let status = || error("status", "literal_error", "Input should be 'all', 'pending' or 'completed'");
     let sort = || {
         let message = "Input should be 'created_at', '-created_at', 'updated_at', '-updated_at', 'due_date', \
-                       '-due_date', 'title' or '-title'";
+                       '-due_date', 'title', '-title', 'priority' or '-priority'";
         error("sort", "literal_error", message)
     };
     let time = |field| error(field, "datetime_parsing", "Input should be a valid datetime");
     let too_short = error("search", "string_too_short", "String should have at least 1 character");
     let too_long = error("search", "string_too_long", "String should have at most 200 characters");
+    let priority = error("priority", "literal_error", "Input should be 'low', 'medium' or 'high'");
+    let tag = |kind, message| error("tag", kind, message);
     let null = error("search", "string_null_character", "String should not contain U+0000");
     let too_small = error("limit", "greater_than_equal", "Input should be greater than or equal to 1");
     let repeated = |field| error(field, "repeated", "Given more than once");
@@ -227,12 +261,20 @@ async fn invalid_or_repeated_parameters_are_reported_together() {
             ("?status=", vec![status()]),
             ("?sort=number", vec![sort()]),
             ("?sort=Title", vec![sort()]),
+            ("?priority=High", vec![priority.clone()]),
+            ("?tag=", vec![tag("string_too_short", "String should have at least 1 character")]),
+            ("?tag=a,b", vec![tag("value_error", "A tag should not contain a comma")]),
+            ("?tag=a&tag=b", vec![repeated("tag")]),
             ("?search=", vec![too_short.clone()]),
             (&long, vec![too_long.clone()]),
             ("?search=a%00b", vec![null.clone()]),
             ("?due_after=tomorrow", vec![time("due_after")]),
             ("?due_before=2026-02-30", vec![time("due_before")]),
             ("?due_before=1767713400", vec![time("due_before")]),
+            // A plus sign that was not encoded is a space.
+            ("?due_before=2026-01-06T10:00+10:00", vec![time("due_before")]),
+            ("?due_after=2026-01-06+10:00", vec![time("due_after")]),
+            ("?due_after=2026-01-06T23:59:60Z", vec![time("due_after")]),
             ("?cursor=", vec![cursor()]),
             ("?cursor=%00", vec![cursor()]),
             ("?status=all&status=all", vec![repeated("status")]),

@@ -37,6 +37,8 @@ struct Task {
     title: String,
     description: Option<String>,
     due_date: Option<String>,
+    priority: String,
+    tags: Vec<String>,
     completed: bool,
     created_at: String,
     updated_at: String,
@@ -46,6 +48,8 @@ struct Task {
 struct Query {
     contract: Contract,
     status: Option<&'static str>,
+    priority: Option<&'static str>,
+    tag: Option<String>,
     search: Option<String>,
     due_after: Option<String>,
     due_before: Option<String>,
@@ -63,11 +67,17 @@ fn text(rng: &mut Rng, longest: usize) -> String {
     (0..rng.usize(1..=longest)).map(|_| CHARACTERS[rng.usize(..CHARACTERS.len())]).collect()
 }
 
-/// One of nine dates, so that some tasks have the same. In RFC 3339 with `Z`, so that dates can be compared
-/// as text.
+/// One of nine dates, so that some tasks have the same. Sometimes it is a time.
 fn date(rng: &mut Rng) -> String {
-    format!("2026-01-{:02}T00:00:00Z", rng.u8(1..=9))
+    format!("2026-01-{:02}{}", rng.u8(1..=9), ["", "T00:00:00Z"][rng.usize(..2)])
 }
+
+/// One of a few tags, without characters at their ends that would be trimmed.
+fn tag(rng: &mut Rng) -> String {
+    ["a", "A", "σ", "Σ", "ς", "a b"][rng.usize(..6)].to_owned()
+}
+
+const PRIORITIES: [&str; 3] = ["low", "medium", "high"];
 
 impl Task {
     fn new(number: i64, shown: &Value) -> Self {
@@ -78,6 +88,8 @@ impl Task {
             title: text("title").expect("a title"),
             description: text("description"),
             due_date: text("due_date"),
+            priority: text("priority").expect("a priority"),
+            tags: text("tags").iter().flat_map(|tags| tags.split(',')).map(str::to_owned).collect(),
             completed: shown["completed"].as_bool().expect("a boolean"),
             created_at: text("created_at").expect("a time"),
             updated_at: text("updated_at").expect("a time"),
@@ -100,6 +112,8 @@ impl Query {
         Self {
             contract: Contract::BOTH[rng.usize(..2)],
             status: [None, None, Some("all"), Some("pending"), Some("completed")][rng.usize(..5)],
+            priority: (rng.u8(..5) == 0).then(|| PRIORITIES[rng.usize(..3)]),
+            tag: (rng.u8(..5) == 0).then(|| tag(rng)),
             search: (rng.u8(..3) == 0).then(|| search(rng)),
             due_after: (rng.u8(..5) == 0).then(|| date(rng)),
             due_before: (rng.u8(..5) == 0).then(|| date(rng)),
@@ -110,6 +124,8 @@ impl Query {
     fn parameters(&self) -> Vec<(&'static str, String)> {
         [
             ("status", self.status.map(str::to_owned)),
+            ("priority", self.priority.map(str::to_owned)),
+            ("tag", self.tag.clone()),
             ("search", self.search.clone()),
             ("due_after", self.due_after.clone()),
             ("due_before", self.due_before.clone()),
@@ -124,26 +140,37 @@ impl Query {
         let contains = |text: &str| {
             self.search.as_ref().is_none_or(|search| lower_case(text).contains(&lower_case(search)))
         };
-        let due = task.due_date.as_ref();
+        // A date and its midnight are equal.
+        let midnight = |text: &String| text.trim_end_matches("T00:00:00Z").to_owned();
+        let due = task.due_date.as_ref().map(midnight);
+        let has = |tag: &String| task.tags.iter().any(|other| lower_case(other) == lower_case(tag));
         match self.status {
             Some("pending") if task.completed => return false,
             Some("completed") if !task.completed => return false,
             _ => {}
         }
         (contains(&task.title) || task.description.as_deref().is_some_and(contains))
-            && self.due_after.as_ref().is_none_or(|from| due.is_some_and(|due| due >= from))
-            && self.due_before.as_ref().is_none_or(|end| due.is_some_and(|due| due < end))
+            && self.priority.is_none_or(|priority| task.priority == priority)
+            && self.tag.as_ref().is_none_or(has)
+            && self
+                .due_after
+                .as_ref()
+                .is_none_or(|from| due.as_ref().is_some_and(|due| *due >= midnight(from)))
+            && self.due_before.as_ref().is_none_or(|end| due.as_ref().is_some_and(|due| *due < midnight(end)))
     }
 
     /// The values to sort by; `None` for a missing due date, which comes last in either direction.
     fn rank(&self, task: &Task) -> Option<Rank> {
-        // RFC 3339 has no fixed number of decimals: compared as text, `…00Z` would come after `…00.5Z`.
-        let time = |time: &str| Some((time.trim_end_matches('Z').to_owned(), String::new()));
+        let time = |time: &str| Some((time.trim_end_matches("T00:00:00Z").to_owned(), String::new()));
         match self.sort.map(|sort| sort.trim_start_matches('-')) {
             None => Some(Rank::default()),
             Some("created_at") => time(&task.created_at),
             Some("updated_at") => time(&task.updated_at),
             Some("due_date") => task.due_date.as_deref().and_then(time),
+            Some("priority") => {
+                let place = PRIORITIES.iter().position(|priority| *priority == task.priority);
+                place.map(|place| (place.to_string(), String::new()))
+            }
             Some(_) => Some((lower_case(&task.title), task.title.clone())),
         }
     }
@@ -181,6 +208,8 @@ impl Player<'_> {
                 "title": text(rng, 4) + ["1", "a", "A"][rng.usize(..3)],
                 "description": rng.bool().then(|| text(rng, 6)),
                 "due_date": (rng.u8(..3) > 0).then(|| date(rng)),
+                "priority": PRIORITIES[rng.usize(..3)],
+                "tags": (0..rng.usize(..3)).map(|_| tag(rng)).collect::<Vec<_>>(),
             })
         };
         let index = self.rng.usize(..self.tasks.len().max(1));

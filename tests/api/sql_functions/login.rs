@@ -124,8 +124,8 @@ async fn nothing_of_a_user_or_a_setting_remains_in_the_session() {
     let failing = format!(
         "select {}.update_task(
              p_user_id => 'alice', p_id => '{}', p_number => null, p_title => '', p_set_description => false,
-             p_description => null, p_set_due_date => false, p_due_date => null, p_completed => null,
-             p_toggle => false, p_expected_revisions => null, p_expected_times => null,
+             p_description => null, p_set_due_date => false, p_due_date => null, p_due_all_day => false,
+             p_priority => null, p_tags => null, p_completed => null, p_toggle => false, p_expected_revisions => null, p_expected_times => null,
              p_idempotency_key => null, p_idempotency_hash => null, p_writes_per_minute => 0,
              p_attempt => gen_random_uuid(), p_is_retry => false, p_void_after => 'infinity')",
         *sql::SCHEMA,

@@ -80,8 +80,9 @@ async fn plain_toggles_whatever_the_body() {
             request = request.header("content-type", content_type);
         }
         let after = client.task(&Response::to(request.body(body)).await.expect_status(200));
-        let toggled = json!({ "completed": before["completed"] == false });
-        assert_eq!(changes(&before, &after), toggled, "{content_type:?} {body:?}");
+        let mut toggled = changes(&before, &after);
+        toggled.as_object_mut().expect("an object").remove("completed_at");
+        assert_eq!(toggled, json!({ "completed": before["completed"] == false }), "{content_type:?} {body:?}");
         before = after;
     }
 }

@@ -36,7 +36,7 @@ fn invalid_values(contract: Contract, method: &Method) -> Vec<(&'static str, Val
         ("title", json!(["\0", "a\0", "\0a", "a\0b"]), null_character.clone()),
         ("title", longer(title_max), too_long(title_max)),
         ("title", json!([1, true, ["a"], { "text": "a" }]), string.clone()),
-        ("description", json!(["\0", "a\0"]), null_character),
+        ("description", json!(["\0", "a\0"]), null_character.clone()),
         ("description", longer(description_max), too_long(description_max)),
         ("description", json!([1, false, ["a"]]), string.clone()),
     ];
@@ -52,15 +52,31 @@ fn invalid_values(contract: Contract, method: &Method) -> Vec<(&'static str, Val
     if has_completed && !can_be_null {
         table.push(("completed", json!([null]), boolean));
     }
-    if contract == Contract::Envelope {
+    {
         table.push(("due_date", json!([1_766_599_200, true, ["2026-12-24"]]), datetime.clone()));
         // In UTC, the last ones are outside the years 1-9999.
         let texts = "|tomorrow|24.12.2026|2026-12|2026-12-24T|2026-13-01|2026-02-29|2026-02-30|10000-01-01\
                      |2026-12-24T25:00:00Z|2026-12-24T18:60:00Z|2026-12-24T18:00:00+25:00|2026-12-2é\
                      |2026-12-24T18:00:00 CET| 2026-12-24|２０２６-12-24|2026-12-24\0|0000-12-31|0000-00-00\
-                     |0001-01-01T00:00:00+01:00|9999-12-31T23:30:00-01:00";
+                     |0001-01-01T00:00:00+01:00|9999-12-31T23:30:00-01:00|2026-12-24 18:00|2026-12-24T18:00 02:00\
+                     |2026-12-24T18:00:60Z|2026-12-24T18:00:60.5|9999-12-31T23:59:60Z|2026-12-24T18:00:60+02:00";
         table.push(("due_date", json!(texts.split('|').collect::<Vec<_>>()), datetime));
     }
+    let priority = fixed("literal_error", "Input should be 'low', 'medium' or 'high'");
+    table.push(("priority", json!(["", "High", "urgent", "high\0", 1, true, ["high"], {}]), priority));
+    let no_tags =
+        fixed("list_type", "Input should be an array of strings, or a string with commas between tags");
+    table.push(("tags", json!([1, true, {}, ["a", 1], ["a", null], [["a"]]]), no_tags));
+    let comma = fixed("value_error", "A tag should not contain a comma");
+    table.push(("tags", json!([["a,b"], ["c", ","]]), comma));
+    table.push(("tags", json!(["\0", "a,b\0", ["a\0b"]]), null_character));
+    table.push(("tags", json!(["𝒳".repeat(51), ["a", "𝒳".repeat(51)]]), too_long(50)));
+    let numbers = |count: usize| (0..count).map(|number| number.to_string()).collect::<Vec<_>>();
+    let too_many = fixed("too_long", "There should be at most 20 tags");
+    table.push(("tags", json!([numbers(21), numbers(30_000), numbers(21).join(",")]), too_many));
+    // 10 tags of 50 characters and 9 commas.
+    let long: Vec<_> = (0..10).map(|number| format!("{number}{}", "𝒳".repeat(49))).collect();
+    table.push(("tags", json!([long, long.join(",")]), too_long(500)));
     let each = |(field, values, (kind, message)): (&'static str, Value, (&'static str, String))| {
         let error = FieldError::new("body", field, kind, message);
         let values = values.as_array().expect("a list of values").clone();
@@ -120,4 +136,70 @@ async fn texts_of_the_longest_length_are_stored_in_full() {
         }
         assert_eq!(client.new_task("a").await["description"], Value::Null);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tags_are_trimmed_and_without_empty_ones_and_repetitions() {
+    let app = App::start().await;
+    for client in app.clients("alice") {
+        let id = client.id(&client.new_task("a").await);
+        let most: Vec<_> = (10..30).map(|number| format!("{number}{}", "𝒳".repeat(22))).collect();
+        for (given, tags) in [
+            (json!("a, b"), vec!["a", "b"]),
+            (json!(["b", "a"]), vec!["b", "a"]),
+            (json!(" b ,,\u{3000}a\t, b"), vec!["b", "a"]),
+            (json!(["", " ", "x", "X", "x "]), vec!["x", "X"]),
+            (json!(most), most.iter().map(String::as_str).collect()),
+            (json!(vec!["a"; 1000]), vec!["a"]),
+            (json!("\u{e9} 👩\u{200d}👧 \"'\\{}"), vec!["\u{e9} 👩\u{200d}👧 \"'\\{}"]),
+            (json!(""), vec![]),
+            (json!(" , "), vec![]),
+            (json!([]), vec![]),
+            (Value::Null, vec![]),
+        ] {
+            for method in [Method::POST, Method::PUT, Method::PATCH] {
+                let body = json!({ "title": "a", "tags": given });
+                let task = client.task(&send(&client, &method, &id, &body).await);
+                let shown = match client.contract {
+                    Contract::Envelope if tags.is_empty() => Value::Null,
+                    Contract::Envelope => json!(tags.join(",")),
+                    Contract::Plain => json!(tags),
+                };
+                assert_eq!(task["tags"], shown, "{method} {given}");
+                assert_eq!(client.task(&client.get(&client.id(&task)).await)["tags"], shown, "{given}");
+            }
+        }
+    }
+}
+
+/// The bodies of the envelope contract's first front end, which shows what comes back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_front_end_that_replaces_tasks_gets_back_what_it_sent() {
+    let app = App::start().await;
+    let alice = app.user("alice");
+    let client = alice.envelope();
+    let sent = json!({
+        "title": "Buy milk", "description": "2 litres", "dueDate": "2026-12-24", "priority": "high", "tags": "a, b",
+    });
+    let task = client.task(&client.create(sent.clone()).await.expect_status(201));
+    let shown = |task: &Value| {
+        let tags = task["tags"]
+            .as_str()
+            .unwrap_or_default()
+            .split(',')
+            .map(str::trim)
+            .collect::<Vec<_>>()
+            .join(", ");
+        json!({
+            "title": task["title"], "description": task["description"], "dueDate": task["due_date"],
+            "priority": task["priority"], "tags": tags,
+        })
+    };
+    assert_eq!(shown(&task), sent);
+    let id = client.id(&task);
+    assert_eq!(shown(&client.task(&client.put(&id, sent.clone()).await.expect_status(200))), sent);
+    let cleared =
+        json!({ "title": "Buy milk", "description": "2 litres", "dueDate": "2026-12-24", "priority": "low" });
+    let task = client.task(&client.put(&id, cleared).await.expect_status(200));
+    assert_eq!((&task["tags"], &task["priority"]), (&Value::Null, &json!("low")));
 }

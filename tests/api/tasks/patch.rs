@@ -15,8 +15,11 @@ async fn envelope_changes_only_the_fields_present() {
         (json!({ "description": null }), json!({ "description": null })),
         (json!({ "due_date": "2027-01-01T00:00:00-05:00" }), json!({ "due_date": "2027-01-01T05:00:00Z" })),
         (json!({ "due_date": "2027-01-01T12:30:00" }), json!({ "due_date": "2027-01-01T12:30:00Z" })),
-        (json!({ "due_date": "2027-01-01" }), json!({ "due_date": "2027-01-01T00:00:00Z" })),
+        (json!({ "due_date": "2027-01-01" }), json!({ "due_date": "2027-01-01" })),
         (json!({ "due_date": null }), json!({ "due_date": null })),
+        (json!({ "priority": "low" }), json!({ "priority": "low" })),
+        (json!({ "tags": ["c", " b"] }), json!({ "tags": "c,b" })),
+        (json!({ "tags": null }), json!({ "tags": null })),
         (json!({ "completed": false }), json!({ "completed": false, "completed_at": null })),
         (
             json!({ "title": "Sleep", "description": null, "due_date": null, "completed": false }),
@@ -34,7 +37,7 @@ async fn envelope_changes_only_the_fields_present() {
         ),
         // No known field, so nothing changes.
         (json!({}), json!({})),
-        (json!({ "user_id": "mallory", "completed_at": null }), json!({})),
+        (json!({ "user_id": "mallory", "completed_at": null, "priority": null }), json!({})),
     ] {
         let alice = app.user("alice");
         let client = alice.envelope();

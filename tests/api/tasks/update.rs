@@ -10,7 +10,9 @@ use super::delay_at_random;
 
 /// Creates the user's only task, with every field set, and returns it as each contract shows it.
 pub(super) async fn full_task(user: &User<'_>) -> (Value, Value) {
-    let body = json!({ "title": "Buy milk", "description": "2 litres", "due_date": "2026-12-24T18:00:00Z" });
+    let body = json!({
+        "title": "Buy milk", "description": "2 litres", "due_date": "2026-12-24", "priority": "high", "tags": "a,b",
+    });
     let envelope = user.envelope();
     let made = envelope.task(&envelope.create(body).await.expect_status(201));
     let done = envelope.complete(&envelope.id(&made), true).await.expect_status(200);
@@ -27,39 +29,44 @@ async fn envelope_replaces_the_task_and_resets_absent_fields() {
 
     let after = client.task(&client.put(&id, json!({ "title": "Sleep" })).await.expect_status(200));
     let emptied = json!({
-        "title": "Sleep", "description": null, "due_date": null, "completed": false, "completed_at": null,
+        "title": "Sleep", "description": null, "due_date": null, "priority": "medium", "tags": null,
+        "completed": false, "completed_at": null,
     });
     assert_eq!(changes(&before, &after), emptied);
     assert_eq!(client.task(&client.get(&id).await), after);
 
     let body = json!({
-        "title": "Wake up", "description": "Slowly", "due_date": "2027-01-01T00:30:00+01:00", "completed": true,
+        "title": "Wake up", "description": "Slowly", "due_date": "2027-01-01T00:30:00+01:00", "priority": "low",
+        "tags": ["c"], "completed": true,
     });
     let mut filled = changes(&after, &client.task(&client.put(&id, body).await.expect_status(200)));
     assert!(filled["completed_at"].as_str().is_some_and(|time| time.ends_with('Z')), "{filled}");
     filled["completed_at"] = Value::Null;
     let expected = json!({
-        "title": "Wake up", "description": "Slowly", "due_date": "2026-12-31T23:30:00Z", "completed": true,
-        "completed_at": null,
+        "title": "Wake up", "description": "Slowly", "due_date": "2026-12-31T23:30:00Z", "priority": "low",
+        "tags": "c", "completed": true, "completed_at": null,
     });
     assert_eq!(filled, expected);
 
-    let body = json!({ "title": "Wake up", "description": null, "due_date": null, "completed": true });
-    let after = client.task(&client.put(&id, body).await.expect_status(200));
-    assert_eq!(
-        (&after["description"], &after["due_date"], &after["completed"]),
-        (&Value::Null, &Value::Null, &json!(true))
-    );
+    let body = json!({
+        "title": "Wake up", "description": null, "due_date": null, "priority": null, "tags": null, "completed": true,
+    });
+    let nulled = client.task(&client.put(&id, body).await.expect_status(200));
+    let expected = json!({ "description": null, "due_date": null, "priority": "medium", "tags": null });
+    assert_eq!(changes(&client.task(&client.get(&id).await), &nulled), json!({}));
+    for (field, value) in expected.as_object().expect("an object") {
+        assert_eq!(nulled[field], *value, "{field}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn plain_changes_only_the_fields_present_and_null_clears_only_the_description() {
+async fn plain_changes_only_the_fields_present_and_null_clears_what_can_be_empty() {
     let app = App::start().await;
     assert_plain_changes(&app, async |client, id, body| client.put(id, body).await).await;
 }
 
-/// Checks that a plain PUT or PATCH changes only the fields present, and that null clears only the
-/// description.
+/// Checks that a plain PUT or PATCH changes only the fields present, and that null clears those that can be
+/// empty.
 pub(super) async fn assert_plain_changes(
     app: &App,
     change: impl AsyncFn(&ApiClient<'_>, &str, Value) -> Response,
@@ -69,25 +76,26 @@ pub(super) async fn assert_plain_changes(
         (json!({ "description": "1 litre" }), json!({ "description": "1 litre" })),
         (json!({ "description": "" }), json!({ "description": "" })),
         (json!({ "description": null }), json!({ "description": null })),
+        (json!({ "due_date": "2027-01-01" }), json!({ "due_date": "2027-01-01" })),
+        (json!({ "due_date": null }), json!({ "due_date": null })),
+        (json!({ "priority": "low" }), json!({ "priority": "low" })),
+        (json!({ "tags": ["c", " b"] }), json!({ "tags": ["c", "b"] })),
+        (json!({ "tags": null }), json!({ "tags": [] })),
         (json!({ "completed": false }), json!({ "completed": false, "completed_at": null })),
         (json!({ "title": null, "description": "1 litre" }), json!({ "description": "1 litre" })),
         (json!({ "title": "Sleep", "completed": null }), json!({ "title": "Sleep" })),
-        // Fields that the plain contract doesn't have stay unchanged.
-        (json!({ "title": "Sleep", "due_date": null, "completed_at": null }), json!({ "title": "Sleep" })),
+        (json!({ "title": "Sleep", "completed_at": null }), json!({ "title": "Sleep" })),
         // No known field with a value, so nothing changes.
         (json!({}), json!({})),
-        (json!({ "title": null, "completed": null }), json!({})),
-        (json!({ "due_date": "2030-01-01" }), json!({})),
+        (json!({ "title": null, "priority": null, "completed": null }), json!({})),
     ] {
         let alice = app.user("alice");
         let client = alice.plain();
-        let (in_envelope, before) = full_task(&alice).await;
+        let (_, before) = full_task(&alice).await;
 
         let after = client.task(&change(&client, &client.id(&before), body.clone()).await.expect_status(200));
-        let mut shown = changed.clone();
-        shown.as_object_mut().expect("an object").remove("completed_at");
-        assert_eq!(changes(&before, &after), shown, "{body}");
-        assert_eq!(changes(&in_envelope, &alice.envelope().only_task().await), changed, "{body}");
+        assert_eq!(changes(&before, &after), changed, "{body}");
+        assert_eq!(client.only_task().await, after, "{body}");
     }
 }
 
@@ -102,8 +110,8 @@ async fn plain_never_truncates_longer_texts_of_envelope() {
     let before = client.only_task().await;
     assert_eq!((&before["title"], &before["description"]), (&json!(title), &json!(description)));
     let id = client.id(&before);
-    let after = client.task(&client.put(&id, json!({ "completed": true })).await.expect_status(200));
-    assert_eq!(changes(&before, &after), json!({ "completed": true }));
+    let after = client.task(&client.put(&id, json!({ "priority": "high" })).await.expect_status(200));
+    assert_eq!(changes(&before, &after), json!({ "priority": "high" }));
     let after = client.task(&client.put(&id, json!({ "description": "short" })).await.expect_status(200));
     assert_eq!((&after["title"], &after["description"]), (&json!(title), &json!("short")));
     assert_eq!(alice.envelope().only_task().await["title"], title);

@@ -16,7 +16,9 @@ use crate::{
         Contract::{self, Envelope, Plain},
         headers::describe::{if_none_match, not_modified, rendered},
         openapi::{NamedSchema, Operation, format, integer, optional_query, samples, string, text, word},
+        tasks::describe::priority,
     },
+    request::MAX_TAG_CHARS,
     task::{ListStart, Shown, TaskFilter, TaskList, TaskQuery, Version},
 };
 
@@ -94,14 +96,12 @@ fn parameters(contract: Contract) -> Vec<Parameter> {
     let sort = word(ORDERS.map(|(word, _)| word));
     let cursor = match contract {
         Envelope => {
-            "Continues an earlier page: the `pagination.next_cursor` of that page's response. Send the same `status`, \
-             `search`, `due_after`, `due_before` and `sort` as for that page. `limit` may differ. Can't be combined \
-             with `offset`."
+            "Continues an earlier page: the `pagination.next_cursor` of that page's response. Send the same filters \
+             and `sort` as for that page. `limit` may differ. Can't be combined with `offset`."
         }
         Plain => {
             "Continues an earlier page: part of the URL in that page's `Link` header, which also repeats the other \
-             parameters. `status`, `search`, `due_after`, `due_before` and `sort` must be the same as for that page. \
-             `limit` may differ."
+             parameters. The filters and `sort` must be the same as for that page. `limit` may differ."
         }
     };
     let mut parameters = vec![
@@ -116,6 +116,12 @@ fn parameters(contract: Contract) -> Vec<Parameter> {
             status,
             "Returns all tasks, only open ones (`pending`) or only completed ones.",
         ),
+        optional_query("priority", priority(), "Returns only tasks with this priority."),
+        optional_query(
+            "tag",
+            string().min_length(Some(1)).max_length(Some(MAX_TAG_CHARS)).pattern(Some(r"^[^\u0000,]*$")),
+            "Returns only tasks that have this tag. Case is ignored as in `search`.",
+        ),
         optional_query(
             "search",
             text(SEARCH_MAX).min_length(Some(1)),
@@ -127,8 +133,8 @@ fn parameters(contract: Contract) -> Vec<Parameter> {
         optional_query(
             "sort",
             sort,
-            "The field to sort by; a leading `-` means descending. Titles are compared without case. In both \
-             directions, equal tasks are sorted from oldest to newest, and tasks without a due date come last.",
+            "The field to sort by; a leading `-` means descending. Titles are compared without case, priorities from \
+             low to high. In both directions, equal tasks are sorted from oldest to newest, and tasks without a due date come last.",
         ),
         optional_query("cursor", string(), cursor),
     ];

@@ -46,7 +46,7 @@ fn page(title: &str) -> TaskList {
     let at = time("2026-01-06T15:30:00.123456Z");
     let task = Task {
         title: title.into(),
-        due_date: Some(at),
+        due_date: Some(DueDate::Time(at)),
         created_at: at,
         updated_at: at,
         ..task(String::new())
@@ -78,11 +78,13 @@ fn query_without_parameters_has_the_contracts_defaults() {
 
 #[test]
 fn all_parameters_are_read() {
-    let query = "status=pending&search=%C3%9C+%25&due_after=2026-01-06&due_before=2026-02-01T00:00%2B01:00\
+    let query = "status=pending&priority=high&tag=%C3%BC&search=%C3%9C+%25&due_after=2026-01-06&due_before=2026-02-01T00:00%2B01:00\
                  &sort=-due_date&limit=3";
     let expected = |start| TaskQuery {
         filter: TaskFilter {
             completed: Some(false),
+            priority: Some(Priority::High),
+            tag: Some("ü".into()),
             search: Some("Ü %".into()),
             due_after: Some(time("2026-01-06T00:00:00Z")),
             due_before: Some(time("2026-01-31T23:00:00Z")),
@@ -163,15 +165,16 @@ fn invalid_parameters_are_all_reported() {
 #[test]
 fn cursor_leads_to_the_position_of_the_last_task_in_either_contract() {
     let at = time("2026-01-06T15:30:00.123456Z");
-    for (sort, position_time, title) in [
+    for (sort, position_time, text) in [
         ("created_at", Some(at), None),
         ("-updated_at", Some(at), None),
         ("due_date", Some(at), None),
         ("title", None, Some("milk".to_owned())),
+        ("-priority", None, Some("2".to_owned())),
     ] {
         let query = format!("sort={sort}&search=x");
         let cursor = cursor_of(Envelope, &query, "milk");
-        let position = ListPosition { begun_at: at, number: 7, time: position_time, title };
+        let position = ListPosition { begun_at: at, number: 7, time: position_time, text };
         for contract in [Envelope, Plain] {
             let next = read(contract, "alice", &format!("limit=5&cursor={cursor}&{query}")).expect("valid");
             assert_eq!(next.start, ListStart::After(position.clone()), "{sort}");
@@ -205,6 +208,8 @@ fn cursor_is_bound_to_its_user_and_query() {
         "status=pending&search=x&due_after=2026-01-06",
         "status=completed&search=x&due_after=2026-01-06&sort=title",
         "status=pending&search=X&due_after=2026-01-06&sort=title",
+        "status=pending&priority=low&search=x&due_after=2026-01-06&sort=title",
+        "status=pending&tag=x&search=x&due_after=2026-01-06&sort=title",
         "status=pending&search=x&due_before=2026-01-06&sort=title",
         "status=pending&search=x&due_after=2026-01-07&sort=title",
         "status=pending&search=x&due_after=2026-01-06&sort=-title",

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::task::{RateLimit, Task, Written};
+use crate::task::{DueDate, Priority, RateLimit, Task, Written};
 
 /// A user's id.
 pub const USER_ID: &str = "alice";
@@ -20,7 +20,9 @@ pub const TITLE: &str = "Buy milk";
 /// A description.
 pub const DESCRIPTION: &str = "2 litres";
 /// When a task is due.
-pub const DUE_DATE: &str = "2026-12-24T18:00:00+01:00";
+pub const DUE_DATE: &str = "2026-12-24";
+/// The tags of a task.
+pub const TAGS: [&str; 2] = ["home", "shopping"];
 
 /// A user's write budget.
 pub const RATE_LIMIT: RateLimit = RateLimit { quota: 1000, remaining: 999, reset: 1, retry_after: 1 };
@@ -33,7 +35,9 @@ pub fn task() -> Task {
         user_id: USER_ID.into(),
         title: TITLE.into(),
         description: Some(DESCRIPTION.into()),
-        due_date: Some(time(DUE_DATE)),
+        due_date: DUE_DATE.parse().ok().map(DueDate::Date),
+        priority: Priority::High,
+        tags: TAGS.map(str::to_owned).into(),
         completed: false,
         completed_at: None,
         created_at: time("2026-01-06T15:30:00.123456Z"),

@@ -9,13 +9,13 @@ use utoipa::{
         HttpMethod, KnownFormat, Object, ObjectBuilder, Ref, RefOr, Response, Schema,
         link::{Link, LinkBuilder},
         path::{Parameter, ParameterIn},
-        schema::AnyOfBuilder,
+        schema::{AnyOfBuilder, ArrayBuilder},
     },
 };
 
 pub(super) use crate::contract::openapi::null;
 
-use super::{Data, EnvelopeTask, Meaning, PlainTask, TASK_NUMBER};
+use super::{Data, EnvelopeTask, Meaning, PlainTask, TASK_NUMBER, TaskBody};
 use crate::{
     auth::MAX_USER_ID_CHARS,
     contract::{
@@ -23,12 +23,12 @@ use crate::{
         headers::describe::{idempotency_key, if_match, if_none_match, not_modified, rendered},
         openapi::{
             Body, NamedSchema, Operation, boolean, format, integer, nullable, object, parameter, samples,
-            text,
+            string, text, word,
         },
     },
-    request::YEARS,
+    request::{MAX_TAG_CHARS, MAX_TAGS, MAX_TAGS_CHARS, YEARS},
     response::Response as Rendered,
-    task::Shown,
+    task::{Priority, Shown},
 };
 
 fn body(contract: Contract) -> &'static str {
@@ -64,8 +64,8 @@ pub fn operations(contract: Contract) -> Vec<Operation> {
         Envelope => (
             Meaning::Replacement,
             "Replace a task",
-            "Replaces `title`, `description`, `due_date` and `completed`. `title` is required. If left out, \
-             `description` and `due_date` become null, and `completed` becomes false.",
+            "Replaces all fields of the body. `title` is required. If left out, `description`, `due_date` and `tags` \
+             become null, `priority` becomes `medium`, and `completed` becomes false.",
         ),
         Plain => (Meaning::Changes, "Update a task", UPDATE),
     };
@@ -198,9 +198,16 @@ fn fields(contract: Contract, meaning: Meaning) -> Body {
         schema = schema.required("title");
     }
     schema = schema.property("description", nullable(description(contract)));
-    if contract == Envelope {
-        schema = schema.property("due_date", due_date());
-    }
+    schema = schema
+        .property("due_date", due_date())
+        .property(
+            "priority",
+            nullable(priority().into()).description(Some(match meaning {
+                Meaning::Changes => "Null leaves it unchanged.",
+                _ => "Default: `medium`, also for null.",
+            })),
+        )
+        .property("tags", tags());
     schema = match (contract, meaning) {
         (Envelope, Meaning::Creation) => schema,
         (Envelope, Meaning::Changes) => {
@@ -216,26 +223,33 @@ fn fields(contract: Contract, meaning: Meaning) -> Body {
         (Envelope, Meaning::Creation) => (
             "NewTask",
             "A task to create.",
-            json!({ "title": samples::TITLE, "description": samples::DESCRIPTION, "due_date": samples::DUE_DATE }),
+            json!({
+                "title": samples::TITLE, "description": samples::DESCRIPTION, "due_date": samples::DUE_DATE,
+                "priority": "high", "tags": samples::TAGS.join(","),
+            }),
         ),
         (Plain, Meaning::Creation) => (
             "NewTask",
             "A task to create.",
-            json!({ "title": samples::TITLE, "description": samples::DESCRIPTION }),
+            json!({
+                "title": samples::TITLE, "description": samples::DESCRIPTION, "due_date": samples::DUE_DATE,
+                "priority": "high", "tags": samples::TAGS,
+            }),
         ),
         (_, Meaning::Replacement) => (
             "TaskReplacement",
-            "The new content of a task. Fields that are left out become null, `completed` false.",
+            "The new content of a task. Fields that are left out get their default.",
             json!({ "title": "Buy oat milk", "description": null, "completed": true }),
         ),
         (Envelope, Meaning::Changes) => (
             "TaskChanges",
-            "The fields to change. Null clears `description` or `due_date`.",
+            "The fields to change. Null clears `description`, `due_date` or `tags`.",
             json!({ "description": null, "due_date": "2026-12-24" }),
         ),
         (Plain, Meaning::Changes) => (
             "TaskChanges",
-            "The fields to change. Null clears `description`; a null `title` or `completed` is ignored.",
+            "The fields to change. Null clears `description`, `due_date` or `tags`; a null `title` or `completed` is \
+             ignored.",
             json!({ "title": "Buy oat milk" }),
         ),
     };
@@ -275,14 +289,86 @@ fn due_date() -> RefOr<Schema> {
         .item(format(KnownFormat::Date))
         .item(null())
         .description(Some(format!(
-            "When the task is due: an ISO 8601 date (midnight UTC) or date and time. Seconds and offset can be left \
-             out; without an offset the time is UTC. The year in UTC must be {} to {}. `dueDate` is accepted as another \
-             name; if both are sent, they must be equal.",
+            "When the task is due: an ISO 8601 date, or a date and time. Seconds and offset can be left out; without an \
+             offset the time is UTC. A date stays a date, and a time becomes one in UTC. The year in UTC must be {} to \
+             {}. `dueDate` is accepted as another name; if both are sent, they must be equal.",
             YEARS.start(),
             YEARS.end()
         )))
         .into()
 }
+
+/// Tags in a request.
+fn tags() -> RefOr<Schema> {
+    AnyOfBuilder::new()
+        .item(text_of_tags())
+        .item(array_of_tags())
+        .item(null())
+        .description(Some(format!(
+            "An array, or one string with commas between the tags. White space around a tag, empty tags and repetitions \
+             are dropped. Then at most {MAX_TAGS} tags, each of at most {MAX_TAG_CHARS} characters without a comma, are \
+             accepted, and at most {MAX_TAGS_CHARS} characters with commas between them. Null means none."
+        )))
+        .into()
+}
+
+fn text_of_tags() -> ObjectBuilder {
+    text(MAX_TAGS_CHARS)
+}
+
+fn array_of_tags() -> ArrayBuilder {
+    let tag = string().min_length(Some(1)).max_length(Some(MAX_TAG_CHARS)).pattern(Some(r"^[^\u0000,]*$"));
+    ArrayBuilder::new().items(tag).max_items(Some(MAX_TAGS))
+}
+
+/// The priority of a task.
+pub fn priority() -> Object {
+    word(Priority::WORDS.map(|(word, _)| word)).description(Some("How important the task is.")).build()
+}
+
+/// A due date in a response.
+pub(super) fn shown_due_date() -> RefOr<Schema> {
+    AnyOfBuilder::new()
+        .item(format(KnownFormat::DateTime))
+        .item(format(KnownFormat::Date))
+        .item(null())
+        .description(Some(
+            "When the task is due: a date, or a time in UTC, as it was sent; null if it isn't.",
+        ))
+        .into()
+}
+
+/// A task in a response: its id and tags have the form of the contract.
+fn shown_task(description: &str, id: Object, tags: impl Into<RefOr<Schema>>) -> RefOr<Schema> {
+    let mut schema = TaskBody::<String, String>::schema();
+    if let RefOr::T(Schema::Object(task)) = &mut schema {
+        task.description = Some(description.into());
+        task.properties.insert("id".into(), id.into());
+        task.properties.insert("tags".into(), tags.into());
+    }
+    schema
+}
+
+impl PartialSchema for EnvelopeTask<'_> {
+    fn schema() -> RefOr<Schema> {
+        let mut id = format(KnownFormat::Uuid);
+        id.description = Some("The task's id, a UUID of version 7.".into());
+        let tags = nullable(text_of_tags())
+            .description(Some("The tags, with commas between them; null if there are none."));
+        shown_task("A task in the envelope contract.", id, tags)
+    }
+}
+
+impl PartialSchema for PlainTask<'_> {
+    fn schema() -> RefOr<Schema> {
+        let description = "A task in the plain contract. A `title` or `description` from the envelope contract can be \
+                           longer than the plain contract accepts.";
+        shown_task(description, task_number(), array_of_tags().description(Some("The tags.")))
+    }
+}
+
+impl ToSchema for EnvelopeTask<'_> {}
+impl ToSchema for PlainTask<'_> {}
 
 /// A user's id, in a path or a response.
 pub fn user_id() -> Object {

@@ -203,9 +203,10 @@ fn task_has_the_fields_of_its_contract() {
         json!({
             "data": {
                 "id": "00000000-0000-0000-0000-000000000000", "user_id": "a/b c", "title": "Buy milk",
-                "description": "2 litres", "due_date": null, "completed": true,
-                "completed_at": "2026-01-06T15:30:00Z", "created_at": "2026-01-06T15:30:00Z",
-                "updated_at": "2026-01-06T15:30:00Z",
+                "description": "2 litres", "due_date": null, "priority": "medium", "tags": null,
+                "completed": true,
+                "completed_at": "2026-01-06T15:30:00.000000Z", "created_at": "2026-01-06T15:30:00.000000Z",
+                "updated_at": "2026-01-06T15:30:00.000000Z",
             },
             "error": null,
         })
@@ -217,8 +218,9 @@ fn task_has_the_fields_of_its_contract() {
     assert_eq!(
         body(&response),
         json!({
-            "id": 7, "user_id": "a/b c", "title": "Buy milk", "description": "2 litres", "completed": true,
-            "created_at": "2026-01-06T15:30:00Z", "updated_at": "2026-01-06T15:30:00Z",
+            "id": 7, "user_id": "a/b c", "title": "Buy milk", "description": "2 litres", "due_date": null,
+            "priority": "medium", "tags": [], "completed": true, "completed_at": "2026-01-06T15:30:00.000000Z",
+            "created_at": "2026-01-06T15:30:00.000000Z", "updated_at": "2026-01-06T15:30:00.000000Z",
         })
     );
     assert_eq!(response.headers[LOCATION], "/plain/api/a%2Fb%20c/tasks/7");
@@ -234,8 +236,8 @@ fn tag_changes_with_the_rendering_of_a_task() {
         (response.headers[ETAG].to_str().expect("ASCII").to_owned(), body)
     };
     let tag = "\"1-3-647b9d9458e00\"".to_owned();
-    let envelope = r#"{"data":{"id":"00000000-0000-0000-0000-000000000000","user_id":"a/b c","title":"Buy milk","description":"2 litres","due_date":null,"completed":true,"completed_at":"2026-01-06T15:30:00Z","created_at":"2026-01-06T15:30:00Z","updated_at":"2026-01-06T15:30:00Z"},"error":null}"#;
+    let envelope = r#"{"data":{"id":"00000000-0000-0000-0000-000000000000","user_id":"a/b c","title":"Buy milk","description":"2 litres","due_date":null,"priority":"medium","tags":null,"completed":true,"completed_at":"2026-01-06T15:30:00.000000Z","created_at":"2026-01-06T15:30:00.000000Z","updated_at":"2026-01-06T15:30:00.000000Z"},"error":null}"#;
     assert_eq!(tagged(Envelope), (tag.clone(), envelope.into()));
-    let plain = r#"{"id":7,"user_id":"a/b c","title":"Buy milk","description":"2 litres","completed":true,"created_at":"2026-01-06T15:30:00Z","updated_at":"2026-01-06T15:30:00Z"}"#;
+    let plain = r#"{"id":7,"user_id":"a/b c","title":"Buy milk","description":"2 litres","due_date":null,"priority":"medium","tags":[],"completed":true,"completed_at":"2026-01-06T15:30:00.000000Z","created_at":"2026-01-06T15:30:00.000000Z","updated_at":"2026-01-06T15:30:00.000000Z"}"#;
     assert_eq!(tagged(Plain), (tag, plain.into()));
 }
