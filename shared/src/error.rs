@@ -42,8 +42,13 @@ pub enum Error {
     Conflict,
     /// The user has reached the maximum number of tasks. Holds that number.
     TooManyTasks(i32),
-    /// The task is in none of the versions in `If-Match`. Holds its current version.
-    Changed(Version),
+    /// The task is in none of the versions in `If-Match`.
+    Changed {
+        /// Its current version.
+        version: Version,
+        /// Whether `If-Match` had only weak tags, which never match.
+        only_weak: bool,
+    },
     /// The cursor of a changes request is too old: some deletions after it are no longer stored.
     Gone,
     /// The user has made too many writes.
@@ -137,7 +142,7 @@ impl Error {
             Error::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Error::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Error::Conflict | Error::TooManyTasks(_) => StatusCode::CONFLICT,
-            Error::Changed(_) => StatusCode::PRECONDITION_FAILED,
+            Error::Changed { .. } => StatusCode::PRECONDITION_FAILED,
             Error::Gone => StatusCode::GONE,
             Error::RateLimited | Error::Busy => StatusCode::TOO_MANY_REQUESTS,
             Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -189,7 +194,7 @@ impl fmt::Display for Error {
             }
             Error::Conflict => f.write_str("idempotency key was used with a different request"),
             Error::TooManyTasks(limit) => write!(f, "user has reached the limit of {limit} tasks"),
-            Error::Changed(_) => f.write_str("task was changed since it was read"),
+            Error::Changed { .. } => f.write_str("task was changed since it was read"),
             Error::Gone => f.write_str("cursor has expired"),
             Error::RateLimited => f.write_str("user's write budget is used up"),
             Error::Busy => f.write_str("another list of the user with filters or a sort is running"),

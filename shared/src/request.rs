@@ -100,6 +100,11 @@ impl<'a> Reader<'a> {
         self.check(Place::Query, name, result)
     }
 
+    /// Rejects a query parameter of another operation. Ignored, it would send a client round in circles.
+    pub fn no_query(&mut self, name: &'static str, message: &'static str) -> Result<(), Recorded> {
+        self.query(name, |_| Err(("value_error", message.into()))).map(|_: Option<()>| ())
+    }
+
     /// Records an error of a query parameter that is valid on its own, but not together with others.
     pub fn reject_query(&mut self, name: &'static str, problem: Problem) -> Recorded {
         self.errors.record(InputError::new(Place::Query, name, problem))

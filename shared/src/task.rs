@@ -104,6 +104,8 @@ pub enum Versions {
     Any,
     /// One of these.
     These(Vec<Version>),
+    /// None: there are only weak tags, where these never match.
+    OnlyWeak,
 }
 
 /// The user that a valid token identifies. All fields except the id are only stored in the user's row, which

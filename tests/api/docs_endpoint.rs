@@ -68,11 +68,17 @@ async fn matching_if_none_match_is_304() {
     }
 }
 
-const ENCODINGS: [(&str, bool); 8] = [
+const ENCODINGS: [(&str, bool); 14] = [
     ("gzip", true),
     ("gzip, deflate, br", true),
     ("br;q=1.0, GZIP;q=0.5", true),
     ("*", true),
+    ("gzip;Q=1", true),
+    ("x-gzip", true),
+    ("gzip ; q=0.001, *;q=0", true),
+    ("gzip;q=0, *", false),
+    ("*, gzip;q=0.000", false),
+    ("*;q=0", false),
     ("gzip;q=0", false),
     ("identity", false),
     ("x-gzipped", false),

@@ -54,6 +54,8 @@ async fn every_sample_succeeds_and_every_route_has_a_sample() {
     let template = template();
     let routes = template.functions.iter().flat_map(|function| &function.routes);
     let mut without_sample: BTreeSet<_> = routes.map(|route| route.route_key()).collect();
+    // The event of a HEAD is that of the GET but for the method.
+    without_sample.retain(|route| !route.starts_with("HEAD "));
     let routes = Routes::new(template.functions).expect("the routes are valid");
     for (name, event) in samples(&token).into_iter().filter(|(name, _)| name != "migrate") {
         println!("{name}");

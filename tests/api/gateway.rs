@@ -69,7 +69,8 @@ fn preflight_headers(origin: &str) -> Vec<String> {
     let lines = [
         named.then(|| "access-control-allow-credentials: true".into()),
         Some(
-            "access-control-allow-headers: authorization,content-type,idempotency-key,if-match,if-none-match"
+            "access-control-allow-headers: authorization,content-type,idempotency-key,if-match,if-none-match,\
+             traceparent,tracestate,baggage,sentry-trace,mcp-protocol-version,mcp-method,mcp-name"
                 .into(),
         ),
         Some("access-control-allow-methods: GET,POST,PUT,PATCH,DELETE,OPTIONS".into()),

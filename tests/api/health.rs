@@ -42,6 +42,8 @@ async fn needs_no_token_and_ignores_an_invalid_one() {
         assert_healthy(get(&app, path).await, status);
         let request = app.request(Method::GET, path).bearer_auth("nonsense");
         assert_healthy(Response::to(request).await, status);
+        let head = Response::to(app.request(Method::HEAD, path)).await.expect_status(200);
+        assert_eq!((head.header("content-type"), &*head.text), ("application/json", ""), "{path}");
     }
 }
 

@@ -93,6 +93,9 @@ fn remaining(response: &Response) -> u32 {
     let parameters = state.strip_prefix("\"writes\";r=").unwrap_or_else(|| panic!("{state:?}"));
     let (left, seconds) = parameters.split_once(";t=").unwrap_or_else(|| panic!("{state:?}"));
     assert!(seconds.parse::<u32>().is_ok_and(|seconds| seconds <= 600), "{state:?}");
+    if left == "0" && response.status == 429 {
+        assert_eq!(seconds, response.header("retry-after"), "{state:?}");
+    }
     let left = left.parse().unwrap_or_else(|_| panic!("{state:?}"));
     assert!(left <= BUCKET, "{state:?}");
     left

@@ -299,6 +299,7 @@ async fn temporary_errors_of_the_database_answer_503_and_others_500() {
         ("ERROR", "55P03", 503), // lock not available
         ("ERROR", "57014", 503), // statement timeout
         ("ERROR", "25006", 503), // read-only transaction
+        ("ERROR", "26000", 503), // no such statement: a pooler has mixed up its servers
         ("ERROR", "08P01", 503), // protocol violation, which PgBouncer reports for its own errors
         ("FATAL", "08P01", 503),
         ("FATAL", "57P01", 503), // ended by an administrator

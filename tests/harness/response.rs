@@ -252,6 +252,12 @@ pub mod errors {
         same(409, "CONFLICT", "Idempotency-Key was used with a different request");
     /// A task that was changed since its ETag was read.
     pub const CHANGED: ErrorResponse = same(412, "PRECONDITION_FAILED", "Task was changed since it was read");
+    /// The same, for a request that sent nothing but weak entity tags.
+    pub const CHANGED_SINCE_A_WEAK_TAG: ErrorResponse = same(
+        412,
+        "PRECONDITION_FAILED",
+        "Task was changed since it was read, or its entity tag was weakened on the way: a weak tag (W/) never matches",
+    );
     /// A cursor of the changes feed that is too old.
     pub const CURSOR_EXPIRED: ErrorResponse =
         same(410, "GONE", "Cursor has expired: start again without since");

@@ -61,10 +61,9 @@ async fn docs(request: PublicRequest<bool>) -> Result<Response, Failure> {
         "/llms.txt" => SUMMARY,
         _ => DESCRIPTION,
     };
-    let known = lists(&request.headers, IF_NONE_MATCH, |tag| {
-        tag == "*" || tag.trim_start_matches("W/") == document.etag.trim_start_matches("W/")
-    });
-    let as_gzip = lists(&request.headers, ACCEPT_ENCODING, accepts_gzip);
+    let known = elements(&request.headers, IF_NONE_MATCH)
+        .any(|tag| tag == "*" || tag.trim_start_matches("W/") == document.etag.trim_start_matches("W/"));
+    let as_gzip = accepts_gzip(&request.headers);
     // The page is public and its traffic costs money: uncompressed it would be four times as large.
     if is_page && !as_gzip {
         let response = Response::empty(StatusCode::NOT_ACCEPTABLE)
@@ -105,19 +104,28 @@ impl Document {
     }
 }
 
-/// Whether a header whose value is a list (RFC 9110 §5.6.1) has an element that is `wanted`.
-fn lists(headers: &HeaderMap, name: HeaderName, wanted: impl Fn(&str) -> bool) -> bool {
+/// Returns the elements of a header whose value is a list (RFC 9110 §5.6.1).
+fn elements(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     let lists = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    lists.flat_map(|list| list.split(',')).any(|element| wanted(element.trim()))
+    lists.flat_map(|list| list.split(',')).map(str::trim)
 }
 
-/// Whether an element of `Accept-Encoding` (RFC 9110 §12.5.3) allows gzip. The RFC allows any coding if the
-/// header is absent, but a client that can decompress sends it.
-fn accepts_gzip(element: &str) -> bool {
-    let (coding, weight) = element.split_once(';').unwrap_or((element, "q=1"));
-    let weight = weight.trim().strip_prefix("q=").and_then(|weight| weight.parse::<f32>().ok());
-    let coding = coding.trim();
-    (coding == "*" || coding.eq_ignore_ascii_case("gzip")) && weight.is_some_and(|weight| weight > 0.0)
+/// Whether `Accept-Encoding` (RFC 9110 §12.5.3) allows gzip. The RFC allows any coding if the header is absent,
+/// but a client that can decompress sends it.
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let (mut gzip, mut any) = (None, None);
+    for element in elements(headers, ACCEPT_ENCODING) {
+        let (coding, weight) = element.split_once(';').unwrap_or((element, "q=1"));
+        let weight = weight.trim().to_ascii_lowercase();
+        let is_allowed =
+            weight.strip_prefix("q=").and_then(|q| q.parse::<f32>().ok()).is_some_and(|q| q > 0.0);
+        match &*coding.trim().to_ascii_lowercase() {
+            "gzip" | "x-gzip" => gzip = Some(is_allowed),
+            "*" => any = Some(is_allowed),
+            _ => {}
+        }
+    }
+    gzip.or(any).unwrap_or_default()
 }
 
 #[tokio::main(flavor = "current_thread")]

@@ -37,6 +37,7 @@ pub fn list_changes(_: Contract, request: &mut Reader) -> Result<ChangesQuery, R
             .ok_or(("value_error", "Input should be a cursor from an earlier response".into()))
     });
     let limit = request.query_integer("limit", LIMIT, LIMIT_DEFAULT);
+    request.no_query("cursor", "Input belongs to lists: changes are continued with since")?;
     Ok(ChangesQuery { since: since?.flatten(), limit: limit? })
 }
 

@@ -46,7 +46,7 @@ impl Contract {
         match (error, rate_limit) {
             (Error::Unauthorized(_), _) => response.with(WWW_AUTHENTICATE, "Bearer"),
             (Error::Unavailable(_) | Error::Busy, _) => response.with(RETRY_AFTER, RETRY_AFTER_SECONDS),
-            (Error::Changed(version), _) => with_version(response, *version),
+            (Error::Changed { version, .. }, _) => with_version(response, *version),
             (Error::RateLimited, Some(rate_limit)) => {
                 response.with(RETRY_AFTER, rate_limit.retry_after.to_string())
             }
@@ -70,7 +70,15 @@ fn code_and_message(error: &Error) -> (&'static str, String) {
         Error::Invalid(_) => ("VALIDATION_ERROR", "Request validation failed"),
         Error::Conflict => ("CONFLICT", "Idempotency-Key was used with a different request"),
         Error::TooManyTasks(limit) => return ("CONFLICT", format!("Limit of {limit} tasks reached")),
-        Error::Changed(_) => ("PRECONDITION_FAILED", "Task was changed since it was read"),
+        Error::Changed { only_weak: false, .. } => {
+            ("PRECONDITION_FAILED", "Task was changed since it was read")
+        }
+        // Some proxies weaken tags.
+        Error::Changed { only_weak: true, .. } => (
+            "PRECONDITION_FAILED",
+            "Task was changed since it was read, or its entity tag was weakened on the way: a weak tag (W/) never \
+             matches",
+        ),
         Error::Gone => ("GONE", "Cursor has expired: start again without since"),
         Error::RateLimited | Error::Busy => ("RATE_LIMITED", "Too many requests"),
         Error::Unavailable(_) => ("SERVICE_UNAVAILABLE", "Service temporarily unavailable"),

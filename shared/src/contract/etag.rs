@@ -17,21 +17,25 @@ pub(super) fn entity_tag(version: Version) -> String {
 /// Parses `If-Match`, which is compared strongly (§13.1.1): weak tags and tags not issued by this service
 /// match nothing. `None` if the value is neither `*` nor a list of tags.
 pub(super) fn if_match(value: &[u8]) -> Option<Versions> {
-    versions(value, |tag| (!tag.is_weak).then_some(tag.opaque))
+    versions(value, |tags| tags.retain(|tag| !tag.is_weak))
 }
 
 /// Parses `If-None-Match`, which is compared weakly (§13.1.2). `None` if the value is neither `*` nor a list
 /// of tags.
 pub(super) fn if_none_match(value: &[u8]) -> Option<Versions> {
-    versions(value, |tag| Some(tag.opaque))
+    versions(value, |_| ())
 }
 
-fn versions<'a>(value: &'a [u8], opaque: impl Fn(&Tag<'a>) -> Option<&'a [u8]>) -> Option<Versions> {
-    match value.trim_ascii() {
-        b"*" => Some(Versions::Any),
-        value => tags(value)
-            .map(|tags| Versions::These(tags.iter().filter_map(&opaque).filter_map(version).collect())),
+fn versions(value: &[u8], select: impl FnOnce(&mut Vec<Tag>)) -> Option<Versions> {
+    if value.trim_ascii() == b"*" {
+        return Some(Versions::Any);
     }
+    let mut tags = tags(value.trim_ascii())?;
+    select(&mut tags);
+    Some(match tags.is_empty() {
+        true => Versions::OnlyWeak,
+        false => Versions::These(tags.iter().filter_map(|tag| version(tag.opaque)).collect()),
+    })
 }
 
 /// One of the entity tags in a header.
@@ -105,6 +109,7 @@ mod tests {
             "\"\", \"xyz\", \"a,b\", \"\u{e9}\", W/{a}, {b}, \"{RENDERING:x}-+3-4\", \"{RENDERING:x}-03-4\""
         );
         assert_eq!(if_match(others.as_bytes()), Some(Versions::These(vec![two])));
+        assert_eq!(if_match(format!("W/{a}, W/\"x\"").as_bytes()), Some(Versions::OnlyWeak));
         assert_eq!(if_none_match(format!("W/{a}, {b}").as_bytes()), both);
     }
 

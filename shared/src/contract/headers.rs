@@ -17,13 +17,24 @@ const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotency-re
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
+/// Reads the headers of a write that creates a task.
+pub(super) fn create_headers(request: &mut Reader) -> Result<WriteHeaders, Recorded> {
+    let idempotency_key = request.header("idempotency-key", idempotency_key);
+    // Ignored, it would let a write through that the client wanted only under a condition.
+    let condition = request.header("if-none-match", |_| {
+        Err::<(), _>(("value_error", "Writes can't have this condition, only reads can".into()))
+    });
+    condition?;
+    Ok(WriteHeaders { idempotency_key: idempotency_key?, expected: None })
+}
+
 /// Reads the headers of a write that changes a task.
 pub(super) fn write_headers(request: &mut Reader) -> Result<WriteHeaders, Recorded> {
-    let idempotency_key = request.header("idempotency-key", idempotency_key);
+    let headers = create_headers(request);
     let expected = request.header("if-match", |value| {
         etag::if_match(value).ok_or(("value_error", "Input should be * or a list of entity tags".into()))
     });
-    Ok(WriteHeaders { idempotency_key: idempotency_key?, expected: expected? })
+    Ok(WriteHeaders { expected: expected?, ..headers? })
 }
 
 /// Reads the header `If-None-Match`. A malformed value is ignored, because the header only saves a transfer.
@@ -50,10 +61,12 @@ pub(super) fn with_outcome<T>(response: Response, written: &Written<T>) -> Respo
 
 /// Adds the state of the write budget (draft-ietf-httpapi-ratelimit-headers-10), if writes are limited.
 pub(super) fn with_rate_limit(response: Response, rate_limit: Option<RateLimit>) -> Response {
-    let Some(RateLimit { quota, remaining, reset, retry_after: _ }) = rate_limit else { return response };
+    let Some(RateLimit { quota, remaining, reset, retry_after }) = rate_limit else { return response };
+    // A client that has no write left waits for the next one, not for a full budget.
+    let time = if remaining == 0 { retry_after } else { reset };
     response
         .with(RATE_LIMIT_POLICY, format!("\"writes\";q={quota};w={}", RateLimit::WINDOW))
-        .with(RATE_LIMIT, format!("\"writes\";r={remaining};t={reset}"))
+        .with(RATE_LIMIT, format!("\"writes\";r={remaining};t={time}"))
 }
 
 #[cfg(feature = "openapi")]

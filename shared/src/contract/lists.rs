@@ -112,6 +112,7 @@ pub fn list_tasks(contract: Contract, request: &mut Reader) -> Result<TaskQuery,
         Err(Recorded) => Err(Recorded),
     };
     let known = if_none_match(request);
+    request.no_query("since", "Input belongs to changes: a list is continued with cursor")?;
     Ok(TaskQuery { filter: filter?, order: order?, limit: limit?, start: start?, known: known? })
 }
 

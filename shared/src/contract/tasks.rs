@@ -13,15 +13,15 @@ use uuid::Uuid;
 
 use super::{
     Contract::{self, Envelope, Plain},
-    headers::{if_none_match, not_modified, with_outcome, with_version, write_headers},
+    headers::{create_headers, if_none_match, not_modified, with_outcome, with_version, write_headers},
 };
 use crate::{
     error::Recorded,
-    request::{Reader, boolean, due_date_value, idempotency_key, priority, tags, text, title},
+    request::{Reader, boolean, due_date_value, priority, tags, text, title},
     response::Response,
     task::{
         Completion, DeleteTask, DueDate, GetTask, NewTask, NewTaskFields, Patch, Priority, Shown, Task,
-        TaskChanges, TaskKey, TaskUpdate, WriteHeaders, Written,
+        TaskChanges, TaskKey, TaskUpdate, Written,
     },
 };
 
@@ -64,7 +64,7 @@ use Meaning::{Changes, Creation, Replacement};
 
 /// Reads `POST …/tasks`.
 pub fn create_task(contract: Contract, request: &mut Reader) -> Result<NewTask, Recorded> {
-    let idempotency_key = request.header("idempotency-key", idempotency_key);
+    let headers = create_headers(request);
     let TaskChanges { title, description, due_date, priority, tags, completed } =
         fields(contract, Creation, request)?;
     let fields = NewTaskFields {
@@ -76,7 +76,7 @@ pub fn create_task(contract: Contract, request: &mut Reader) -> Result<NewTask, 
         tags: tags.unwrap_or_default(),
         completed: completed == Some(Completion::Set(true)),
     };
-    Ok(NewTask { fields, headers: WriteHeaders { idempotency_key: idempotency_key?, expected: None } })
+    Ok(NewTask { fields, headers: headers? })
 }
 
 /// Reads `GET …/tasks/{task_id}`.

@@ -92,6 +92,8 @@ impl From<tokio_postgres::Error> for QueryError {
             // Connection exceptions, and everything that ends a session: a restart, a timeout, an
             // administrator.
             "08" => Kind::Disconnected.because(cause),
+            // The statement that was just prepared is missing: a pooler has sent it to another server.
+            _ if *code == SqlState::INVALID_SQL_STATEMENT_NAME => Kind::Disconnected.because(cause),
             _ if matches!(answer.parsed_severity(), Some(Severity::Fatal | Severity::Panic)) => {
                 Kind::Disconnected.because(cause)
             }

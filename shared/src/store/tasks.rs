@@ -18,7 +18,7 @@ use crate::{
     logs::audit,
     task::{
         Caller, Completion, DeleteTask, DueDate, GetTask, NewTask, Patch, Priority, Shown, Task, TaskChanges,
-        TaskKey, TaskUpdate, WriteHeaders, Written,
+        TaskKey, TaskUpdate, Versions, WriteHeaders, Written,
     },
 };
 
@@ -178,7 +178,10 @@ impl Store {
             "limited" => Error::RateLimited,
             "full" => Error::TooManyTasks(self.limits.tasks_per_user),
             "not_found" | "deleted" => Error::NotFound,
-            "changed" => Error::Changed(task(&mut fields)?.version()),
+            "changed" => Error::Changed {
+                version: task(&mut fields)?.version(),
+                only_weak: headers.expected == Some(Versions::OnlyWeak),
+            },
             outcome => return Err(not_carried_out(outcome).into()),
         };
         Err(Failure { error, rate_limit })

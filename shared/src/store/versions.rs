@@ -12,6 +12,7 @@ pub(super) fn known(versions: Option<&Versions>) -> RevisionsAndTimes {
     match versions {
         None => (None, None),
         Some(Versions::Any) => (Some(vec![None]), Some(vec![None])),
+        Some(Versions::OnlyWeak) => (Some(Vec::new()), Some(Vec::new())),
         Some(Versions::These(versions)) => (
             Some(versions.iter().map(|version| Some(version.revision)).collect()),
             Some(versions.iter().map(|version| Some(version.updated_at)).collect()),

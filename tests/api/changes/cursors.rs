@@ -166,8 +166,23 @@ async fn limit_must_be_one_whole_number_from_1_to_500() {
             let response = client.changes(&format!("?limit={value}")).await;
             response.assert_invalid_value(client.contract, "query", "limit");
         }
-        for query in ["?limit=1", "?limit=500", "?color=red&Since=x&offset=-1"] {
+        for query in ["?limit=1", "?limit=500", "?color=red&Since=x&offset=-1&Cursor=x"] {
             assert_eq!(changes(&client, query).await.changed.len(), 1, "{query}");
+        }
+    }
+}
+
+/// Ignored, it would send the client round in circles.
+#[tokio::test(flavor = "multi_thread")]
+async fn cursor_is_422_here_and_since_in_a_list() {
+    let app = App::start().await;
+    for client in app.clients("alice") {
+        let cursor = changes(&client, "").await.cursor;
+        for value in [&*cursor, "x", ""] {
+            let response = client.changes(&format!("?cursor={value}")).await;
+            response.assert_invalid_value(client.contract, "query", "cursor");
+            let response = client.list(&format!("?since={value}")).await;
+            response.assert_invalid_value(client.contract, "query", "since");
         }
     }
 }

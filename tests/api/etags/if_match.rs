@@ -53,7 +53,12 @@ async fn other_tags_are_412_with_the_current_etag_and_write_nothing() {
             for endpoint in writes(contract) {
                 println!("{contract:?} {} {} {value}", endpoint.method, endpoint.rest);
                 let response = Response::to(endpoint.request(&client, &id).header("if-match", value)).await;
-                response.assert_error(contract, &errors::CHANGED);
+                let error = if value.starts_with("W/") {
+                    &errors::CHANGED_SINCE_A_WEAK_TAG
+                } else {
+                    &errors::CHANGED
+                };
+                response.assert_error(contract, error);
                 assert_eq!(response.etag(), current);
             }
         }
@@ -154,5 +159,24 @@ async fn is_ignored_on_create() {
             let create = client.request(Method::POST, "").header("if-match", value);
             Response::to(create.json(&json!({ "title": "a" }))).await.expect_status(201);
         }
+    }
+}
+
+/// It has no meaning there. If it were ignored, a client that wants to create only would overwrite.
+#[tokio::test(flavor = "multi_thread")]
+async fn if_none_match_on_a_write_is_422_and_writes_nothing() {
+    let Some(app) = App::local().await else { return };
+    for client in app.clients("alice") {
+        let (id, current) = new_task(&client).await;
+        let before = rows(&app).await;
+        for value in ["*", &current, "no tag"] {
+            let create = client.request(Method::POST, "").json(&json!({ "title": "a" }));
+            let writes = writes(client.contract).map(|endpoint| endpoint.request(&client, &id));
+            for request in writes.chain([create]) {
+                let response = Response::to(request.header("if-none-match", value)).await;
+                response.assert_invalid_value(client.contract, "header", "if-none-match");
+            }
+        }
+        assert_eq!(rows(&app).await, before);
     }
 }

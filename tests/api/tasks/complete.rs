@@ -82,7 +82,11 @@ async fn plain_toggles_whatever_the_body() {
         let after = client.task(&Response::to(request.body(body)).await.expect_status(200));
         let mut toggled = changes(&before, &after);
         toggled.as_object_mut().expect("an object").remove("completed_at");
-        assert_eq!(toggled, json!({ "completed": before["completed"] == false }), "{content_type:?} {body:?}");
+        assert_eq!(
+            toggled,
+            json!({ "completed": before["completed"] == false }),
+            "{content_type:?} {body:?}"
+        );
         before = after;
     }
 }

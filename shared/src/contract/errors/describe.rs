@@ -87,7 +87,10 @@ fn all_errors() -> Vec<Failure> {
         rejected_write(Error::Conflict),
         rejected_write(Error::TooManyTasks(10_000)),
         Error::Gone.into(),
-        rejected_write(Error::Changed(Version { revision: 0, updated_at: DateTime::UNIX_EPOCH })),
+        rejected_write(Error::Changed {
+            version: Version { revision: 0, updated_at: DateTime::UNIX_EPOCH },
+            only_weak: false,
+        }),
         rejected_write(Error::RateLimited),
         Error::PayloadTooLarge.into(),
         Error::UnsupportedMediaType.into(),
