@@ -67,6 +67,8 @@ function focusUnlessTyping(card: HTMLElement | null) {
   if (!document.activeElement?.closest("form")) card?.focus();
 }
 
+const NAMES = { title: "Title", description: "Description", due_date: "Due", priority: "Priority", tags: "Tags" };
+
 function Comparison({ mine, theirs }: { mine: Write["fields"]; theirs: Task }) {
   const names = Object.keys(mine) as (keyof Fields)[];
   const show = (name: keyof Fields, value: string | null = null) =>
@@ -83,7 +85,7 @@ function Comparison({ mine, theirs }: { mine: Write["fields"]; theirs: Task }) {
       <tbody>
         {names.map((name) => (
           <tr key={name}>
-            <th scope="row">{{ title: "Title", description: "Description", due_date: "Due" }[name]}</th>
+            <th scope="row">{NAMES[name]}</th>
             <td>{show(name, mine[name])}</td>
             <td>{show(name, theirs[name])}</td>
           </tr>

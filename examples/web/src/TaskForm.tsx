@@ -1,5 +1,5 @@
 import { useId, type FormEvent, type KeyboardEvent } from "react";
-import type { Fields } from "./writes";
+import { day, type Fields } from "./writes";
 
 interface Props {
   label: string;
@@ -12,16 +12,23 @@ interface Props {
   onCancel?(): void;
 }
 
+export const PRIORITIES = { low: "Low", medium: "Medium", high: "High" } as const;
+
 /** The fields of a task. The form doesn't validate them: it shows the API's error messages next to them. */
 export function TaskForm({ label, submit, fields = {}, errors = {}, autoFocus, onSubmit, onCancel }: Props) {
   const id = useId();
-  const focused = (["title", "description", "due_date"] as const).find((name) => name in errors) ?? "title";
+  const focused = (["title", "description", "due_date", "priority", "tags"] as const).find((name) => name in errors) ?? "title";
 
   function handleSubmit(event: FormEvent<HTMLFormElement>) {
     event.preventDefault();
     const values = Object.fromEntries(new FormData(event.currentTarget)) as Record<keyof Fields, string>;
-    const { title, description, due_date } = values;
-    onSubmit({ title, description: description || null, due_date: due_date ? `${due_date}T00:00:00Z` : null });
+    onSubmit({
+      title: values.title,
+      description: values.description || null,
+      due_date: values.due_date || null,
+      priority: values.priority as Fields["priority"],
+      tags: values.tags.split(/\s*,\s*/).filter(Boolean).join(",") || null,
+    });
     event.currentTarget.reset();
   }
 
@@ -48,8 +55,24 @@ export function TaskForm({ label, submit, fields = {}, errors = {}, autoFocus, o
       </div>
       <div>
         <label htmlFor={`${id}-due_date`}>Due</label>
-        <input {...field("due_date")} type="date" defaultValue={fields.due_date?.slice(0, 10)} />
+        <input {...field("due_date")} type="date" defaultValue={fields.due_date ? day(fields.due_date) : ""} />
         {error("due_date")}
+      </div>
+      <div>
+        <label htmlFor={`${id}-tags`}>Tags</label>
+        <input {...field("tags")} defaultValue={fields.tags?.replaceAll(",", ", ")} placeholder="home, shopping" />
+        {error("tags")}
+      </div>
+      <div>
+        <label htmlFor={`${id}-priority`}>Priority</label>
+        <select {...field("priority")} defaultValue={fields.priority ?? "medium"}>
+          {Object.entries(PRIORITIES).map(([value, name]) => (
+            <option key={value} value={value}>
+              {name}
+            </option>
+          ))}
+        </select>
+        {error("priority")}
       </div>
     </>
   );

@@ -1,15 +1,17 @@
 import { useState } from "react";
 import { readTask, type Task, type Version } from "./api";
-import { TaskForm } from "./TaskForm";
-import { changed, undo, useWrite, type Fields, type PendingWrite, type Write } from "./writes";
+import { PRIORITIES, TaskForm } from "./TaskForm";
+import { changed, day, isoDay, undo, useWrite, type Fields, type PendingWrite, type Write } from "./writes";
 
 interface Props {
   task: Task;
   /** The writes to this task that have not been carried out yet. */
   pending: PendingWrite[];
+  /** Shows only the tasks with a tag. */
+  onTag(tag: string): void;
 }
 
-export function TaskRow({ task, pending }: Props) {
+export function TaskRow({ task, pending, onTag }: Props) {
   const [edited, setEdited] = useState<Pick<Write, "task" | "etag">>();
   const [wasEdited, setWasEdited] = useState(false);
   const write = useWrite();
@@ -67,7 +69,7 @@ export function TaskRow({ task, pending }: Props) {
   }
   // A new task can't be changed before the API has assigned its id.
   const isNew = pending.some(({ kind }) => kind === "create");
-  const isOverdue = !task.completed && task.due_date && task.due_date.slice(0, 10) < today();
+  const isOverdue = !task.completed && task.due_date && day(task.due_date) < isoDay(new Date());
   return (
     <li className={task.completed ? "done" : undefined} aria-busy={pending.length > 0}>
       <label>
@@ -99,6 +101,16 @@ export function TaskRow({ task, pending }: Props) {
           {isOverdue ? "Overdue since" : "Due"} {formatDay(task.due_date)}
         </time>
       )}
+      {(task.priority !== "medium" || task.tags) && (
+        <p className="labels">
+          {task.priority !== "medium" && <span className={task.priority}>{PRIORITIES[task.priority]} priority</span>}
+          {task.tags?.split(",").map((tag) => (
+            <button key={tag} aria-label={`Show only tasks with the tag ${tag}`} onClick={() => onTag(tag)}>
+              {tag}
+            </button>
+          ))}
+        </p>
+      )}
     </li>
   );
 }
@@ -116,8 +128,5 @@ const leaveFocusInList = (element: HTMLElement | null) => () => {
   });
 };
 
-/** Today's date where the user is. Swedish dates have the format of ISO 8601. */
-const today = () => new Date().toLocaleDateString("sv");
-
-export const formatDay = (date: string) =>
-  new Date(date).toLocaleDateString("en", { dateStyle: "medium", timeZone: "UTC" });
+export const formatDay = (due: string) =>
+  new Date(day(due)).toLocaleDateString("en", { dateStyle: "medium", timeZone: "UTC" });

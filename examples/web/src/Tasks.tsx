@@ -2,19 +2,29 @@ import { keepPreviousData, onlineManager, useInfiniteQuery } from "@tanstack/rea
 import { useDeferredValue, useState, useSyncExternalStore } from "react";
 import { api, ok, type Task } from "./api";
 import { Failures } from "./Failures";
-import { TaskForm } from "./TaskForm";
+import { PRIORITIES, TaskForm } from "./TaskForm";
 import { TaskRow } from "./TaskRow";
 import { usePendingWrites, useTrouble, useWrite, withWrites, type Fields } from "./writes";
 
 const STATUSES = { all: "All", pending: "Open", completed: "Done" } as const;
-type Status = keyof typeof STATUSES;
+
+interface Filters {
+  status: keyof typeof STATUSES;
+  priority: Task["priority"] | "";
+  tag: string;
+  search: string;
+}
+
+const NO_FILTERS: Filters = { status: "all", priority: "", tag: "", search: "" };
 
 /** Loads the user's tasks page by page. The browser adds If-None-Match, so an unchanged page is a 304. */
-function useTasks(user_id: string, status: Status, search: string) {
+function useTasks(user_id: string, { status, priority, tag, search }: Filters) {
   return useInfiniteQuery({
-    queryKey: ["tasks", user_id, status, search],
+    queryKey: ["tasks", user_id, status, priority, tag, search],
     queryFn: async ({ pageParam: cursor, signal }) => {
-      const query = { status, limit: 50, ...(search && { search }), ...(cursor && { cursor }) };
+      // The API rejects empty parameters.
+      const set = { ...(priority && { priority }), ...(tag && { tag }), ...(search && { search }) };
+      const query = { status, limit: 50, ...set, ...(cursor && { cursor }) };
       return (await ok(api.GET("/api/{user_id}/tasks", { params: { path: { user_id }, query }, signal }))).data.data;
     },
     initialPageParam: "",
@@ -25,9 +35,9 @@ function useTasks(user_id: string, status: Status, search: string) {
 }
 
 export function Tasks({ userId }: { userId: string }) {
-  const [status, setStatus] = useState<Status>("all");
-  const [search, setSearch] = useState("");
-  const tasks = useTasks(userId, status, useDeferredValue(search));
+  const [filters, setFilters] = useState(NO_FILTERS);
+  const change = (changes: Partial<Filters>) => setFilters({ ...filters, ...changes });
+  const tasks = useTasks(userId, useDeferredValue(filters));
   const pending = usePendingWrites();
   const trouble = useTrouble() ?? tasks.failureReason ?? tasks.error;
   const write = useWrite();
@@ -64,20 +74,42 @@ export function Tasks({ userId }: { userId: string }) {
       <search className="filters">
         <fieldset>
           <legend className="hidden">Show</legend>
-          {(Object.keys(STATUSES) as Status[]).map((value) => (
+          {(Object.keys(STATUSES) as Filters["status"][]).map((value) => (
             <label key={value}>
-              <input type="radio" name="status" checked={status === value} onChange={() => setStatus(value)} />
+              <input
+                type="radio"
+                name="status"
+                checked={filters.status === value}
+                onChange={() => change({ status: value })}
+              />
               {STATUSES[value]}
             </label>
           ))}
         </fieldset>
+        <select
+          aria-label="Show priority"
+          value={filters.priority}
+          onChange={({ target }) => change({ priority: target.value as Filters["priority"] })}
+        >
+          <option value="">Any priority</option>
+          {Object.entries(PRIORITIES).map(([value, name]) => (
+            <option key={value} value={value}>
+              {name}
+            </option>
+          ))}
+        </select>
+        {filters.tag && (
+          <button aria-label={`Tag ${filters.tag}: show all tasks`} onClick={() => change({ tag: "" })}>
+            {filters.tag} ×
+          </button>
+        )}
         <input
           type="search"
           aria-label="Search"
           placeholder="Search"
           maxLength={200}
-          value={search}
-          onChange={(event) => setSearch(event.target.value)}
+          value={filters.search}
+          onChange={({ target }) => change({ search: target.value })}
         />
       </search>
       <ul id="tasks" tabIndex={-1} aria-label="Tasks">
@@ -86,11 +118,14 @@ export function Tasks({ userId }: { userId: string }) {
             key={task.id}
             task={task}
             pending={pending.filter((write) => write.task.id === task.id)}
+            onTag={(tag) => change({ tag })}
           />
         ))}
       </ul>
       {tasks.isSuccess && shown.length === 0 && (
-        <p className="empty">{search || status !== "all" ? "No task matches." : "No tasks."}</p>
+        <p className="empty">
+          {JSON.stringify(filters) === JSON.stringify(NO_FILTERS) ? "No tasks." : "No task matches."}
+        </p>
       )}
       {tasks.hasNextPage && <button onClick={() => tasks.fetchNextPage()}>Show more</button>}
     </main>

@@ -8,6 +8,8 @@ export interface Fields {
   title: string;
   description: string | null;
   due_date: string | null;
+  priority: Task["priority"];
+  tags: string | null;
 }
 
 export interface Write {
@@ -133,11 +135,17 @@ const conflict = (theirs: Problem["theirs"]): Problem => ({
   theirs,
 });
 
+/** Returns the day of a due date: of a time, the one where the user is. */
+export const day = (due: string) => (due.length > 10 ? isoDay(new Date(due)) : due);
+
+/** Returns a day where the user is. Swedish dates have the format of ISO 8601. */
+export const isoDay = (date: Date) => date.toLocaleDateString("sv");
+
 /** Returns the fields that differ from the task's. */
 export function changed(task: Task, fields: Fields): Partial<Fields> {
   // The form has days, not times.
   const isSame = (name: string, value: string | null) =>
-    name === "due_date" ? value?.slice(0, 10) === task.due_date?.slice(0, 10) : value === task[name as keyof Fields];
+    name === "due_date" ? value === (task.due_date && day(task.due_date)) : value === task[name as keyof Fields];
   return Object.fromEntries(Object.entries(fields).filter(([name, value]) => !isSame(name, value)));
 }
 

@@ -155,7 +155,7 @@ async fn runs(app: &App, package: &str, function: &str) {
 /// Resets the database to the one task that the samples name.
 async fn task(app: &App) {
     let statements = format!(
-        "truncate users restart identity cascade;
+        "truncate users, deleted_tasks, idempotency_keys restart identity cascade;
          insert into users (id, task_count) values ('{USER}', 1);
          insert into tasks (id, user_id, title) values ('0199d3c4-7a00-7000-8000-000000000001', '{USER}', 'Buy milk');"
     );

@@ -6,10 +6,10 @@ const { SCREENSHOTS } = process.env;
 const SIZES = { desktop: { width: 1000, height: 720 }, phone: { width: 390, height: 844 } };
 
 test("screenshots", async ({ context, user: page }) => {
-  await add(page, "Book the train to Vienna", { due: "2026-12-18" });
+  await add(page, "Book the train to Vienna", { Due: "2026-12-18" });
   await add(page, "Water the plants");
-  await add(page, "Reply to the landlord", { description: "Ask about the second key as well", due: "2026-12-04" });
-  await add(page, "Buy milk", { description: "2 litres" });
+  await add(page, "Reply to the landlord", { Description: "Ask about the second key as well", Due: "2026-12-04" });
+  await add(page, "Buy milk", { Description: "2 litres" });
   await checkbox(page, "Water the plants").check();
   await saved(page, "Water the plants");
   for (const [name, size] of Object.entries(SIZES)) {

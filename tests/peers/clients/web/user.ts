@@ -35,15 +35,16 @@ export const task = (page: Page, title: string) => tasks(page).filter({ hasText:
 export const checkbox = (page: Page, title: string) => page.getByRole("checkbox", { name: title, exact: true });
 
 /** Adds a task and waits until the API has stored it. */
-export async function add(page: Page, title: string, more: { description?: string; due?: string } = {}) {
+export async function add(page: Page, title: string, more: Partial<Record<"Description" | "Due" | "Tags" | "Priority", string>> = {}) {
   const form = page.getByRole("form", { name: "New task" });
   await form.getByLabel("Title").fill(title);
-  if (more.description || more.due) await form.locator("summary").click();
-  if (more.description) await form.getByLabel("Description").fill(more.description);
-  if (more.due) await form.getByLabel("Due").fill(more.due);
+  const { Priority, ...texts } = more;
+  if (Object.keys(more).length) await form.locator("summary").click();
+  for (const [label, text] of Object.entries(texts)) await form.getByLabel(label).fill(text);
+  if (Priority) await form.getByLabel("Priority").selectOption(Priority);
   await form.getByRole("button", { name: "Add" }).click();
   await saved(page, title);
-  if (more.description || more.due) await form.locator("summary").click();
+  if (Object.keys(more).length) await form.locator("summary").click();
 }
 
 /** Waits until no request for a task is pending. */

@@ -12,7 +12,7 @@ const API = `${process.env.TASK_API_URL}/api/**`;
 test("a task survives a reload, and signing out and in", async ({ page }) => {
   await page.goto("/");
   const email = await signUp(page);
-  await add(page, "Buy milk", { description: "2 litres", due: "2999-12-24" });
+  await add(page, "Buy milk", { Description: "2 litres", Due: "2999-12-24" });
   await page.reload();
   await expect(task(page, "Buy milk")).toContainText("2 litres");
   await expect(task(page, "Buy milk")).toContainText("Due Dec 24, 2999");
@@ -56,6 +56,49 @@ test("tasks are filtered, searched, edited, completed and deleted", async ({ use
   await page.reload();
   await expect(tasks(page)).toHaveText([/Walk the cat/, /Buy milk/]);
   await expect(checkbox(page, "Buy milk")).toBeChecked();
+});
+
+test("priority and tags are shown, edited and filtered", async ({ user: page }) => {
+  await add(page, "Buy milk", { Tags: "home, shopping , home", Priority: "high" });
+  await add(page, "Walk the dog", { Tags: "home" });
+  await add(page, "Sleep");
+  await expect(task(page, "Buy milk").locator(".labels")).toHaveText("High priorityhomeshopping");
+  await page.getByLabel("Show priority").selectOption("high");
+  await expect(tasks(page)).toHaveText([/Buy milk/]);
+  await page.getByLabel("Show priority").selectOption("");
+  await task(page, "Walk the dog").getByRole("button", { name: "tag home" }).click();
+  await expect(tasks(page)).toHaveText([/Walk the dog/, /Buy milk/]);
+  await page.getByRole("button", { name: "Tag home: show all tasks" }).click();
+  await expect(tasks(page)).toHaveCount(3);
+
+  const form = await edit(page, "Buy milk");
+  await expect(form.getByLabel("Tags")).toHaveValue("home, shopping");
+  await form.getByLabel("Tags").fill("");
+  await form.getByLabel("Priority").selectOption("low");
+  await form.getByRole("button", { name: "Save" }).click();
+  await saved(page, "Buy milk");
+  await page.reload();
+  await expect(task(page, "Buy milk").locator(".labels")).toHaveText("Low priority");
+});
+
+test("a due date is the same day in every time zone", async ({ browser, user: page }) => {
+  await add(page, "Christmas Eve", { Due: "2999-12-24" });
+  const storageState = await page.context().storageState();
+  for (const timezoneId of ["America/Los_Angeles", "Asia/Karachi", "Pacific/Auckland"]) {
+    const context = await browser.newContext({ storageState, timezoneId });
+    const there = await context.newPage();
+    await there.goto("/");
+    await expect(task(there, "Christmas Eve")).toContainText("Due Dec 24, 2999");
+    const title = `From ${timezoneId}`;
+    await add(there, title, { Due: "2999-12-31" });
+    const form = await edit(there, title);
+    await expect(form.getByLabel("Due")).toHaveValue("2999-12-31");
+    await form.getByLabel("Due").fill("2999-12-24");
+    await form.getByRole("button", { name: "Save" }).click();
+    await saved(there, title);
+    await expect(task(page, title)).toContainText("Due Dec 24, 2999");
+    await context.close();
+  }
 });
 
 test("more than a page of tasks is shown page by page", async ({ user: page }) => {
@@ -195,7 +238,7 @@ test("a deletion can be undone until it is sent", async ({ context, user: page }
 });
 
 test("overdue tasks and line breaks are visible", async ({ user: page }) => {
-  await add(page, "Yesterday", { description: "one\ntwo", due: "2020-02-29" });
+  await add(page, "Yesterday", { Description: "one\ntwo", Due: "2020-02-29" });
   await expect(task(page, "Yesterday")).toContainText("Overdue since Feb 29, 2020");
   expect(await task(page, "Yesterday").locator("p").innerText()).toBe("one\ntwo");
   await checkbox(page, "Yesterday").check();
@@ -266,7 +309,7 @@ for (const width of [390, 1280]) {
     await page.getByLabel("E-mail").waitFor();
     await check("sign-in");
     await signUp(page, `Ada ${"Lovelace".repeat(10)}`);
-    await add(page, "Donaudampfschifffahrt".repeat(12), { description: "x".repeat(500), due: "2026-12-24" });
+    await add(page, "Donaudampfschifffahrt".repeat(12), { Description: "x".repeat(500), Due: "2026-12-24" });
     await add(page, "Buy milk");
     await checkbox(page, "Buy milk").check();
     await saved(page, "Buy milk");
@@ -313,7 +356,7 @@ test("changes made offline are sent later, in order", async ({ context, user: pa
 });
 
 test("an edit made offline does not overwrite one made elsewhere meanwhile", async ({ browser, user: page }) => {
-  await add(page, "Buy milk", { description: "2 litres" });
+  await add(page, "Buy milk", { Description: "2 litres" });
   const elsewhere = await browser.newContext({ storageState: await page.context().storageState() });
   const other = await elsewhere.newPage();
   await other.goto("/");
