@@ -111,6 +111,9 @@ fn parameters(contract: Contract) -> Vec<Parameter> {
             number(contract.limits(), contract.limit_default()),
             "The maximum number of tasks to return.",
         ),
+        // Generators of clients that page take the first parameter whose name they know, and `cursor` misses
+        // no task.
+        optional_query("cursor", string(), cursor),
         optional_query(
             "status",
             status,
@@ -136,11 +139,10 @@ fn parameters(contract: Contract) -> Vec<Parameter> {
             "The field to sort by; a leading `-` means descending. Titles are compared without case, priorities from \
              low to high. In both directions, equal tasks are sorted from oldest to newest, and tasks without a due date come last.",
         ),
-        optional_query("cursor", string(), cursor),
     ];
     if contract == Envelope {
         let description = "The number of tasks to skip. Use `cursor` to go beyond the maximum.";
-        parameters.insert(2, optional_query("offset", number(OFFSET, 0), description));
+        parameters.insert(3, optional_query("offset", number(OFFSET, 0), description));
     }
     parameters
 }

@@ -326,16 +326,13 @@ pub fn priority() -> Object {
     word(Priority::WORDS.map(|(word, _)| word)).description(Some("How important the task is.")).build()
 }
 
-/// A due date in a response.
-pub(super) fn shown_due_date() -> RefOr<Schema> {
-    AnyOfBuilder::new()
-        .item(format(KnownFormat::DateTime))
-        .item(format(KnownFormat::Date))
-        .item(null())
+/// A due date in a response. One type, so that generated clients have one `string`.
+pub(super) fn shown_due_date() -> Object {
+    nullable(string().pattern(Some(r"^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d+)?Z)?$")))
         .description(Some(
             "When the task is due: a date, or a time in UTC, as it was sent; null if it isn't.",
         ))
-        .into()
+        .build()
 }
 
 /// A task in a response: its id and tags have the form of the contract.

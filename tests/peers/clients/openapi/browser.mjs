@@ -60,8 +60,8 @@ try {
   const created = await execute(page, create);
   assert.equal(created.status, "201");
   assert.equal(created.body.data.title, title);
-  const fields = ["id", "user_id", "title", "description", "due_date", "completed", "completed_at", "created_at"];
-  assert.deepEqual(await shownFields(create), [...fields, "updated_at"]);
+  const fields = ["id", "user_id", "title", "description", "due_date", "priority", "tags", "completed", "completed_at"];
+  assert.deepEqual(await shownFields(create), [...fields, "created_at", "updated_at"]);
   const again = await execute(page, create);
   assert.equal(again.status, "201");
   assert.notEqual(again.body.data.id, created.body.data.id, "a second Execute creates a second task");

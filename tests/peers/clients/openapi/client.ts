@@ -41,7 +41,7 @@ async function envelope(): Promise<void> {
   const task: EnvelopeTask = data.data;
   assert.equal(response.status, 201);
   assert.equal(response.headers.get("location"), `/api/${user_id}/tasks/${task.id}`);
-  assert.equal(task.due_date, "2026-12-24T00:00:00Z");
+  assert.equal(task.due_date, "2026-12-24");
 
   const one = { params: { path: { ...path, task_id: task.id } } };
   assert.deepEqual(ok(await client.GET("/api/{user_id}/tasks/{task_id}", one)).data, task);
@@ -49,6 +49,22 @@ async function envelope(): Promise<void> {
   const first: EnvelopeTask | undefined = listed.data.items[0];
   assert.equal(first?.id, task.id);
   assert.equal(listed.data.pagination.limit, 1);
+
+  await client.POST("/api/{user_id}/tasks", { params: { path }, body: { title: "Buy bread" } });
+  const ids: string[] = [];
+  for (let cursor: string | null | undefined; cursor !== null;) {
+    const query = { limit: 1, ...(cursor && { cursor }) };
+    const { items, pagination } = ok(await client.GET("/api/{user_id}/tasks", { params: { path, query } })).data;
+    ids.push(...items.map(({ id }) => id));
+    cursor = pagination.next_cursor;
+  }
+  assert.equal(ids.indexOf(task.id), 1);
+  const header = { "If-Match": response.headers.get("etag")! };
+  const edit = { params: { path: one.params.path, header }, body: { title: "Buy oat milk" } };
+  assert.equal(ok(await client.PATCH("/api/{user_id}/tasks/{task_id}", edit)).data.title, "Buy oat milk");
+  const late = await client.PATCH("/api/{user_id}/tasks/{task_id}", edit);
+  assert(late.response.status === 412 && late.error?.error.code === "PRECONDITION_FAILED");
+  assert.notEqual(late.response.headers.get("etag"), header["If-Match"]);
 
   const replaced = ok(
     await client.PUT("/api/{user_id}/tasks/{task_id}", { ...one, body: { title: "Buy oat milk", completed: false } }),

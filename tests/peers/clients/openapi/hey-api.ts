@@ -18,6 +18,20 @@ async function envelope(path: { user_id: string }): Promise<void> {
   assert.equal(list.data.data.items[0]?.id, task.id);
   const changes = await api.listChanges({ path, throwOnError: true });
   assert.equal(changes.data.data.changed.at(-1)?.id, task.id);
+  await api.createTask({ path, body: { title: "Buy bread" }, throwOnError: true });
+  const ids: string[] = [];
+  for (let cursor: string | null | undefined; cursor !== null;) {
+    const query = { limit: 1, ...(cursor && { cursor }) };
+    const { items, pagination } = (await api.listTasks({ path, query, throwOnError: true })).data.data;
+    ids.push(...items.map(({ id }) => id));
+    cursor = pagination.next_cursor;
+  }
+  assert.equal(ids.indexOf(task.id), 1);
+  const headers = { "If-Match": created.response.headers.get("etag")! };
+  const edit = { path: one.path, headers, body: { title: "Buy soy milk" } };
+  assert.equal((await api.patchTask(edit)).data?.data.title, "Buy soy milk");
+  const late = await api.patchTask(edit);
+  assert(late.response?.status === 412 && late.error?.error.code === "PRECONDITION_FAILED");
   assert.equal((await api.updateTask({ ...one, body: { title: "Buy oat milk" } })).data.data.due_date, null);
   assert.equal((await api.patchTask({ ...one, body: { description: "2 l" } })).data.data.description, "2 l");
   assert.equal((await api.completeTask({ ...one, body: { completed: true } })).data.data.completed, true);

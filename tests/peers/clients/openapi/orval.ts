@@ -20,6 +20,19 @@ async function envelope(user_id: string): Promise<void> {
   assert.deepEqual(ok(await api.getTask(user_id, task.id, options)).data, task);
   assert.equal(ok(await api.listTasks(user_id, { limit: 1 }, options)).data.items[0]?.id, task.id);
   assert.equal(ok(await api.listChanges(user_id, undefined, options)).data.changed.at(-1)?.id, task.id);
+  await api.createTask(user_id, { title: "Buy bread" }, options);
+  const ids: string[] = [];
+  for (let cursor: string | null | undefined; cursor !== null;) {
+    const query = { limit: 1, ...(cursor && { cursor }) };
+    const { items, pagination } = ok(await api.listTasks(user_id, query, options)).data;
+    ids.push(...items.map(({ id }) => id));
+    cursor = pagination.next_cursor;
+  }
+  assert.equal(ids.indexOf(task.id), 1);
+  const conditional = { headers: { ...options.headers, "If-Match": created.headers.get("etag")! } };
+  assert.equal(ok(await api.patchTask(user_id, task.id, { title: "Buy soy milk" }, conditional)).data.title, "Buy soy milk");
+  const late = await api.patchTask(user_id, task.id, { title: "Buy rice milk" }, conditional);
+  assert(late.status === 412 && late.data.error.code === "PRECONDITION_FAILED");
   assert.equal(ok(await api.updateTask(user_id, task.id, { title: "Buy oat milk" }, options)).data.due_date, null);
   assert.equal(ok(await api.patchTask(user_id, task.id, { description: "2 l" }, options)).data.description, "2 l");
   assert.equal(ok(await api.completeTask(user_id, task.id, { completed: true }, options)).data.completed, true);

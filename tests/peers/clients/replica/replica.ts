@@ -6,8 +6,8 @@ import createClient, { type ClientOptions } from "openapi-fetch";
 import type { components, paths } from "./node_modules/.client/openapi.js";
 
 export type Task = components["schemas"]["EnvelopeTask"];
-/** `due_date` as the API sends it. */
-export type Fields = Partial<Pick<Task, "title" | "description" | "due_date" | "completed">>;
+/** The fields as the API sends them. */
+export type Fields = Partial<Pick<Task, (typeof FIELDS)[number]>>;
 
 export interface Write {
   kind: "create" | "edit" | "delete";
@@ -35,7 +35,7 @@ export interface State {
   cursor?: string;
 }
 
-const FIELDS = ["title", "description", "due_date", "completed"] as const;
+const FIELDS = ["title", "description", "due_date", "priority", "tags", "completed"] as const;
 
 export class Replica {
   #client;
@@ -65,7 +65,7 @@ export class Replica {
     const now = new Date().toISOString();
     const times = { created_at: now, updated_at: now, completed_at: null };
     const key = crypto.randomUUID();
-    const unset = { description: null, due_date: null, completed: false };
+    const unset = { description: null, due_date: null, priority: "medium", tags: null, completed: false } as const;
     const task = { id: key, user_id: this.userId, ...unset, ...fields, ...times };
     return this.#enqueue({ kind: "create", key, task, fields });
   }

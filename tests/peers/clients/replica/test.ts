@@ -92,7 +92,7 @@ test("changes made offline are sent in order, also after a restart of the progra
   const old = await user.create("Old");
   await device.sync();
   device.connection = "is cut before";
-  const id = device.replica.create({ title: "New", due_date: "2026-12-24T00:00:00Z" });
+  const id = device.replica.create({ title: "New", due_date: "2026-12-24", priority: "high", tags: "a,b" });
   device.replica.edit(id, { title: "Newer" });
   device.replica.edit(id, { completed: true });
   device.replica.edit(id, { title: "Newest", description: "…" });
