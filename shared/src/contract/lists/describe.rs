@@ -16,9 +16,8 @@ use crate::{
         Contract::{self, Envelope, Plain},
         headers::describe::{if_none_match, not_modified, rendered},
         openapi::{NamedSchema, Operation, format, integer, optional_query, samples, string, text, word},
-        tasks::describe::priority,
+        tasks::describe::{priority, tag},
     },
-    request::MAX_TAG_CHARS,
     task::{ListStart, Shown, TaskFilter, TaskList, TaskQuery, Version},
 };
 
@@ -122,7 +121,7 @@ fn parameters(contract: Contract) -> Vec<Parameter> {
         optional_query("priority", priority(), "Returns only tasks with this priority."),
         optional_query(
             "tag",
-            string().min_length(Some(1)).max_length(Some(MAX_TAG_CHARS)).pattern(Some(r"^[^\u0000,]*$")),
+            tag(),
             "Returns only tasks that have this tag. Case is ignored as in `search`.",
         ),
         optional_query(
