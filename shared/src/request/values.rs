@@ -119,9 +119,13 @@ pub fn due_date_value(value: Value) -> Result<DueDate, Problem> {
     due_date(value.as_str().unwrap_or_default())
 }
 
-/// Parses a point in time as in [`due_date`].
+/// Parses a point in time in a query, as in [`due_date`].
 pub fn date_time(text: &str) -> Result<DateTime<Utc>, Problem> {
-    due_date(text).map(DueDate::time)
+    due_date(text).map(DueDate::time).map_err(|(kind, message)| match text.contains(' ') {
+        // A plus sign in a query is decoded as a space.
+        true => (kind, format!("{message}: encode + as %2B").into()),
+        false => (kind, message),
+    })
 }
 
 /// Parses a date, or a date and a time (UTC unless it has an offset), in ISO 8601's extended format. Seconds
@@ -144,7 +148,6 @@ fn to_rfc3339(text: &str) -> Option<String> {
     let Some((date, time)) = text.split_at_checked(10).filter(|(_, time)| !time.is_empty()) else {
         return Some(format!("{text}T00:00:00Z"));
     };
-    // In a query, a space is what is left of the plus sign of an offset.
     if !time.starts_with(['T', 't']) {
         return None;
     }
