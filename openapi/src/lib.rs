@@ -18,45 +18,37 @@ use utoipa::openapi::{
     security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
+/// Short, because generators of clients repeat it in every file. What belongs to one contract, to tokens or to a
+/// header stands there.
 const DESCRIPTION: &str = "\
-A task list for each user. Users can read and change only their own tasks.
+A task list for each user. Users can read and change only their own tasks. A front end uses one of two contracts, \
+**envelope** or **plain**. They show the same tasks in different forms, below different base URLs. \
+Every operation except the health checks needs a token: **Authorize** explains how to get one, and sends it with the \
+requests made from this page.
 
-### Two contracts
+JSON types are strict: `1` is not a boolean, and a number is not a string. Unknown body fields are ignored. A body field \
+that appears twice is rejected. A 422 response lists every invalid value, not only the first.";
 
-A front end uses one of two contracts. They differ in their base URL, their responses and their task ids:
+const ENVELOPE: &str = "\
+The envelope contract. Its base URL is the address of this page without `/docs`. Responses are `{\"data\": …, \"error\": …}`, \
+and the ids of tasks are UUIDs.";
 
-| contract | base URL | responses | task ids |
-|---|---|---|---|
-| **envelope** | the address of this page without `/docs` | `{\"data\": …, \"error\": …}` | UUIDs |
-| **plain** | the same, followed by `/plain` | the task or array itself; errors are `{\"detail\": …, \"error\": …}` | integers |
+const PLAIN: &str = "\
+The plain contract. Its base URL is that of envelope, followed by `/plain`. Responses are the task or the array itself, \
+errors are `{\"detail\": …, \"error\": …}`, and the ids of tasks are integers.";
 
-The paths below the base URL, `/api/{user_id}/tasks…`, are the same in both. So are the tasks: a task created through \
-one contract is visible through the other.
+const SERVICE: &str = "\
+Health checks. They need no token. The API gateway itself answers requests that match no route, with 404 and \
+`{\"message\": \"Not Found\"}`, and requests that it rejects or can't complete, with 400, 413, 429, 431, 500 or 503 and only \
+`message`.";
 
-### Tokens
-
-Every operation except the health checks needs the header `Authorization: Bearer <token>`. The token is a JWT from Better \
-Auth. Its user must be the `user_id` in the path.
+const TOKEN: &str = "\
+A JWT from Better Auth, with or without the prefix `Bearer`. The `user_id` in the path must equal its claim `sub` or \
+`user_id`. This page fills it in.
 
 - In a front end, get the token from Better Auth's JWT plugin: call `authClient.token()`, or `GET /api/auth/token` on \
 the server where users sign in.
-- In development, run `cargo dev token --user alice`.
-
-To send requests from this page, press **Authorize** and paste the token. The page then fills in the `user_id` of every \
-path.
-
-### Requests
-
-JSON types are strict: `1` is not a boolean, and a number is not a string. Unknown body fields are ignored. A body field \
-that appears twice is rejected. A 422 response lists every invalid value, not only the first.
-
-To repeat a write safely, for example after a timeout, send an `Idempotency-Key`. To avoid overwriting a change made \
-elsewhere, send the task's `ETag` as `If-Match`.
-
-### Errors from the gateway
-
-The API gateway itself answers requests that match no route, with 404 and `{\"message\": \"Not Found\"}`. It also answers \
-requests that it rejects or can't complete, with 400, 413, 429, 431, 500 or 503. These responses contain only `message`.";
+- In development, run `cargo dev token --user alice`.";
 
 /// Returns the path of openapi.json at the root of the workspace.
 pub fn path() -> PathBuf {
@@ -80,11 +72,7 @@ pub fn document() -> OpenApi {
     OpenApiBuilder::new()
         .info(info)
         .servers(Some([server()]))
-        .tags(Some([
-            tag("envelope", "The envelope contract: `{\"data\": …, \"error\": …}` and UUIDs."),
-            tag("plain", "The plain contract, below `/plain`: unwrapped tasks and integer ids."),
-            tag("service", "Health checks. They need no token."),
-        ]))
+        .tags(Some([tag("envelope", ENVELOPE), tag("plain", PLAIN), tag("service", SERVICE)]))
         .paths(operations::paths())
         .components(Some(components()))
         .build()
@@ -106,10 +94,7 @@ fn components() -> Components {
     let token = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("JWT")
-        .description(Some(
-            "A JWT from Better Auth, with or without the prefix `Bearer`. The `user_id` in the path must equal its claim \
-             `sub` or `user_id`.",
-        ))
+        .description(Some(TOKEN))
         .build();
     let mut schemas =
         [tasks::schemas(), lists::schemas(), changes::schemas(), errors::schemas(), health::schemas()]

@@ -137,6 +137,11 @@ pub(super) fn format(format: KnownFormat) -> Object {
     string().format(Some(SchemaFormat::KnownFormat(format))).build()
 }
 
+/// A date, or a date and time, in ISO 8601. One type, so that generated clients have one `string`.
+pub(super) fn date_or_time() -> ObjectBuilder {
+    string().pattern(Some(r"^\d{4}-\d{2}-\d{2}([Tt].+)?$"))
+}
+
 /// A boolean.
 pub(super) fn boolean(description: &str) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::Boolean).description(Some(description))

@@ -91,7 +91,9 @@ pub fn headers() -> Vec<(&'static str, Header)> {
                 string().build(),
                 true,
                 "The version of the task or list. Send it as `If-None-Match` when you read the same URL again, or \
-                 that of a task as `If-Match` when you change the task.",
+                 that of a task as `If-Match` when you change the task. Generated clients return it with the \
+                 response: `response.headers.get(\"etag\")` in openapi-fetch and hey-api, `headers.get(\"etag\")` in \
+                 orval.",
             ),
         ),
         (

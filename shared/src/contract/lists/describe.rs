@@ -3,11 +3,7 @@
 use serde_json::json;
 use utoipa::{
     PartialSchema, ToSchema,
-    openapi::{
-        HttpMethod, KnownFormat, Ref, RefOr, Schema,
-        path::Parameter,
-        schema::{AnyOfBuilder, ArrayBuilder},
-    },
+    openapi::{HttpMethod, ObjectBuilder, Ref, path::Parameter, schema::ArrayBuilder},
 };
 
 use super::{Data, EnvelopeList, OFFSET, ORDERS, PlainTask, SEARCH_MAX, STATUSES};
@@ -15,7 +11,9 @@ use crate::{
     contract::{
         Contract::{self, Envelope, Plain},
         headers::describe::{if_none_match, not_modified, rendered},
-        openapi::{NamedSchema, Operation, format, integer, optional_query, samples, string, text, word},
+        openapi::{
+            NamedSchema, Operation, date_or_time, integer, optional_query, samples, string, text, word,
+        },
         tasks::describe::{priority, tag},
     },
     task::{ListStart, Shown, TaskFilter, TaskList, TaskQuery, Version},
@@ -147,12 +145,8 @@ fn parameters(contract: Contract) -> Vec<Parameter> {
 }
 
 /// A time in a query.
-fn due_time() -> RefOr<Schema> {
-    AnyOfBuilder::new()
-        .item(format(KnownFormat::DateTime))
-        .item(format(KnownFormat::Date))
-        .description(Some(
-            "A date (midnight UTC), or a date and time (UTC unless it has an offset; encode `+` as `%2B`).",
-        ))
-        .into()
+fn due_time() -> ObjectBuilder {
+    date_or_time().description(Some(
+        "A date (midnight UTC), or a date and time (UTC unless it has an offset; encode `+` as `%2B`).",
+    ))
 }

@@ -22,8 +22,8 @@ use crate::{
         Contract::{self, Envelope, Plain},
         headers::describe::{idempotency_key, if_match, if_none_match, not_modified, rendered},
         openapi::{
-            Body, NamedSchema, Operation, boolean, format, integer, nullable, object, parameter, samples,
-            string, text, word,
+            Body, NamedSchema, Operation, boolean, date_or_time, format, integer, nullable, object,
+            parameter, samples, string, text, word,
         },
     },
     request::{MAX_TAG_CHARS, MAX_TAGS, MAX_TAGS_CHARS, YEARS},
@@ -283,11 +283,9 @@ fn description(contract: Contract) -> ObjectBuilder {
         .description(Some("Must not contain U+0000. Length is counted in Unicode scalar values."))
 }
 
-fn due_date() -> RefOr<Schema> {
-    AnyOfBuilder::new()
-        .item(format(KnownFormat::DateTime))
-        .item(format(KnownFormat::Date))
-        .item(null())
+/// A due date in a request.
+fn due_date() -> Object {
+    nullable(date_or_time())
         .description(Some(format!(
             "When the task is due: an ISO 8601 date, or a date and time. Seconds and offset can be left out; without an \
              offset the time is UTC. A date stays a date, and a time becomes one in UTC. The year in UTC must be {} to \
@@ -295,7 +293,7 @@ fn due_date() -> RefOr<Schema> {
             YEARS.start(),
             YEARS.end()
         )))
-        .into()
+        .build()
 }
 
 /// Tags in a request. JSON Schema can't express that some are dropped before the others are counted.

@@ -43,6 +43,9 @@ def cursor():
         return json.load(response)["cursor"]
 
 
+# The pattern in the description also matches days that don't exist.
+DUE_DATE = [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}]
+
 # These parameters are limited to some valid values, like the user. Schemathesis can change a header with a
 # pattern into one that doesn't match it, and still expects it to be accepted.
 VALUES = {
@@ -64,6 +67,8 @@ def part(tag):
                     parameter["example"] = user
                 if parameter["name"] in VALUES:
                     parameter["schema"] = {"type": "string", "enum": VALUES[parameter["name"]]}
+                if parameter["name"] in ("due_after", "due_before"):
+                    parameter["schema"] = {"anyOf": DUE_DATE}
             # A cursor of a list is only valid with the query that it was returned for.
             operation["parameters"] = [
                 parameter for parameter in operation.get("parameters", []) if parameter["name"] != "cursor"
@@ -74,6 +79,7 @@ def part(tag):
     for name, schema in narrowed["components"]["schemas"].items():
         if name.endswith(("NewTask", "TaskChanges", "TaskReplacement")):
             del schema["properties"]["tags"]
+            schema["properties"]["due_date"] = {"anyOf": [*DUE_DATE, {"type": "null"}]}
     return narrowed
 
 

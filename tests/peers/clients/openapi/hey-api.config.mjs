@@ -1,5 +1,8 @@
-export default {
-  input: "../../../../openapi.json",
-  output: { path: "generated/hey-api", module: { extension: ".js" } },
-  logs: { file: false },
-};
+const input = "../../../../openapi.json";
+const logs = { file: false };
+
+export default [
+  { input, logs, output: { path: "generated/hey-api", module: { extension: ".js" } } },
+  // Only to see by which parameter it pages: what it generates needs React.
+  { input, logs, output: { path: "generated/hey-api-query" }, plugins: ["@hey-api/client-fetch", "@tanstack/react-query"] },
+];

@@ -24,9 +24,23 @@ clients() {
         npx --no-install tsc --project .
 }
 
+# Fails if a generator renders a due date as a union, or repeats more than a short description of the API.
+generated_text() {
+    ! grep -rnE "string \| string[^[]" generated/openapi.d.ts generated/hey-api generated/orval &&
+        [ "$(sed '/\*\//q' generated/orval/index.ts | wc -l)" -le 15 ]
+}
+
+# hey-api chooses the first parameter that looks like one for paging.
+pages_by_cursor() {
+    local query=generated/hey-api-query/@tanstack/react-query.gen.ts
+    [ "$(grep -c "cursor: pageParam" $query)" = 2 ] && ! grep "offset: pageParam" $query
+}
+
 check "Redocly's linter" lint
 check "examples in the documents" node documents.mjs
 check "generated clients type-check" clients
+check "due dates and headers of generated clients" generated_text
+check "hey-api's infinite queries page by cursor" pages_by_cursor
 check "client of openapi-typescript" node generated/out/client.js
 check "client of @hey-api/openapi-ts" node generated/out/hey-api.js
 check "client of orval" node generated/out/orval.js
