@@ -113,13 +113,14 @@ pub fn boolean(value: Value) -> Result<bool, Problem> {
     value.as_bool().ok_or(("bool_type", "Input should be a valid boolean".into()))
 }
 
-/// Parses a JSON string as a [`due_date`].
+/// Parses a JSON string as a due date: a date, or a date and a time (UTC unless it has an offset), in ISO 8601's
+/// extended format. Seconds may be omitted. The year in UTC must be in [`YEARS`], and the second at most 59.
 pub fn due_date_value(value: Value) -> Result<DueDate, Problem> {
     // Other types, including numbers, become the empty string, which is invalid.
     due_date(value.as_str().unwrap_or_default())
 }
 
-/// Parses a point in time in a query, as in [`due_date`].
+/// Parses a point in time in a query, as [`due_date_value`] does; a date is its midnight.
 pub fn date_time(text: &str) -> Result<DateTime<Utc>, Problem> {
     due_date(text).map(DueDate::time).map_err(|(kind, message)| match text.contains(' ') {
         // A plus sign in a query is decoded as a space.
@@ -128,8 +129,6 @@ pub fn date_time(text: &str) -> Result<DateTime<Utc>, Problem> {
     })
 }
 
-/// Parses a date, or a date and a time (UTC unless it has an offset), in ISO 8601's extended format. Seconds
-/// may be omitted. The year in UTC must be in [`YEARS`], and the second at most 59.
 fn due_date(text: &str) -> Result<DueDate, Problem> {
     let invalid = || ("datetime_parsing", "Input should be a valid datetime".into());
     let time = DateTime::parse_from_rfc3339(&to_rfc3339(text).ok_or_else(invalid)?).map_err(|_| invalid())?;

@@ -1,6 +1,7 @@
 """Checks the template and deploy/build.py without deploying. The expansion of the template is compared with
 docs/contracts.md."""
 
+import functools
 import json
 import re
 import sys
@@ -18,6 +19,7 @@ sys.path.insert(0, str(ROOT / "deploy"))
 import build  # noqa: E402
 
 
+@functools.cache
 def deployed(template=TEMPLATE, **parameters):
     return Stack(expand(template, PARAMETERS | parameters), "task-api", PARAMETERS | parameters)
 

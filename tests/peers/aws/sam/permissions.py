@@ -4,6 +4,7 @@ The templates are resolved as CloudFormation does, and @cloud-copilot/iam-simula
 the resource types and condition keys of each action. The documents of AWS-managed policies are moto's copies.
 """
 
+import functools
 import json
 import re
 import subprocess
@@ -42,6 +43,7 @@ def managed_policies():
 MANAGED = managed_policies()
 
 
+@functools.cache
 def deployed(**parameters):
     return Stack(expand(TEMPLATE, PARAMETERS | parameters), STACK, PARAMETERS | parameters)
 
