@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Restores a database that is in use in the ways that operators do: from this machine's PostgreSQL to new
-# servers of 18, and as the guide says also of 17, for an owner who is not a superuser. After each, it runs `migrate`, executes what that
-# asks for, and checks the API and both walls between users.
+# servers of 18, and as the guide says also to one of 17, for an owner who is not a superuser. After each, it
+# runs `migrate`, executes what that asks for, and checks the API and both walls between users.
 cd "$(dirname "$0")" && . ../../suite.sh
 
 if [ "$(uname -sm)" != "Linux x86_64" ]; then
