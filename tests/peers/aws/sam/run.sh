@@ -9,8 +9,10 @@ node_packages
 
 export PATH="$work/tools/bin:$PATH" SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=eu-central-1
 unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_PROFILE
-# No optimization, because these checks are about packaging and not about speed.
-export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=256
+export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=256
+# No optimization, because these checks are about packaging and not about speed. The flag also reaches the
+# packages that have a level of their own.
+unoptimized="-C opt-level=0"
 
 linted_expansion() {
     python3 cloudformation.py "$root/template.yaml" >"$work/expansion.json" || return
@@ -20,7 +22,7 @@ linted_expansion() {
     cfn-lint --ignore-checks W1001 W1028 W1030 W2001 W3011 -- "$work/expansion.json"
 }
 
-built() { (cd "$root" && CARGO_TARGET_DIR=$work/cargo sam build --parameter-overrides Architecture=x86_64 "$@"); }
+built() { (cd "$root" && CARGO_TARGET_DIR=$work/cargo RUSTFLAGS=$unoptimized sam build --parameter-overrides Architecture=x86_64 "$@"); }
 
 built_all() {
     built --build-dir "$work/build" || return
@@ -55,14 +57,14 @@ built_elsewhere() {
     rm -rf "$work/elsewhere"
     mkdir "$work/elsewhere"
     (cd "$root" && git ls-files -z | xargs -0 cp --parents --target-directory "$work/elsewhere") || return
-    (cd "$work/elsewhere" && CARGO_TARGET_DIR=$work/cargo cargo lambda build --locked --release --package get-task) ||
+    (cd "$work/elsewhere" && CARGO_TARGET_DIR=$work/cargo RUSTFLAGS=$unoptimized cargo lambda build --locked --release --package get-task) ||
         return
     rm -r "$work/elsewhere"
     cmp "$work/cargo/lambda/get-task/bootstrap" "$work/build/GetTaskFunction/bootstrap"
 }
 
 built_for_arm() {
-    (cd "$root" && CARGO_TARGET_DIR=$work/cargo cargo lambda build --locked --release --arm64 --package health) || return
+    (cd "$root" && CARGO_TARGET_DIR=$work/cargo RUSTFLAGS=$unoptimized cargo lambda build --locked --release --arm64 --package health) || return
     # e_machine in the ELF header, at byte 18, must be 0x00b7 (AArch64).
     [ "$(od -An -tx1 -j18 -N2 "$work/cargo/lambda/health/bootstrap" | tr -d ' ')" = b700 ]
 }

@@ -9,7 +9,7 @@ PATH=$PATH:/usr/sbin
 api_over() {
     "$1" --version
     local sessions=(erase failures health idempotency limits load round_trips tasks walls)
-    TEST_PGBOUNCER=$1 LOAD_SECONDS=15 cargo_tests --test api -- "${sessions[@]/%/::}"
+    TEST_PGBOUNCER=$1 LOAD_SECONDS=10 cargo_tests --test api -- "${sessions[@]/%/::}"
 }
 
 keeps_prepared_statements() {

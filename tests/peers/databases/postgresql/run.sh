@@ -23,7 +23,7 @@ suites_on() {
 }
 
 for version in 16 17 18; do
-    check "API on PostgreSQL $version" suites_on "$version" --test api -- lists:: migrate:: sql_functions:: walls::
+    check "SQL on PostgreSQL $version" suites_on "$version" --test api -- lists:: migrate:: sql_functions:: walls::
 done
 check "writes on PostgreSQL 18" suites_on 18 --test api -- changes:: erase:: idempotency:: limits:: load:: tasks::
 check "faults on PostgreSQL 18" suites_on 18 --test faults -- late_writes:: server:: tls::
